@@ -1,0 +1,35 @@
+/** Small files replaced as a whole: after a crash either the old or the new content is there (reliability D2). */
+import type { Disk } from './ports.ts'
+
+/**
+ * Writes a temporary file beside `path`, syncs it, keeps the old content as `.bak` when asked, renames, and syncs the directory.
+ * The directory must exist. Throws what the disk throws; the old content is then still readable (at `path`, or as `.bak`).
+ */
+export function replaceFileDurably(
+  disk: Disk,
+  path: string,
+  content: string | Buffer,
+  options: { readonly keepBackup: boolean } = { keepBackup: false },
+): void {
+  const bytes = typeof content === 'string' ? Buffer.from(content, 'utf8') : content
+  const temporary = `${path}.tmp`
+  const file = disk.openSync(temporary, 'write')
+  try {
+    file.truncateSync(0)
+    file.writeSync(bytes, 0, bytes.length, 0)
+    file.datasyncSync()
+  } finally {
+    file.closeSync()
+  }
+  // Between the two renames only the backup has a name that is read: readers fall back to it.
+  if (options.keepBackup && disk.statusSync(path) !== null) disk.renameSync(path, `${path}.bak`)
+  disk.renameSync(temporary, path)
+  disk.syncDirectorySync(parentOf(path))
+}
+
+/** The directory part of a path, `.` when there is none. */
+export function parentOf(path: string): string {
+  const at = path.lastIndexOf('/')
+  if (at === 0) return '/'
+  return at === -1 ? '.' : path.slice(0, at)
+}

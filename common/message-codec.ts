@@ -1,0 +1,441 @@
+/**
+ * The CommitLog record (protocol §19.1), the same bytes on disk, in pull answers and in view answers.
+ *
+ *   0 size · 4 magic · 8 body CRC · 12 queueId · 16 flag · 20 queueOffset · 28 physicalOffset · 36 sysFlag · 40 bornTimestamp ·
+ *  48 born host (4 or 16, port 4) · storeTimestamp 8 · store host · reconsumeTimes 4 · preparedTransactionOffset 8 ·
+ *     body length 4, body · topic length 1 (v1) or 2 (v2), topic · properties length 2, properties
+ *
+ * Gantry ends the properties of every record with RocketMQ's `__CRC32#` (10 digits, least significant first), a checksum over
+ * everything before it; records of a Java broker may lack it, and then only their body is checked.
+ */
+import assert from 'node:assert/strict'
+import { crc32 } from 'node:zlib'
+import { isSafeInt64, readInt64, writeInt64 } from './bytes.ts'
+import { GantryError } from './errors.ts'
+import { MessageSysFlag } from './message.ts'
+import type { HostAddress, MessageToStore, StoredMessage } from './message.ts'
+import {
+  MAX_PROPERTIES_SIZE,
+  NAME_VALUE_SEPARATOR,
+  PROPERTY_SEPARATOR,
+  PropertyName,
+} from './properties.ts'
+
+export const MAGIC_V1 = 0xdaa320a7
+export const MAGIC_V2 = 0xdaa320ab
+/** Fills the rest of a CommitLog file: size, this magic, then arbitrary bytes. */
+export const MAGIC_BLANK = 0xcbd43194
+export const BLANK_HEADER_SIZE = 8
+
+/** A topic longer than this makes a version 2 record. */
+const MAX_TOPIC_SIZE_V1 = 127
+const MAX_TOPIC_SIZE = 32_767
+
+/** Bytes of a v1 record with IPv4 hosts and empty body, topic and properties. */
+const FIXED_SIZE = 91
+const IPV6_EXTRA = 12
+
+/** `__CRC32#` 0x01 10 digits 0x02. */
+export const CRC_PROPERTY_SIZE = 20
+const CRC_NAME = Buffer.from(PropertyName.CRC32, 'latin1')
+const CRC_DIGITS = 10
+
+/** Where in a record its own physical offset stands. */
+export const PHYSICAL_OFFSET_AT = 28
+
+export type MessageCodecErrorCode =
+  | 'truncated'
+  | 'badMagic'
+  | 'badSize'
+  | 'badLength'
+  | 'badNumber'
+  | 'badCrc'
+  | 'badBatch'
+
+/** Bytes that are no record or no batch body. */
+export class MessageCodecError extends GantryError<MessageCodecErrorCode> {}
+
+/** What the store adds to a message when it becomes a record. */
+export interface RecordPlace {
+  queueOffset: number
+  physicalOffset: number
+  storeTimestamp: number
+  storeHost: HostAddress
+}
+
+/** Size of the record that `encodeRecord` makes of this message, without looking at limits. */
+export function recordSize(message: MessageToStore, storeHost: HostAddress): number {
+  const topicSize = Buffer.byteLength(message.topic, 'utf8')
+  return (
+    FIXED_SIZE +
+    (topicSize > MAX_TOPIC_SIZE_V1 ? 1 : 0) +
+    (message.bornHost.ip.length === 16 ? IPV6_EXTRA : 0) +
+    (storeHost.ip.length === 16 ? IPV6_EXTRA : 0) +
+    message.body.length +
+    topicSize +
+    storedPropertiesSize(message.properties)
+  )
+}
+
+/** True when topic and properties, with what the codec adds to them, fit their length fields. */
+export function fitsRecord(message: MessageToStore): boolean {
+  const topicSize = Buffer.byteLength(message.topic, 'utf8')
+  return (
+    topicSize > 0 &&
+    topicSize <= MAX_TOPIC_SIZE &&
+    storedPropertiesSize(message.properties) <= MAX_PROPERTIES_SIZE
+  )
+}
+
+/** Writes the record of a message (`fitsRecord`) at `at`; returns its size, which is `recordSize`. */
+export function encodeRecord(
+  target: Buffer,
+  at: number,
+  message: MessageToStore,
+  place: RecordPlace,
+): number {
+  const { body, properties, bornHost } = message
+  const { storeHost } = place
+  const topicSize = Buffer.byteLength(message.topic, 'utf8')
+  const isV2 = topicSize > MAX_TOPIC_SIZE_V1
+  target.writeUInt32BE(isV2 ? MAGIC_V2 : MAGIC_V1, at + 4)
+  target.writeInt32BE(bodyCrc(body), at + 8)
+  target.writeInt32BE(message.queueId, at + 12)
+  target.writeInt32BE(message.flag, at + 16)
+  writeInt64(target, at + 20, place.queueOffset)
+  writeInt64(target, at + PHYSICAL_OFFSET_AT, place.physicalOffset)
+  target.writeInt32BE(withHostBits(message.sysFlag, bornHost, storeHost), at + 36)
+  writeInt64(target, at + 40, message.bornTimestamp)
+  let cursor = writeHost(target, at + 48, bornHost)
+  writeInt64(target, cursor, place.storeTimestamp)
+  cursor = writeHost(target, cursor + 8, storeHost)
+  target.writeInt32BE(message.reconsumeTimes, cursor)
+  writeInt64(target, cursor + 4, message.preparedTransactionOffset)
+  target.writeInt32BE(body.length, cursor + 12)
+  cursor += 16 + body.copy(target, cursor + 16)
+  if (isV2) cursor = target.writeInt16BE(topicSize, cursor)
+  else cursor = target.writeUInt8(topicSize, cursor)
+  cursor += target.write(message.topic, cursor, 'utf8')
+  target.writeInt16BE(storedPropertiesSize(properties), cursor)
+  cursor += 2 + properties.copy(target, cursor + 2)
+  if (needsSeparator(properties)) target[cursor++] = PROPERTY_SEPARATOR
+  const size = cursor + CRC_PROPERTY_SIZE - at
+  target.writeInt32BE(size, at)
+  writeCrcProperty(target, cursor, checksum(target, at, cursor))
+  return size
+}
+
+/** Writes the eight bytes that say: the rest of this file is blank. */
+export function encodeBlank(target: Buffer, at: number, size: number): void {
+  target.writeInt32BE(size, at)
+  target.writeUInt32BE(MAGIC_BLANK, at + 4)
+}
+
+export type RecordProblem = Exclude<MessageCodecErrorCode, 'badBatch'>
+
+/**
+ * Reads records in place. One reader serves many records: its fields tell of the last one that `read` accepted,
+ * and positions count from the start of the source buffer.
+ */
+export class RecordReader {
+  /** 'blank' has only `size`; 'end' is a size of zero, where a log stops. */
+  type: 'message' | 'blank' | 'end' = 'end'
+  size = 0
+  queueId = 0
+  flag = 0
+  bodyCrc = 0
+  queueOffset = 0
+  physicalOffset = 0
+  sysFlag = 0
+  bornTimestamp = 0
+  bornHostAt = 0
+  bornHostSize = 0
+  storeTimestamp = 0
+  storeHostAt = 0
+  storeHostSize = 0
+  reconsumeTimes = 0
+  preparedTransactionOffset = 0
+  bodyAt = 0
+  bodySize = 0
+  topicAt = 0
+  topicSize = 0
+  propertiesAt = 0
+  propertiesSize = 0
+
+  /**
+   * Checks magic, sizes and numbers of what starts at `at` and must end by `end`, and the checksum when asked.
+   * Returns null when the fields are set, else what is wrong; never throws on hostile bytes.
+   */
+  read(source: Buffer, at: number, end: number, checkCrc: boolean): RecordProblem | null {
+    this.type = 'end'
+    this.size = 0
+    if (end - at < 4) return 'truncated'
+    const size = source.readInt32BE(at)
+    if (size === 0) return null
+    if (end - at < BLANK_HEADER_SIZE) return 'truncated'
+    const magic = source.readUInt32BE(at + 4)
+    if (magic === MAGIC_BLANK) {
+      if (size < BLANK_HEADER_SIZE) return 'badSize'
+      this.type = 'blank'
+      this.size = size
+      return null
+    }
+    if (magic !== MAGIC_V1 && magic !== MAGIC_V2) return 'badMagic'
+    if (size < FIXED_SIZE) return 'badSize'
+    if (size > end - at) return 'truncated'
+    const problem = this.#readFixed(source, at) ?? this.#readVariable(source, at, size, magic)
+    if (problem !== null) return problem
+    if (checkCrc && !this.#isIntact(source, at)) return 'badCrc'
+    this.type = 'message'
+    this.size = size
+    return null
+  }
+
+  topic(source: Buffer): string {
+    // Topics are ASCII by their naming rule; latin1 decodes those bytes at once, the rest the slow way.
+    const text = source.toString('latin1', this.topicAt, this.topicAt + this.topicSize)
+    return isAscii(text)
+      ? text
+      : source.toString('utf8', this.topicAt, this.topicAt + this.topicSize)
+  }
+
+  #readFixed(source: Buffer, at: number): RecordProblem | null {
+    if (!isSafeInt64(source, at + 20) || !isSafeInt64(source, at + PHYSICAL_OFFSET_AT)) {
+      return 'badNumber'
+    }
+    this.bodyCrc = source.readInt32BE(at + 8)
+    this.queueId = source.readInt32BE(at + 12)
+    this.flag = source.readInt32BE(at + 16)
+    this.queueOffset = readInt64(source, at + 20)
+    this.physicalOffset = readInt64(source, at + PHYSICAL_OFFSET_AT)
+    this.sysFlag = source.readInt32BE(at + 36)
+    if (this.queueId < 0 || this.queueOffset < 0 || this.physicalOffset < 0) return 'badNumber'
+    return null
+  }
+
+  #readVariable(source: Buffer, at: number, size: number, magic: number): RecordProblem | null {
+    const end = at + size
+    this.bornHostSize = (this.sysFlag & MessageSysFlag.BORN_HOST_V6) === 0 ? 8 : 20
+    this.storeHostSize = (this.sysFlag & MessageSysFlag.STORE_HOST_V6) === 0 ? 8 : 20
+    this.bornHostAt = at + 48
+    const storeTimestampAt = this.bornHostAt + this.bornHostSize
+    this.storeHostAt = storeTimestampAt + 8
+    const cursor = this.storeHostAt + this.storeHostSize
+    this.bodyAt = cursor + 16
+    if (this.bodyAt > end) return 'badLength'
+    if (!isSafeInt64(source, at + 40) || !isSafeInt64(source, storeTimestampAt)) return 'badNumber'
+    if (!isSafeInt64(source, cursor + 4)) return 'badNumber'
+    this.bornTimestamp = readInt64(source, at + 40)
+    this.storeTimestamp = readInt64(source, storeTimestampAt)
+    this.reconsumeTimes = source.readInt32BE(cursor)
+    this.preparedTransactionOffset = readInt64(source, cursor + 4)
+    this.bodySize = source.readInt32BE(cursor + 12)
+    const topicLengthSize = magic === MAGIC_V2 ? 2 : 1
+    const topicLengthAt = this.bodyAt + this.bodySize
+    if (this.bodySize < 0 || topicLengthAt + topicLengthSize > end) return 'badLength'
+    this.topicSize =
+      magic === MAGIC_V2 ? source.readInt16BE(topicLengthAt) : source.readUInt8(topicLengthAt)
+    this.topicAt = topicLengthAt + topicLengthSize
+    const propertiesLengthAt = this.topicAt + this.topicSize
+    if (this.topicSize <= 0 || propertiesLengthAt + 2 > end) return 'badLength'
+    this.propertiesSize = source.readInt16BE(propertiesLengthAt)
+    this.propertiesAt = propertiesLengthAt + 2
+    if (this.propertiesSize < 0 || this.propertiesAt + this.propertiesSize !== end) {
+      return 'badLength'
+    }
+    return null
+  }
+
+  /** By the checksum over the whole record when there is one, else by that of the body. */
+  #isIntact(source: Buffer, at: number): boolean {
+    const crcAt = this.propertiesAt + this.propertiesSize - CRC_PROPERTY_SIZE
+    const likeness = crcAt < this.propertiesAt ? 0 : crcPropertyLikeness(source, crcAt)
+    if (likeness === CRC_LIKENESS_FULL) {
+      return readCrcDigits(source, crcAt) === checksum(source, at, crcAt)
+    }
+    // Almost the form of a checksum is a damaged one: without this, a flipped bit in its name would switch the check off.
+    if (likeness >= CRC_LIKENESS_SUSPECT) return false
+    // So is one of which a sector was never written: zeroes, which no property text holds.
+    const propertiesEnd = this.propertiesAt + this.propertiesSize
+    for (let cursor = Math.max(crcAt, this.propertiesAt); cursor < propertiesEnd; cursor++) {
+      if (source[cursor] === 0) return false
+    }
+    return checksum(source, this.bodyAt, this.bodyAt + this.bodySize) === this.bodyCrc
+  }
+}
+
+/** Decodes the record at `at`; throws `MessageCodecError`. Body and properties are slices of `source`. */
+export function decodeRecord(source: Buffer, at = 0): StoredMessage {
+  const reader = new RecordReader()
+  const problem = reader.read(source, at, source.length, true)
+  if (problem !== null) throw new MessageCodecError(problem, `no message record: ${problem}`)
+  if (reader.type !== 'message') throw new MessageCodecError('badMagic', `no message record: blank`)
+  return storedMessageOf(reader, source)
+}
+
+/** The message that a reader has just accepted. */
+export function storedMessageOf(reader: RecordReader, source: Buffer): StoredMessage {
+  return {
+    topic: reader.topic(source),
+    queueId: reader.queueId,
+    flag: reader.flag,
+    queueOffset: reader.queueOffset,
+    physicalOffset: reader.physicalOffset,
+    size: reader.size,
+    sysFlag: reader.sysFlag,
+    bornTimestamp: reader.bornTimestamp,
+    bornHost: readHost(source, reader.bornHostAt, reader.bornHostSize),
+    storeTimestamp: reader.storeTimestamp,
+    storeHost: readHost(source, reader.storeHostAt, reader.storeHostSize),
+    reconsumeTimes: reader.reconsumeTimes,
+    preparedTransactionOffset: reader.preparedTransactionOffset,
+    bodyCrc: reader.bodyCrc,
+    body: source.subarray(reader.bodyAt, reader.bodyAt + reader.bodySize),
+    properties: source.subarray(reader.propertiesAt, reader.propertiesAt + reader.propertiesSize),
+  }
+}
+
+/** The records laid end to end in a pull answer (protocol §5.6); throws `MessageCodecError` at the first that is none. */
+export function* iterateRecords(source: Buffer): Generator<StoredMessage, void> {
+  for (let at = 0; at < source.length;) {
+    const message = decodeRecord(source, at)
+    yield message
+    at += message.size
+  }
+}
+
+/** One message of a batch body (protocol §5.7). */
+export interface BatchMessage {
+  readonly flag: number
+  readonly body: Buffer
+  readonly properties: Buffer
+}
+
+/** Size 4, magic 4, CRC 4, flag 4, body length 4, properties length 2. */
+const BATCH_FIXED_SIZE = 22
+
+/** Throws `MessageCodecError` `badBatch`. Bodies and properties are slices of `source`. */
+export function decodeBatchBody(source: Buffer): readonly BatchMessage[] {
+  const messages: BatchMessage[] = []
+  for (let at = 0; at < source.length;) {
+    const remaining = source.length - at
+    const size = remaining < BATCH_FIXED_SIZE ? 0 : source.readInt32BE(at)
+    if (size < BATCH_FIXED_SIZE || size > remaining) throw badBatch(at, 'size')
+    const bodySize = source.readInt32BE(at + 16)
+    if (bodySize < 0 || bodySize > size - BATCH_FIXED_SIZE) throw badBatch(at, 'body length')
+    const propertiesAt = at + 20 + bodySize + 2
+    const propertiesSize = source.readInt16BE(propertiesAt - 2)
+    if (propertiesSize < 0 || propertiesAt + propertiesSize !== at + size) {
+      throw badBatch(at, 'properties length')
+    }
+    messages.push({
+      flag: source.readInt32BE(at + 12),
+      body: source.subarray(at + 20, at + 20 + bodySize),
+      properties: source.subarray(propertiesAt, propertiesAt + propertiesSize),
+    })
+    at += size
+  }
+  return messages
+}
+
+/** The inverse of `decodeBatchBody`, with magic and CRC 0 as clients send them. */
+export function encodeBatchBody(messages: readonly BatchMessage[]): Buffer {
+  const size = messages.reduce(
+    (sum, { body, properties }) => sum + BATCH_FIXED_SIZE + body.length + properties.length,
+    0,
+  )
+  const target = Buffer.alloc(size)
+  let at = 0
+  for (const { flag, body, properties } of messages) {
+    assert(properties.length <= MAX_PROPERTIES_SIZE, 'properties fit an int16')
+    target.writeInt32BE(BATCH_FIXED_SIZE + body.length + properties.length, at)
+    target.writeInt32BE(flag, at + 12)
+    target.writeInt32BE(body.length, at + 16)
+    body.copy(target, at + 20)
+    target.writeInt16BE(properties.length, at + 20 + body.length)
+    properties.copy(target, at + 22 + body.length)
+    at += BATCH_FIXED_SIZE + body.length + properties.length
+  }
+  return target
+}
+
+function badBatch(at: number, field: string): MessageCodecError {
+  return new MessageCodecError('badBatch', `batch body: wrong ${field} at byte ${at}`)
+}
+
+function bodyCrc(body: Buffer): number {
+  return crc32(body) & 0x7fffffff
+}
+
+function checksum(source: Buffer, start: number, end: number): number {
+  return crc32(source.subarray(start, end)) & 0x7fffffff
+}
+
+function needsSeparator(properties: Buffer): boolean {
+  return properties.length > 0 && properties[properties.length - 1] !== PROPERTY_SEPARATOR
+}
+
+function storedPropertiesSize(properties: Buffer): number {
+  return properties.length + (needsSeparator(properties) ? 1 : 0) + CRC_PROPERTY_SIZE
+}
+
+function withHostBits(sysFlag: number, bornHost: HostAddress, storeHost: HostAddress): number {
+  const plain = sysFlag & ~(MessageSysFlag.BORN_HOST_V6 | MessageSysFlag.STORE_HOST_V6)
+  return (
+    plain |
+    (bornHost.ip.length === 16 ? MessageSysFlag.BORN_HOST_V6 : 0) |
+    (storeHost.ip.length === 16 ? MessageSysFlag.STORE_HOST_V6 : 0)
+  )
+}
+
+function writeHost(target: Buffer, at: number, host: HostAddress): number {
+  const cursor = at + host.ip.copy(target, at)
+  return target.writeInt32BE(host.port, cursor)
+}
+
+function readHost(source: Buffer, at: number, size: number): HostAddress {
+  return { ip: source.subarray(at, at + size - 4), port: source.readInt32BE(at + size - 4) }
+}
+
+function writeCrcProperty(target: Buffer, at: number, crc: number): void {
+  CRC_NAME.copy(target, at)
+  let cursor = at + CRC_NAME.length
+  target[cursor++] = NAME_VALUE_SEPARATOR
+  let rest = crc
+  for (let digit = 0; digit < CRC_DIGITS; digit++) {
+    target[cursor++] = 0x30 + (rest % 10)
+    rest = Math.floor(rest / 10)
+  }
+  target[cursor] = PROPERTY_SEPARATOR
+}
+
+function readCrcDigits(source: Buffer, at: number): number {
+  let value = 0
+  for (let digit = CRC_DIGITS - 1; digit >= 0; digit--) {
+    value = value * 10 + (source.readUInt8(at + CRC_NAME.length + 1 + digit) - 0x30)
+  }
+  return value
+}
+
+const CRC_LIKENESS_FULL = CRC_PROPERTY_SIZE
+const CRC_LIKENESS_SUSPECT = CRC_PROPERTY_SIZE - 4
+
+/** How many of the 20 bytes at `at` are what a checksum property has there. */
+function crcPropertyLikeness(source: Buffer, at: number): number {
+  let likeness = 0
+  for (let index = 0; index < CRC_PROPERTY_SIZE; index++) {
+    const byte = source.readUInt8(at + index)
+    if (index < CRC_NAME.length) likeness += byte === CRC_NAME[index] ? 1 : 0
+    else if (index === CRC_NAME.length) likeness += byte === NAME_VALUE_SEPARATOR ? 1 : 0
+    else if (index === CRC_PROPERTY_SIZE - 1) likeness += byte === PROPERTY_SEPARATOR ? 1 : 0
+    else likeness += byte >= 0x30 && byte <= 0x39 ? 1 : 0
+  }
+  return likeness
+}
+
+function isAscii(text: string): boolean {
+  for (let index = 0; index < text.length; index++) {
+    if (text.charCodeAt(index) > 0x7f) return false
+  }
+  return true
+}

@@ -1,0 +1,394 @@
+/** The real ports: Node's clock, timers, randomness, disk and network. Nothing else in Gantry touches them (conventions §2). */
+import assert from 'node:assert/strict'
+import { randomBytes, randomInt } from 'node:crypto'
+import dns from 'node:dns/promises'
+import fs from 'node:fs'
+import net from 'node:net'
+import os from 'node:os'
+import path from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { systemCodeOf } from './errors.ts'
+import type {
+  Clock,
+  Disk,
+  DiskFile,
+  DiskLock,
+  Listener,
+  Network,
+  Random,
+  Runtime,
+  Socket,
+  SocketHandler,
+  Timer,
+  Timers,
+} from './ports.ts'
+
+/** The ports of a real process; several components may share one. */
+export function createRuntime(): Runtime {
+  return {
+    clock: realClock,
+    timers: realTimers,
+    random: realRandom,
+    disk: realDisk,
+    network: realNetwork,
+  }
+}
+
+const realClock: Clock = {
+  now: () => Date.now(),
+  monotonic: () => performance.now(),
+}
+
+const realTimers: Timers = {
+  after(delayMs: number, callback: () => void): Timer {
+    const handle = setTimeout(callback, delayMs)
+    return { cancel: () => clearTimeout(handle) }
+  },
+  every(intervalMs: number, callback: () => void): Timer {
+    const handle = setInterval(callback, intervalMs)
+    return { cancel: () => clearInterval(handle) }
+  },
+  soon(callback: () => void): void {
+    setImmediate(callback)
+  },
+}
+
+const realRandom: Random = {
+  next: () => Math.random(),
+  integer: (bound: number) => randomInt(bound),
+  bytes: (size: number) => randomBytes(size),
+}
+
+class RealFile implements DiskFile {
+  readonly path: string
+  #descriptor: number | null
+
+  constructor(filePath: string, descriptor: number) {
+    this.path = filePath
+    this.#descriptor = descriptor
+  }
+
+  sizeSync(): number {
+    return fs.fstatSync(this.#open()).size
+  }
+
+  readSync(target: Buffer, targetStart: number, length: number, position: number): number {
+    const descriptor = this.#open()
+    let done = 0
+    while (done < length) {
+      const count = fs.readSync(
+        descriptor,
+        target,
+        targetStart + done,
+        length - done,
+        position + done,
+      )
+      if (count === 0) break
+      done += count
+    }
+    return done
+  }
+
+  async read(
+    target: Buffer,
+    targetStart: number,
+    length: number,
+    position: number,
+  ): Promise<number> {
+    let done = 0
+    while (done < length) {
+      const count = await readOnce(
+        this.#open(),
+        target,
+        targetStart + done,
+        length - done,
+        position + done,
+      )
+      if (count === 0) break
+      done += count
+    }
+    return done
+  }
+
+  writeSync(source: Buffer, start: number, length: number, position: number): void {
+    const descriptor = this.#open()
+    let done = 0
+    while (done < length) {
+      done += fs.writeSync(descriptor, source, start + done, length - done, position + done)
+    }
+  }
+
+  datasync(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      fs.fdatasync(this.#open(), (error) => {
+        if (error === null) resolve()
+        else reject(error)
+      })
+    })
+  }
+
+  datasyncSync(): void {
+    fs.fdatasyncSync(this.#open())
+  }
+
+  truncateSync(size: number): void {
+    fs.ftruncateSync(this.#open(), size)
+  }
+
+  closeSync(): void {
+    if (this.#descriptor === null) return
+    const descriptor = this.#descriptor
+    this.#descriptor = null
+    fs.closeSync(descriptor)
+  }
+
+  #open(): number {
+    assert(this.#descriptor !== null, `${this.path} is closed`)
+    return this.#descriptor
+  }
+}
+
+function readOnce(
+  descriptor: number,
+  target: Buffer,
+  targetStart: number,
+  length: number,
+  position: number,
+): Promise<number> {
+  return new Promise((resolve, reject) => {
+    fs.read(descriptor, target, targetStart, length, position, (error, count) => {
+      if (error === null) resolve(count)
+      else reject(error)
+    })
+  })
+}
+
+const realDisk: Disk = {
+  openSync(filePath, mode) {
+    const flags =
+      mode === 'read' ? fs.constants.O_RDONLY : fs.constants.O_RDWR | fs.constants.O_CREAT
+    return new RealFile(filePath, fs.openSync(filePath, flags, 0o644))
+  },
+  listSync(directory) {
+    const entries = unlessMissing(() => fs.readdirSync(directory, { withFileTypes: true })) ?? []
+    return entries
+      .map((entry) => ({ name: entry.name, isDirectory: entry.isDirectory() }))
+      .sort((left, right) => Buffer.compare(Buffer.from(left.name), Buffer.from(right.name)))
+  },
+  statusSync(filePath) {
+    const status = unlessMissing(() => fs.statSync(filePath))
+    if (status === null) return null
+    return { size: status.size, modifiedMs: status.mtimeMs, isDirectory: status.isDirectory() }
+  },
+  readFileSync: (filePath) => unlessMissing(() => fs.readFileSync(filePath)),
+  makeDirectorySync(directory) {
+    fs.mkdirSync(directory, { recursive: true })
+  },
+  renameSync(from, to) {
+    fs.renameSync(from, to)
+  },
+  removeSync(filePath) {
+    fs.rmSync(filePath, { recursive: true, force: true })
+  },
+  syncDirectorySync(directory) {
+    const descriptor = fs.openSync(directory, fs.constants.O_RDONLY)
+    try {
+      fs.fsyncSync(descriptor)
+    } finally {
+      fs.closeSync(descriptor)
+    }
+  },
+  spaceSync(filePath) {
+    const space = fs.statfsSync(filePath)
+    return {
+      totalBytes: space.blocks * space.bsize,
+      availableBytes: space.bavail * space.bsize,
+    }
+  },
+  lockSync: takeLock,
+}
+
+/** `read()`, or null when the file or a directory above it does not exist. */
+function unlessMissing<Result>(read: () => Result): Result | null {
+  try {
+    return read()
+  } catch (error) {
+    const code = systemCodeOf(error)
+    if (code === 'ENOENT' || code === 'ENOTDIR') return null
+    throw error
+  }
+}
+
+const SQLITE_BUSY = 5
+const SQLITE_NOT_A_DATABASE = 26
+
+/**
+ * A kernel lock that dies with the process: SQLite's exclusive lock on an (always empty) database file.
+ *
+ * Node has no `flock`. These are POSIX record locks, so the file must not be opened by anything else in this process: closing any
+ * descriptor of it would drop the lock. A store taken over from Java brings a lock file that holds the word `lock`; it is emptied.
+ */
+function takeLock(filePath: string): DiskLock | null {
+  fs.mkdirSync(path.dirname(filePath), { recursive: true })
+  const first = tryLock(filePath)
+  if (first !== 'notADatabase') return first
+  const content = fs.readFileSync(filePath, 'latin1')
+  if (content !== 'lock') throw new Error(`${filePath} is not a lock file of RocketMQ or Gantry`)
+  fs.truncateSync(filePath, 0)
+  const second = tryLock(filePath)
+  assert(second !== 'notADatabase', 'an empty file is a database')
+  return second
+}
+
+function tryLock(filePath: string): DiskLock | null | 'notADatabase' {
+  const database = new DatabaseSync(filePath, { timeout: 0 })
+  try {
+    database.exec('PRAGMA journal_mode = OFF; BEGIN EXCLUSIVE')
+  } catch (error) {
+    database.close()
+    const code = error instanceof Error && 'errcode' in error ? error.errcode : null
+    if (code === SQLITE_BUSY) return null
+    if (code === SQLITE_NOT_A_DATABASE) return 'notADatabase'
+    throw error
+  }
+  return {
+    release: () => {
+      if (database.isOpen) database.close()
+    },
+  }
+}
+
+/** Above this many bytes waiting for the kernel, `write` answers false. */
+const SOCKET_HIGH_WATER_MARK = 256 * 1024
+
+const SOCKET_OPTIONS = {
+  noDelay: true,
+  keepAlive: true,
+  highWaterMark: SOCKET_HIGH_WATER_MARK,
+} as const
+
+class RealSocket implements Socket {
+  readonly remoteHost: string
+  readonly remotePort: number
+  readonly localHost: string
+  readonly localPort: number
+  readonly #socket: net.Socket
+
+  constructor(socket: net.Socket) {
+    this.#socket = socket
+    // A socket that died before it was handed over has no addresses any more; its close event follows.
+    this.remoteHost = plainAddress(socket.remoteAddress)
+    this.remotePort = socket.remotePort ?? 0
+    this.localHost = plainAddress(socket.localAddress)
+    this.localPort = socket.localPort ?? 0
+  }
+
+  get pendingBytes(): number {
+    return this.#socket.writableLength
+  }
+
+  write(bytes: Buffer): boolean {
+    return this.#socket.writable && this.#socket.write(bytes)
+  }
+
+  writeAll(buffers: readonly Buffer[]): boolean {
+    if (!this.#socket.writable) return false
+    let hasRoom = true
+    this.#socket.cork()
+    for (const bytes of buffers) hasRoom = this.#socket.write(bytes)
+    this.#socket.uncork()
+    return hasRoom
+  }
+
+  pause(): void {
+    this.#socket.pause()
+  }
+
+  resume(): void {
+    this.#socket.resume()
+  }
+
+  end(): void {
+    this.#socket.end()
+  }
+
+  destroy(): void {
+    this.#socket.destroy()
+  }
+}
+
+/** IPv4 addresses of dual-stack sockets without their IPv6 wrapping. */
+function plainAddress(address: string | undefined): string {
+  if (address === undefined) return ''
+  return address.startsWith('::ffff:') && address.includes('.') ? address.slice(7) : address
+}
+
+function attach(socket: net.Socket, onSocket: (socket: Socket) => SocketHandler): Socket {
+  const wrapped = new RealSocket(socket)
+  const handler = onSocket(wrapped)
+  let failure: Error | null = null
+  socket.on('error', (error) => {
+    failure ??= error
+  })
+  socket.on('data', (bytes: Buffer) => handler.onData(bytes))
+  socket.on('drain', () => handler.onDrain())
+  socket.on('close', () => handler.onClose(failure))
+  return wrapped
+}
+
+const realNetwork: Network = {
+  listen(host, port, onSocket) {
+    return new Promise<Listener>((resolve, reject) => {
+      const server = net.createServer(SOCKET_OPTIONS, (socket) => attach(socket, onSocket))
+      server.once('error', reject)
+      server.listen({ host, port, backlog: 1024 }, () => {
+        server.removeListener('error', reject)
+        // Accepting can fail later on (EMFILE): the listener lives on, and Node tries again with the next connection.
+        server.on('error', () => undefined)
+        const address = server.address()
+        assert(address !== null && typeof address === 'object')
+        resolve({
+          host: address.address,
+          port: address.port,
+          close: () => {
+            server.close()
+            return Promise.resolve()
+          },
+        })
+      })
+    })
+  },
+  connect(options) {
+    return new Promise<Socket>((resolve, reject) => {
+      const { host, port } = options
+      // In a variable, since the types of `connect` do not list `highWaterMark`.
+      const socketOptions = { host, port, ...SOCKET_OPTIONS }
+      const socket = net.connect(socketOptions)
+      const timer = setTimeout(() => {
+        socket.destroy(
+          new Error(`no connection to ${options.host}:${options.port} in ${options.timeoutMs} ms`),
+        )
+      }, options.timeoutMs)
+      socket.once('error', (error) => {
+        clearTimeout(timer)
+        reject(error)
+      })
+      socket.once('connect', () => {
+        clearTimeout(timer)
+        resolve(attach(socket, options.onSocket))
+      })
+    })
+  },
+  async resolve(name) {
+    const addresses = await dns.lookup(name, { all: true })
+    return addresses.map((entry) => entry.address)
+  },
+  localAddresses() {
+    const addresses = Object.values(os.networkInterfaces()).flatMap((entries) => entries ?? [])
+    const external = addresses.filter((entry) => !entry.internal)
+    return [
+      ...external.filter((entry) => entry.family === 'IPv4'),
+      ...external.filter((entry) => entry.family !== 'IPv4'),
+    ].map((entry) => entry.address)
+  },
+}

@@ -1,0 +1,35 @@
+/** What processors and services see of a connection and of a request that came over it. */
+import type { RemotingCommand, RequestContent, ResponseContent } from './command.ts'
+
+export interface Connection {
+  /** Unique among the connections of one server or client, in order of arrival. */
+  readonly id: number
+  /** `host:port` of the peer. */
+  readonly remoteAddress: string
+  readonly remoteHost: string
+  readonly remotePort: number
+  readonly localHost: string
+  readonly isOpen: boolean
+  /** Sends a request and resolves with the answer; rejects with `RemotingError` (`timeout`, `closed`, `tooManyInFlight`). */
+  invoke(request: RequestContent, timeoutMs: number): Promise<RemotingCommand>
+  /** Sends a one-way request; dropped (false) when the connection is closed or its output is over the limit. */
+  invokeOneway(request: RequestContent): boolean
+  /** `listener` is called once when the connection has closed; at once if it already has. */
+  onClose(listener: () => void): void
+  close(): void
+}
+
+export interface RemotingRequest {
+  readonly command: RemotingCommand
+  readonly connection: Connection
+  /**
+   * Answers the request: at once, or later (a parked pull). The first call counts, further ones are ignored; nothing leaves for a
+   * one-way request or a closed connection. All answers of one turn of the event loop leave in one write.
+   */
+  respond(response: ResponseContent): void
+  /** When the request was read, `Clock.monotonic()`. */
+  readonly receivedAt: number
+}
+
+/** Handles requests of the codes it is registered for. What it throws or rejects with is answered as SYSTEM_ERROR with its text. */
+export type Processor = (request: RemotingRequest) => void | Promise<void>

@@ -1,0 +1,448 @@
+/**
+ * A disk in memory that can lose what was not synced, tear writes, fill up and fail.
+ *
+ * Files are sparse pages of 4 KiB. `crash` keeps what was synced; of every page written since, each 512-byte sector is by
+ * chance the new or the old one, and names that were created, renamed or removed without a sync of their directory may be
+ * either. Handles opened before a crash are dead.
+ */
+import assert from 'node:assert/strict'
+import type {
+  Clock,
+  Disk,
+  DiskEntry,
+  DiskFile,
+  DiskLock,
+  DiskOpenMode,
+  DiskSpace,
+  DiskStatus,
+  Random,
+} from '../common/ports.ts'
+
+const PAGE_SIZE = 4096
+const SECTOR_SIZE = 512
+
+type DiskOperation = 'write' | 'datasync' | 'truncate' | 'rename' | 'open' | 'syncDirectory'
+
+/** Thrown for planned faults and for wrong use; `code` is the system's. */
+class SimulatedDiskError extends Error {
+  readonly code: string
+
+  constructor(code: string, message: string) {
+    super(`${code}: ${message}`)
+    this.code = code
+  }
+}
+
+interface FileNode {
+  pages: Map<number, Buffer>
+  size: number
+  durablePages: Map<number, Buffer>
+  durableSize: number
+  dirty: Set<number>
+  modifiedMs: number
+}
+
+export interface SimulatedDiskOptions {
+  readonly clock: Clock
+  readonly totalBytes?: number
+}
+
+export class SimulatedDisk implements Disk {
+  readonly #clock: Clock
+  readonly totalBytes: number
+  /** Bytes that somebody else takes up. */
+  foreignBytes = 0
+  #names = new Map<string, FileNode>()
+  #durableNames = new Map<string, FileNode>()
+  #directories = new Set<string>(['/', '.'])
+  #locks = new Set<string>()
+  #epoch = 0
+  #faults: { operation: DiskOperation; countdown: number; code: string }[] = []
+  #heldSyncs: (() => void)[] | null = null
+  /** How often each operation was called. */
+  readonly counts: Record<DiskOperation, number> = {
+    write: 0,
+    datasync: 0,
+    truncate: 0,
+    rename: 0,
+    open: 0,
+    syncDirectory: 0,
+  }
+
+  constructor(options: SimulatedDiskOptions) {
+    this.#clock = options.clock
+    this.totalBytes = options.totalBytes ?? 1024 ** 4
+  }
+
+  /** The n-th next operation of a kind (1 = the next) throws `code`; a write does half of its bytes first. */
+  failOn(operation: DiskOperation, nth: number, code: string): void {
+    this.#faults.push({ operation, countdown: nth, code })
+  }
+
+  /** From now on `datasync` promises wait until `releaseSyncs`. */
+  holdSyncs(): void {
+    this.#heldSyncs ??= []
+  }
+
+  releaseSyncs(): void {
+    const held = this.#heldSyncs ?? []
+    this.#heldSyncs = null
+    for (const run of held) run()
+  }
+
+  /** Kills the process: handles die, locks fall, all written bytes stay. */
+  kill(): void {
+    this.#epoch++
+    this.#locks.clear()
+    this.#heldSyncs = null
+    this.#faults = []
+  }
+
+  /** Cuts the power. Without `random` all that was not synced is lost. */
+  crash(random: Random | null = null): void {
+    this.kill()
+    const names = new Map(this.#durableNames)
+    if (random !== null) {
+      for (const path of new Set([...this.#names.keys(), ...names.keys()])) {
+        const now = this.#names.get(path)
+        if (now === names.get(path) || random.integer(2) === 0) continue
+        if (now === undefined) names.delete(path)
+        else names.set(path, now)
+      }
+    }
+    for (const node of new Set(names.values())) revertUnsynced(node, random)
+    this.#names = names
+    this.#durableNames = new Map(names)
+  }
+
+  openSync(path: string, mode: DiskOpenMode): DiskFile {
+    this.#count('open', path)
+    let node = this.#names.get(path)
+    if (node === undefined) {
+      if (mode === 'read') throw new SimulatedDiskError('ENOENT', path)
+      assert(this.#directories.has(parentOf(path)), `the folder of ${path} exists`)
+      node = newNode(this.#clock.now())
+      this.#names.set(path, node)
+    }
+    return new SimulatedFile(this, path, node)
+  }
+
+  listSync(path: string): readonly DiskEntry[] {
+    const prefix = path.endsWith('/') ? path : `${path}/`
+    const entries = new Map<string, boolean>()
+    for (const name of this.#names.keys()) addEntry(entries, prefix, name, false)
+    for (const name of this.#directories) addEntry(entries, prefix, name, true)
+    return [...entries]
+      .map(([name, isDirectory]) => ({ name, isDirectory }))
+      .sort((left, right) => (left.name < right.name ? -1 : 1))
+  }
+
+  statusSync(path: string): DiskStatus | null {
+    const node = this.#names.get(path)
+    if (node !== undefined) {
+      return { size: node.size, modifiedMs: node.modifiedMs, isDirectory: false }
+    }
+    return this.#directories.has(path) ? { size: 0, modifiedMs: 0, isDirectory: true } : null
+  }
+
+  readFileSync(path: string): Buffer | null {
+    const node = this.#names.get(path)
+    if (node === undefined) return null
+    const target = Buffer.alloc(node.size)
+    readPages(node, target, 0, node.size, 0)
+    return target
+  }
+
+  makeDirectorySync(path: string): void {
+    for (let at = path; !this.#directories.has(at); at = parentOf(at)) this.#directories.add(at)
+  }
+
+  renameSync(from: string, to: string): void {
+    this.#count('rename', from)
+    const node = this.#names.get(from)
+    if (node === undefined) throw new SimulatedDiskError('ENOENT', from)
+    this.#names.delete(from)
+    this.#names.set(to, node)
+  }
+
+  removeSync(path: string): void {
+    this.#names.delete(path)
+    for (const name of this.#names.keys()) if (name.startsWith(`${path}/`)) this.#names.delete(name)
+    for (const name of this.#directories) {
+      if (name === path || name.startsWith(`${path}/`)) this.#directories.delete(name)
+    }
+  }
+
+  syncDirectorySync(path: string): void {
+    this.#count('syncDirectory', path)
+    for (const [name, node] of this.#names) {
+      if (parentOf(name) === path) this.#durableNames.set(name, node)
+    }
+    for (const name of this.#durableNames.keys()) {
+      if (parentOf(name) === path && !this.#names.has(name)) this.#durableNames.delete(name)
+    }
+  }
+
+  spaceSync(): DiskSpace {
+    const availableBytes = Math.max(0, this.totalBytes - this.foreignBytes - this.#usedBytes())
+    return { totalBytes: this.totalBytes, availableBytes }
+  }
+
+  lockSync(path: string): DiskLock | null {
+    if (this.#locks.has(path)) return null
+    this.#locks.add(path)
+    const epoch = this.#epoch
+    return {
+      release: () => {
+        if (epoch === this.#epoch) this.#locks.delete(path)
+      },
+    }
+  }
+
+  get epoch(): number {
+    return this.#epoch
+  }
+
+  /** Flips bits of a file as rot would, past all caches. */
+  corrupt(path: string, position: number, mask: number): void {
+    const node = this.#names.get(path)
+    assert(node !== undefined, `${path} exists`)
+    const page = pageForWrite(node, Math.floor(position / PAGE_SIZE))
+    const at = position % PAGE_SIZE
+    page.writeUInt8(page.readUInt8(at) ^ mask, at)
+  }
+
+  write(node: FileNode, path: string, bytes: Buffer, position: number): void {
+    const fault = this.#faultOf('write')
+    const writable = fault === null ? bytes : bytes.subarray(0, bytes.length >> 1)
+    if (this.spaceSync().availableBytes < writable.length && this.totalBytes < 1024 ** 4) {
+      throw new SimulatedDiskError('ENOSPC', path)
+    }
+    writePages(node, writable, position)
+    node.modifiedMs = this.#clock.now()
+    if (fault !== null) throw new SimulatedDiskError(fault, path)
+  }
+
+  datasyncSync(node: FileNode, path: string): void {
+    this.#count('datasync', path)
+    syncNode(node)
+  }
+
+  datasync(node: FileNode, path: string): Promise<void> {
+    const epoch = this.#epoch
+    return new Promise((resolve, reject) => {
+      const run = (): void => {
+        // After a crash nobody is there to hear of it.
+        if (epoch !== this.#epoch) return
+        try {
+          this.datasyncSync(node, path)
+          resolve()
+        } catch (error) {
+          reject(error)
+        }
+      }
+      if (this.#heldSyncs === null) queueMicrotask(run)
+      else this.#heldSyncs.push(run)
+    })
+  }
+
+  truncate(node: FileNode, path: string, size: number): void {
+    this.#count('truncate', path)
+    truncateNode(node, size)
+    node.modifiedMs = this.#clock.now()
+  }
+
+  #count(operation: DiskOperation, path: string): void {
+    const fault = this.#faultOf(operation)
+    if (fault !== null) throw new SimulatedDiskError(fault, `${operation} ${path}`)
+  }
+
+  #faultOf(operation: DiskOperation): string | null {
+    this.counts[operation]++
+    for (const fault of this.#faults) {
+      if (fault.operation === operation && --fault.countdown === 0) return fault.code
+    }
+    return null
+  }
+
+  #usedBytes(): number {
+    let pages = 0
+    for (const node of this.#names.values()) pages += node.pages.size
+    return pages * PAGE_SIZE
+  }
+}
+
+class SimulatedFile implements DiskFile {
+  readonly path: string
+  readonly #disk: SimulatedDisk
+  readonly #node: FileNode
+  readonly #epoch: number
+  #isClosed = false
+
+  constructor(disk: SimulatedDisk, path: string, node: FileNode) {
+    this.path = path
+    this.#disk = disk
+    this.#node = node
+    this.#epoch = disk.epoch
+  }
+
+  sizeSync(): number {
+    return this.#open().size
+  }
+
+  readSync(target: Buffer, targetStart: number, length: number, position: number): number {
+    return readPages(this.#open(), target, targetStart, length, position)
+  }
+
+  read(target: Buffer, targetStart: number, length: number, position: number): Promise<number> {
+    return Promise.resolve(this.readSync(target, targetStart, length, position))
+  }
+
+  writeSync(source: Buffer, start: number, length: number, position: number): void {
+    const bytes = source.subarray(start, start + length)
+    this.#disk.write(this.#open(), this.path, bytes, position)
+  }
+
+  datasync(): Promise<void> {
+    return this.#disk.datasync(this.#open(), this.path)
+  }
+
+  datasyncSync(): void {
+    this.#disk.datasyncSync(this.#open(), this.path)
+  }
+
+  truncateSync(size: number): void {
+    this.#disk.truncate(this.#open(), this.path, size)
+  }
+
+  closeSync(): void {
+    this.#isClosed = true
+  }
+
+  #open(): FileNode {
+    assert(!this.#isClosed, `${this.path} is closed`)
+    if (this.#epoch !== this.#disk.epoch) throw new SimulatedDiskError('EIO', 'the process is dead')
+    return this.#node
+  }
+}
+
+function newNode(modifiedMs: number): FileNode {
+  return {
+    pages: new Map(),
+    size: 0,
+    durablePages: new Map(),
+    durableSize: 0,
+    dirty: new Set(),
+    modifiedMs,
+  }
+}
+
+function addEntry(
+  entries: Map<string, boolean>,
+  prefix: string,
+  name: string,
+  isDirectory: boolean,
+): void {
+  if (!name.startsWith(prefix) || name === prefix) return
+  const rest = name.slice(prefix.length)
+  const slash = rest.indexOf('/')
+  if (slash === -1) entries.set(rest, isDirectory)
+  else entries.set(rest.slice(0, slash), true)
+}
+
+function parentOf(path: string): string {
+  const at = path.lastIndexOf('/')
+  if (at === 0) return '/'
+  return at === -1 ? '.' : path.slice(0, at)
+}
+
+function pageForWrite(node: FileNode, index: number): Buffer {
+  let page = node.pages.get(index)
+  // A page that was synced is shared with the durable state until it is written again.
+  if (page === undefined || page === node.durablePages.get(index)) {
+    page = page === undefined ? Buffer.alloc(PAGE_SIZE) : Buffer.from(page)
+    node.pages.set(index, page)
+  }
+  return page
+}
+
+function writePages(node: FileNode, bytes: Buffer, position: number): void {
+  for (let done = 0; done < bytes.length;) {
+    const at = (position + done) % PAGE_SIZE
+    const index = Math.floor((position + done) / PAGE_SIZE)
+    const count = Math.min(PAGE_SIZE - at, bytes.length - done)
+    bytes.copy(pageForWrite(node, index), at, done, done + count)
+    node.dirty.add(index)
+    done += count
+  }
+  node.size = Math.max(node.size, position + bytes.length)
+}
+
+function readPages(
+  node: FileNode,
+  target: Buffer,
+  targetStart: number,
+  length: number,
+  position: number,
+): number {
+  const count = Math.max(0, Math.min(length, node.size - position))
+  for (let done = 0; done < count;) {
+    const at = (position + done) % PAGE_SIZE
+    const step = Math.min(PAGE_SIZE - at, count - done)
+    const page = node.pages.get(Math.floor((position + done) / PAGE_SIZE))
+    if (page === undefined) target.fill(0, targetStart + done, targetStart + done + step)
+    else page.copy(target, targetStart + done, at, at + step)
+    done += step
+  }
+  return count
+}
+
+function truncateNode(node: FileNode, size: number): void {
+  const lastPage = Math.floor(size / PAGE_SIZE)
+  for (const index of node.pages.keys()) {
+    if (index > lastPage || (index === lastPage && size % PAGE_SIZE === 0)) {
+      node.pages.delete(index)
+      node.dirty.add(index)
+    } else if (index === lastPage) {
+      pageForWrite(node, index).fill(0, size % PAGE_SIZE)
+      node.dirty.add(index)
+    }
+  }
+  node.size = size
+}
+
+function syncNode(node: FileNode): void {
+  for (const index of node.dirty) {
+    const page = node.pages.get(index)
+    if (page === undefined) node.durablePages.delete(index)
+    else node.durablePages.set(index, page)
+  }
+  node.dirty.clear()
+  node.durableSize = node.size
+}
+
+function revertUnsynced(node: FileNode, random: Random | null): void {
+  for (const index of node.dirty) {
+    const before = node.durablePages.get(index)
+    const after = node.pages.get(index)
+    const torn = random === null ? before : tornPage(before, after, random)
+    if (torn === undefined) node.pages.delete(index)
+    else node.pages.set(index, torn)
+  }
+  node.size = random === null || random.integer(2) === 0 ? node.durableSize : node.size
+  for (const index of node.pages.keys()) {
+    if (index * PAGE_SIZE >= node.size) node.pages.delete(index)
+  }
+  node.dirty = new Set(node.dirty)
+  syncNode(node)
+}
+
+function tornPage(before: Buffer | undefined, after: Buffer | undefined, random: Random): Buffer {
+  const page = before === undefined ? Buffer.alloc(PAGE_SIZE) : Buffer.from(before)
+  for (let at = 0; at < PAGE_SIZE; at += SECTOR_SIZE) {
+    if (random.integer(2) === 0) continue
+    if (after === undefined) page.fill(0, at, at + SECTOR_SIZE)
+    else after.copy(page, at, at, at + SECTOR_SIZE)
+  }
+  return page
+}
