@@ -64,6 +64,8 @@ export interface ResponseContent {
   readonly extFields?: ExtFields | Readonly<Record<string, string | undefined>>
   /** Several buffers leave in order without being joined; they must not change afterwards. */
   readonly body?: Buffer | readonly Buffer[]
+  /** The request was held until something happened; only metrics look at it. */
+  readonly isLongPolling?: boolean
 }
 
 export function isResponse(command: RemotingCommand): boolean {

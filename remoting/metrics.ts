@@ -1,0 +1,184 @@
+/** Metrics of remoting servers: RocketMQ's `rocketmq_rpc_latency`, and counters of what was refused or closed, by reason. */
+import { Counter, Gauge, Histogram } from '../common/metrics.ts'
+import type { Registry } from '../common/metrics.ts'
+import { requestCodeName } from './request-code.ts'
+import { responseCodeName } from './response-code.ts'
+
+const BUCKETS_MS: readonly number[] = [1, 3, 5, 7, 10, 100, 1_000, 2_000, 3_000]
+const LABELS = [
+  'protocol_type',
+  'request_code',
+  'response_code',
+  'is_long_polling',
+  'result',
+] as const
+type Label = (typeof LABELS)[number]
+
+const RESULTS = ['success', 'oneway', 'process_request_failed', 'write_channel_failed'] as const
+export type RpcResult = (typeof RESULTS)[number]
+
+/** Why a server or client gave a connection up. `peer` is an orderly end by the other side. */
+export type CloseReason =
+  | 'peer'
+  | 'error'
+  | 'local'
+  | 'idle'
+  | 'halfFrame'
+  | 'malformed'
+  | 'tooLarge'
+  | 'tls'
+  | 'proxyProtocol'
+  | 'outputLimit'
+  | 'tooManyConnections'
+
+export interface RpcSample {
+  readonly requestCode: number
+  /** Null when nothing was answered. */
+  readonly responseCode: number | null
+  readonly isLongPolling: boolean
+  readonly result: RpcResult
+  readonly latencyMs: number
+}
+
+interface Cell {
+  readonly labels: Readonly<Record<Label, string>>
+  /** One for each bucket, not cumulative, and one for all above. */
+  readonly counts: number[]
+  sum: number
+}
+
+type Sample = { metricName: string; value: number; labels: Partial<Record<Label | 'le', string>> }
+
+/** Counts in plain arrays by number; labels and cumulative buckets are made when somebody scrapes. */
+class RpcLatency extends Histogram<Label | 'le'> {
+  /** Always empty: knows how a histogram describes itself. */
+  readonly #description = new Histogram<Label | 'le'>({ ...DESCRIPTION, registers: [] })
+  readonly #cells = new Map<number, Cell>()
+
+  constructor(registry: Registry) {
+    super({ ...DESCRIPTION, registers: [registry] })
+  }
+
+  record(sample: RpcSample): void {
+    const key = keyOf(sample)
+    let cell = this.#cells.get(key)
+    if (cell === undefined) {
+      cell = newCell(sample)
+      this.#cells.set(key, cell)
+    }
+    let bucket = 0
+    while (bucket < BUCKETS_MS.length && sample.latencyMs > (BUCKETS_MS[bucket] ?? 0)) bucket++
+    cell.counts[bucket] = (cell.counts[bucket] ?? 0) + 1
+    cell.sum += sample.latencyMs
+  }
+
+  override get(): ReturnType<Histogram<Label | 'le'>['get']> {
+    return this.getForPromString()
+  }
+
+  /** What the registry calls when it is scraped; `Histogram.get` calls it too. */
+  async getForPromString(): ReturnType<Histogram<Label | 'le'>['get']> {
+    const description = await this.#description.get()
+    return { ...description, values: [...this.#cells.values()].flatMap(samplesOf) }
+  }
+}
+
+const DESCRIPTION = {
+  name: 'rocketmq_rpc_latency',
+  help: 'Milliseconds from the arrival of a request to its answer',
+  labelNames: LABELS,
+  buckets: [...BUCKETS_MS],
+}
+
+/** One number for all labels. Unknown codes share one: a peer must not be able to make new cells. */
+function keyOf({ requestCode, responseCode, isLongPolling, result }: RpcSample): number {
+  const request = requestCodeName(requestCode) === null ? 0 : requestCode
+  const response =
+    responseCode === null || responseCodeName(responseCode) === null ? 5_000 : responseCode
+  const codes = request * 16_384 + response + 2_000
+  return codes * 8 + RESULTS.indexOf(result) * 2 + (isLongPolling ? 1 : 0)
+}
+
+function newCell(sample: RpcSample): Cell {
+  const { requestCode, responseCode, isLongPolling, result } = sample
+  const responseName = responseCode === null ? null : responseCodeName(responseCode)
+  return {
+    labels: {
+      protocol_type: 'remoting',
+      request_code: requestCodeName(requestCode)?.toLowerCase() ?? 'unknown',
+      response_code: responseName?.toLowerCase() ?? 'unknown',
+      is_long_polling: String(isLongPolling),
+      result,
+    },
+    counts: Array.from({ length: BUCKETS_MS.length + 1 }, () => 0),
+    sum: 0,
+  }
+}
+
+function samplesOf(cell: Cell): Sample[] {
+  const samples: Sample[] = []
+  let count = 0
+  cell.counts.forEach((inBucket, index) => {
+    count += inBucket
+    const le = BUCKETS_MS[index]
+    samples.push({
+      metricName: 'rocketmq_rpc_latency_bucket',
+      labels: { le: le === undefined ? '+Inf' : String(le), ...cell.labels },
+      value: count,
+    })
+  })
+  samples.push(
+    { metricName: 'rocketmq_rpc_latency_sum', labels: cell.labels, value: cell.sum },
+    { metricName: 'rocketmq_rpc_latency_count', labels: cell.labels, value: count },
+  )
+  return samples
+}
+
+/** What servers report; one object serves all servers of a role (the broker's main and VIP ports). */
+export interface RemotingMetrics {
+  readonly recordRpc: (sample: RpcSample) => void
+  readonly connectionOpened: () => void
+  readonly connectionClosed: (reason: CloseReason) => void
+  /** A connection or request that was turned away. */
+  readonly rejected: (reason: 'tooManyConnections' | 'unsupportedCode') => void
+}
+
+/** Registers the metrics; once per registry. */
+export function createRemotingMetrics(registry: Registry): RemotingMetrics {
+  const registers = [registry]
+  const latency = new RpcLatency(registry)
+  const connections = new Gauge({
+    name: 'rocketmq_remoting_connections',
+    help: 'Open remoting connections',
+    registers,
+  })
+  const closed = new Counter({
+    name: 'rocketmq_remoting_closed_connections_total',
+    help: 'Remoting connections closed, by reason',
+    labelNames: ['reason'],
+    registers,
+  })
+  const rejected = new Counter({
+    name: 'rocketmq_remoting_rejects_total',
+    help: 'Connections and requests turned away, by reason',
+    labelNames: ['reason'],
+    registers,
+  })
+  return {
+    recordRpc: (sample) => latency.record(sample),
+    connectionOpened: () => connections.inc(),
+    connectionClosed: (reason) => {
+      connections.dec()
+      closed.inc({ reason })
+    },
+    rejected: (reason) => rejected.inc({ reason }),
+  }
+}
+
+/** For clients and tests. */
+export const NO_METRICS: RemotingMetrics = {
+  recordRpc: () => undefined,
+  connectionOpened: () => undefined,
+  connectionClosed: () => undefined,
+  rejected: () => undefined,
+}

@@ -1,0 +1,14 @@
+import { expect, test } from 'vitest'
+import { NOT_IMPLEMENTED, notSupportedRemark } from './not-implemented.ts'
+import { RequestCode } from './request-code.ts'
+
+test('no code stands in the list twice', () => {
+  expect(new Set(NOT_IMPLEMENTED).size).toBe(NOT_IMPLEMENTED.length)
+})
+
+test('the remark begins as RocketMQ says it, and tells what is planned from what nobody knows', () => {
+  expect(notSupportedRemark(4711)).toBe(' request type 4711 not supported')
+  expect(notSupportedRemark(RequestCode.POP_MESSAGE)).toBe(
+    ' request type 200050 not supported: POP_MESSAGE is not implemented in this release of Gantry',
+  )
+})

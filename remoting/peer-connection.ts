@@ -1,0 +1,411 @@
+/** One connection of a server or client: framing, matching of answers, batching of output, back-pressure, limits. */
+import assert from 'node:assert/strict'
+import { systemCodeOf } from '../common/errors.ts'
+import type { Logger } from '../common/log.ts'
+import type { Clock, Socket, SocketHandler, Timer, Timers } from '../common/ports.ts'
+import { decodeCommand, encodeFrame, extFieldsOf } from './command-codec.ts'
+import {
+  GANTRY_VERSION,
+  isResponse,
+  LanguageCode,
+  NO_BODY,
+  NO_FIELDS,
+  ONEWAY_FLAG,
+  RESPONSE_FLAG,
+  SerializeType,
+} from './command.ts'
+import type { RemotingCommand, RequestContent, ResponseContent } from './command.ts'
+import type { Connection } from './connection.ts'
+import { RemotingError } from './errors.ts'
+import { FrameDecoder } from './frame-decoder.ts'
+import type { RemotingLimits } from './limits.ts'
+import type { CloseReason } from './metrics.ts'
+import { OutputBuffer } from './output-buffer.ts'
+import type { ChunkPool } from './output-buffer.ts'
+import type { TimeoutWheel } from './timeout-wheel.ts'
+
+const OPAQUE_MAX = 0x7fff_ffff
+/** First bytes of a TLS handshake and of the two PROXY protocols, none of which a frame can start with. */
+const TLS_HANDSHAKE = 0x16
+const PROXY_TEXT = 0x50
+const PROXY_BINARY = 0x0d
+
+/** What the connections of one server or client share. */
+export interface PeerContext {
+  readonly clock: Clock
+  readonly timers: Timers
+  readonly logger: Logger
+  readonly limits: RemotingLimits
+  readonly wheel: TimeoutWheel
+  readonly pool: ChunkPool
+  /** Servers stop reading from a peer that does not take its answers. A client must not: both would wait for each other. */
+  readonly pausesWithOutput: boolean
+  readonly onRequest: (connection: PeerConnection, command: RemotingCommand) => void
+  readonly onClosed: (connection: PeerConnection, reason: CloseReason) => void
+}
+
+interface Pending {
+  readonly resolve: (answer: RemotingCommand) => void
+  readonly reject: (error: RemotingError) => void
+  readonly timer: Timer
+}
+
+export class PeerConnection implements Connection {
+  readonly id: number
+  readonly remoteHost: string
+  readonly remotePort: number
+  readonly remoteAddress: string
+  readonly localHost: string
+  readonly #context: PeerContext
+  readonly #socket: Socket
+  readonly #decoder: FrameDecoder
+  readonly #output: OutputBuffer
+  readonly #pending = new Map<number, Pending>()
+  readonly #closeListeners: (() => void)[] = []
+  readonly #idleListeners: (() => void)[] = []
+  #serializeType: SerializeType
+  #nextOpaque = 1
+  #isOpen = true
+  #closeReason: CloseReason | null = null
+  #isFlushPlanned = false
+  #isDraining = true
+  #isPaused = false
+  #isReadingStopped = false
+  #isEnding = false
+  #hasReceived = false
+  #inFlight = 0
+  #inFlightBytes = 0
+  #lastActivity: number
+  /** When the first byte of an unfinished frame came; null between frames. */
+  #frameStartedAt: number | null = null
+
+  /** `serializeType` is what own requests use until the peer has shown what it speaks. */
+  constructor(context: PeerContext, socket: Socket, id: number, serializeType: SerializeType) {
+    this.id = id
+    this.remoteHost = socket.remoteHost
+    this.remotePort = socket.remotePort
+    this.remoteAddress = `${socket.remoteHost}:${socket.remotePort}`
+    this.localHost = socket.localHost
+    this.#context = context
+    this.#socket = socket
+    this.#serializeType = serializeType
+    this.#output = new OutputBuffer(context.pool)
+    this.#lastActivity = context.clock.monotonic()
+    this.#decoder = new FrameDecoder(context.limits.frameMaxLength, (source, start, end) => {
+      this.#onFrame(source, start, end)
+    })
+  }
+
+  /** What the network calls. */
+  get socketHandler(): SocketHandler {
+    return {
+      onData: (bytes) => this.#onData(bytes),
+      onDrain: () => this.#onDrain(),
+      onClose: (error) => this.#onSocketClose(error),
+    }
+  }
+
+  get isOpen(): boolean {
+    return this.#isOpen
+  }
+
+  /** Accepted requests that wait for their answer. */
+  get inFlight(): number {
+    return this.#inFlight
+  }
+
+  invoke(request: RequestContent, timeoutMs: number): Promise<RemotingCommand> {
+    return new Promise((resolve, reject) => {
+      if (!this.#isOpen) {
+        reject(this.#closedError())
+        return
+      }
+      if (this.#pending.size >= this.#context.limits.maxPendingInvocations) {
+        reject(
+          new RemotingError('tooManyInFlight', `too many requests wait for ${this.remoteAddress}`),
+        )
+        return
+      }
+      const opaque = this.#takeOpaque()
+      const timer = this.#context.wheel.after(timeoutMs, () => {
+        this.#pending.delete(opaque)
+        const what = `request ${request.code} in ${timeoutMs} ms`
+        reject(new RemotingError('timeout', `${this.remoteAddress} has not answered ${what}`))
+      })
+      this.#pending.set(opaque, { resolve, reject, timer })
+      this.#writeRequest(request, opaque, 0)
+    })
+  }
+
+  invokeOneway(request: RequestContent): boolean {
+    if (!this.#isOpen || !this.#isDraining) return false
+    this.#writeRequest(request, this.#takeOpaque(), ONEWAY_FLAG)
+    return this.#isOpen
+  }
+
+  onClose(listener: () => void): void {
+    if (this.#isOpen) this.#closeListeners.push(listener)
+    else listener()
+  }
+
+  close(): void {
+    this.closeFor('local')
+  }
+
+  /** Drops the connection, keeping the first reason; what is written but not sent is lost. */
+  closeFor(reason: CloseReason): void {
+    if (!this.#isOpen) return
+    this.#closeReason ??= reason
+    this.#socket.destroy()
+    this.#finish()
+  }
+
+  /** Sends what waits, then ends the connection; what still comes in is dropped, the peer's end of the stream completes it. */
+  end(): void {
+    if (!this.#isOpen) return
+    this.#flush()
+    this.#closeReason ??= 'local'
+    this.#isEnding = true
+    this.#socket.end()
+    this.#updateReading()
+  }
+
+  /** Resolves when no accepted request waits for its answer any more, or the connection has closed. */
+  whenAnswered(): Promise<void> {
+    if (!this.#isOpen || this.#inFlight === 0) return Promise.resolve()
+    return new Promise((resolve) => {
+      this.#idleListeners.push(resolve)
+    })
+  }
+
+  /** Takes no further requests; answers to accepted ones still leave. */
+  stopReading(): void {
+    this.#isReadingStopped = true
+    this.#updateReading()
+  }
+
+  /** Called by the owner every second or so. */
+  checkTimeouts(now: number): void {
+    const { idleTimeoutMs, halfFrameTimeoutMs } = this.#context.limits
+    if (this.#frameStartedAt !== null && now - this.#frameStartedAt > halfFrameTimeoutMs) {
+      // While reading is paused by us the rest cannot come.
+      if (!this.#isPaused) this.closeFor('halfFrame')
+    } else if (now - this.#lastActivity > idleTimeoutMs) {
+      this.closeFor('idle')
+    }
+  }
+
+  /** An accepted request of `size` frame bytes begins to wait for its answer. */
+  requestAccepted(size: number): void {
+    this.#inFlight++
+    this.#inFlightBytes += size
+    this.#updateReading()
+  }
+
+  requestDone(size: number): void {
+    assert(this.#inFlight > 0)
+    this.#inFlight--
+    this.#inFlightBytes -= size
+    this.#updateReading()
+    if (this.#inFlight === 0) for (const listener of this.#idleListeners.splice(0)) listener()
+  }
+
+  /** Writes an answer; false when the connection is closed. */
+  writeResponse(request: RemotingCommand, response: ResponseContent): boolean {
+    if (!this.#isOpen) return false
+    encodeFrame(
+      {
+        code: response.code,
+        language: LanguageCode.OTHER,
+        version: GANTRY_VERSION,
+        opaque: request.opaque,
+        flag: RESPONSE_FLAG,
+        remark: response.remark ?? null,
+        extFields: extFieldsOf(response.extFields),
+      },
+      request.serializeType,
+      response.body ?? NO_BODY,
+      this.#output,
+    )
+    this.#planFlush()
+    return this.#isOpen
+  }
+
+  #onData(bytes: Buffer): void {
+    if (!this.#isOpen || this.#isEnding) return
+    this.#lastActivity = this.#context.clock.monotonic()
+    if (!this.#hasReceived && this.#isForeign(bytes)) return
+    this.#hasReceived = true
+    try {
+      this.#decoder.push(bytes)
+    } catch (error) {
+      if (!(error instanceof RemotingError)) throw error
+      const reason = error.code === 'tooLarge' ? 'tooLarge' : 'malformed'
+      const { remoteAddress } = this
+      this.#context.logger.warn({ remoteAddress, reason, err: error }, 'closing a broken peer')
+      this.closeFor(reason)
+      return
+    }
+    if (this.#decoder.pendingBytes === 0) this.#frameStartedAt = null
+    else this.#frameStartedAt ??= this.#lastActivity
+  }
+
+  #onDrain(): void {
+    this.#isDraining = true
+    this.#lastActivity = this.#context.clock.monotonic()
+    this.#updateReading()
+  }
+
+  #onSocketClose(error: Error | null): void {
+    this.#closeReason ??= error === null ? 'peer' : 'error'
+    if (error !== null) {
+      const { remoteAddress } = this
+      const code = systemCodeOf(error)
+      this.#context.logger.debug({ remoteAddress, code, err: error }, 'connection failed')
+    }
+    this.#finish()
+  }
+
+  /** TLS and the PROXY protocol are told apart from broken frames, since their counters tell what is missing. */
+  #isForeign(bytes: Buffer): boolean {
+    const first = bytes[0]
+    const isProxy = first === PROXY_TEXT || first === PROXY_BINARY
+    if (first !== TLS_HANDSHAKE && !isProxy) return false
+    this.closeFor(isProxy ? 'proxyProtocol' : 'tls')
+    return true
+  }
+
+  #onFrame(source: Buffer, start: number, end: number): void {
+    this.#frameStartedAt = null
+    // An earlier frame of the same chunk may have closed the connection.
+    if (!this.#isOpen) return
+    const command = decodeCommand(source, start, end)
+    if (!isResponse(command)) {
+      this.#serializeType = command.serializeType
+      this.#context.onRequest(this, command)
+      return
+    }
+    const pending = this.#pending.get(command.opaque)
+    if (pending === undefined) {
+      const { remoteAddress } = this
+      const { opaque, code } = command
+      this.#context.logger.debug({ remoteAddress, opaque, code }, 'nobody waits for this answer')
+      return
+    }
+    this.#pending.delete(command.opaque)
+    pending.timer.cancel()
+    pending.resolve(command)
+  }
+
+  #writeRequest(request: RequestContent, opaque: number, flag: number): void {
+    encodeFrame(
+      {
+        code: request.code,
+        language: LanguageCode.OTHER,
+        version: GANTRY_VERSION,
+        opaque,
+        flag,
+        remark: request.remark ?? null,
+        extFields: request.extFields === undefined ? NO_FIELDS : extFieldsOf(request.extFields),
+      },
+      this.#serializeType,
+      request.body ?? NO_BODY,
+      this.#output,
+    )
+    this.#planFlush()
+  }
+
+  #takeOpaque(): number {
+    let opaque = this.#nextOpaque
+    while (this.#pending.has(opaque)) opaque = opaque === OPAQUE_MAX ? 1 : opaque + 1
+    this.#nextOpaque = opaque === OPAQUE_MAX ? 1 : opaque + 1
+    return opaque
+  }
+
+  #planFlush(): void {
+    if (this.#output.size + this.#socket.pendingBytes > this.#context.limits.maxOutputBytes) {
+      this.closeFor('outputLimit')
+      return
+    }
+    if (this.#isFlushPlanned) return
+    this.#isFlushPlanned = true
+    this.#context.timers.soon(() => this.#flush())
+  }
+
+  #flush(): void {
+    this.#isFlushPlanned = false
+    if (!this.#isOpen || this.#output.size === 0) return
+    const { segments, release } = this.#output.take()
+    const [first] = segments
+    this.#isDraining =
+      segments.length === 1 && first !== undefined
+        ? this.#socket.write(first)
+        : this.#socket.writeAll(segments)
+    const isWritten = this.#socket.pendingBytes === 0
+    release(isWritten)
+    if (isWritten) {
+      this.#isDraining = true
+      this.#lastActivity = this.#context.clock.monotonic()
+    }
+    this.#updateReading()
+  }
+
+  /** Reading pauses while the peer does not take its answers, or too many of its requests wait. */
+  #updateReading(): void {
+    if (!this.#isOpen) return
+    const { maxInFlightPerConnection, maxInFlightBytesPerConnection } = this.#context.limits
+    // With a gap between the two bounds, so that a busy connection does not flap.
+    const share = this.#isPaused ? 0.75 : 1
+    const isOverLimit =
+      this.#isReadingStopped ||
+      (this.#context.pausesWithOutput && !this.#isDraining) ||
+      this.#inFlight >= maxInFlightPerConnection * share ||
+      this.#inFlightBytes >= maxInFlightBytesPerConnection * share
+    // An ending connection reads on, or it would never see the peer's end.
+    const shouldPause = isOverLimit && !this.#isEnding
+    if (shouldPause === this.#isPaused) return
+    this.#isPaused = shouldPause
+    if (shouldPause) this.#socket.pause()
+    else this.#socket.resume()
+  }
+
+  #finish(): void {
+    if (!this.#isOpen) return
+    this.#isOpen = false
+    this.#output.take().release(true)
+    const error = this.#closedError()
+    for (const pending of this.#pending.values()) {
+      pending.timer.cancel()
+      pending.reject(error)
+    }
+    this.#pending.clear()
+    this.#context.onClosed(this, this.#closeReason ?? 'local')
+    for (const listener of this.#idleListeners.splice(0)) listener()
+    for (const listener of this.#closeListeners.splice(0)) listener()
+  }
+
+  #closedError(): RemotingError {
+    return new RemotingError('closed', `the connection to ${this.remoteAddress} is closed`)
+  }
+}
+
+/** Ends all connections in good order; those that have not closed after `timeoutMs` are dropped. */
+export async function endConnections(
+  connections: Iterable<PeerConnection>,
+  timers: Timers,
+  timeoutMs: number,
+): Promise<void> {
+  const ending = [...connections]
+  const deadline = timers.after(timeoutMs, () => {
+    for (const connection of ending) connection.close()
+  })
+  const closed = ending.map(
+    (connection) =>
+      new Promise<void>((resolve) => {
+        connection.onClose(resolve)
+        connection.end()
+      }),
+  )
+  await Promise.all(closed)
+  deadline.cancel()
+}

@@ -1,0 +1,135 @@
+/** Hands requests to the processors registered for their codes, and sees to it that each gets one answer at most. */
+import assert from 'node:assert/strict'
+import { messageOf } from '../common/errors.ts'
+import type { Logger } from '../common/log.ts'
+import type { Clock } from '../common/ports.ts'
+import { isOneway } from './command.ts'
+import type { RemotingCommand, ResponseContent } from './command.ts'
+import type { Processor, RemotingRequest } from './connection.ts'
+import { RemotingError } from './errors.ts'
+import type { RemotingMetrics, RpcResult } from './metrics.ts'
+import { notSupportedRemark } from './not-implemented.ts'
+import type { PeerConnection } from './peer-connection.ts'
+import { ResponseCode } from './response-code.ts'
+
+/** What a waiting request occupies besides its body. */
+const REQUEST_OVERHEAD_BYTES = 512
+/** Longest text of an exception that leaves as a remark. */
+const REMARK_MAX_CHARACTERS = 4096
+
+interface Dependencies {
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly metrics: RemotingMetrics
+}
+
+export class RequestDispatcher {
+  readonly #dependencies: Dependencies
+  readonly #processors = new Map<number, Processor>()
+
+  constructor(dependencies: Dependencies) {
+    this.#dependencies = dependencies
+  }
+
+  /** Codes that have a processor. */
+  get codes(): readonly number[] {
+    return [...this.#processors.keys()]
+  }
+
+  register(code: number, processor: Processor): void {
+    assert(!this.#processors.has(code), `request code ${code} has a processor already`)
+    this.#processors.set(code, processor)
+  }
+
+  dispatch(connection: PeerConnection, command: RemotingCommand): void {
+    const { clock, metrics } = this.#dependencies
+    const request = new AcceptedRequest(connection, command, clock, metrics)
+    const processor = this.#processors.get(command.code)
+    if (processor === undefined) {
+      metrics.rejected('unsupportedCode')
+      request.respond({
+        code: ResponseCode.REQUEST_CODE_NOT_SUPPORTED,
+        remark: notSupportedRemark(command.code),
+      })
+      request.returned()
+      return
+    }
+    try {
+      const running = processor(request)
+      if (running === undefined) request.returned()
+      else
+        running.then(
+          () => request.returned(),
+          (error: unknown) => this.#fail(request, error),
+        )
+    } catch (error) {
+      this.#fail(request, error)
+    }
+  }
+
+  #fail(request: AcceptedRequest, error: unknown): void {
+    const { code } = request.command
+    const { remoteAddress } = request.connection
+    // What the peer got wrong is its own business; anything else is ours.
+    if (!(error instanceof RemotingError)) {
+      this.#dependencies.logger.error({ code, remoteAddress, err: error }, 'a processor failed')
+    }
+    request.fail(messageOf(error).slice(0, REMARK_MAX_CHARACTERS))
+  }
+}
+
+class AcceptedRequest implements RemotingRequest {
+  readonly command: RemotingCommand
+  readonly connection: PeerConnection
+  readonly receivedAt: number
+  readonly #clock: Clock
+  readonly #metrics: RemotingMetrics
+  readonly #size: number
+  #isAnswered = false
+
+  constructor(
+    connection: PeerConnection,
+    command: RemotingCommand,
+    clock: Clock,
+    metrics: RemotingMetrics,
+  ) {
+    this.command = command
+    this.connection = connection
+    this.receivedAt = clock.monotonic()
+    this.#clock = clock
+    this.#metrics = metrics
+    this.#size = command.body.length + REQUEST_OVERHEAD_BYTES
+    connection.requestAccepted(this.#size)
+  }
+
+  respond(response: ResponseContent): void {
+    this.#answer(response, 'success')
+  }
+
+  /** The processor has returned without an error; a one-way request is done with that. */
+  returned(): void {
+    if (isOneway(this.command)) this.#answer(null, 'oneway')
+  }
+
+  fail(text: string): void {
+    this.#answer({ code: ResponseCode.SYSTEM_ERROR, remark: text }, 'process_request_failed')
+  }
+
+  #answer(response: ResponseContent | null, result: RpcResult): void {
+    if (this.#isAnswered) return
+    // Whatever is answered to a one-way request only ends it once its processor has returned.
+    const isOneWay = isOneway(this.command)
+    if (isOneWay && result === 'success') return
+    this.#isAnswered = true
+    this.connection.requestDone(this.#size)
+    const isLost =
+      !isOneWay && response !== null && !this.connection.writeResponse(this.command, response)
+    this.#metrics.recordRpc({
+      requestCode: this.command.code,
+      responseCode: isOneWay || response === null ? null : response.code,
+      isLongPolling: response?.isLongPolling ?? false,
+      result: isLost ? 'write_channel_failed' : result,
+      latencyMs: this.#clock.monotonic() - this.receivedAt,
+    })
+  }
+}
