@@ -61,8 +61,10 @@ export interface GetResult {
   readonly nextBeginOffset: number
   readonly minOffset: number
   readonly maxOffset: number
-  /** Whole records in queue order, as they lie in the log; valid until the next turn of the event loop unless copied or written. */
+  /** Whole records in queue order, as they lie in the log: slices of `body`. They stay as they are. */
   readonly records: readonly Buffer[]
+  /** The records laid end to end, as an answer to a pull has them. */
+  readonly body: Buffer
   readonly bytes: number
   /** Store timestamp of the last record, for lag in time; 0 when there is none. */
   readonly lastStoreTimestamp: number
@@ -124,7 +126,11 @@ export interface Store {
    * Appends messages of one queue as consecutive records with consecutive queue offsets, all or none.
    * `done` is called exactly once, when the records are committed as `waitForFlush` and the flush type ask, or refused; perhaps before `put` returns.
    */
-  put(messages: readonly MessageToStore[], waitForFlush: boolean, done: (result: PutResult) => void): void
+  put(
+    messages: readonly MessageToStore[],
+    waitForFlush: boolean,
+    done: (result: PutResult) => void,
+  ): void
 
   /** Reads from a queue; `done` is called exactly once, perhaps before `get` returns (data in memory or page cache). */
   get(request: GetRequest, done: (result: GetResult) => void): void
@@ -133,7 +139,12 @@ export interface Store {
   maxOffsetInQueue(topic: string, queueId: number): number
   minOffsetInQueue(topic: string, queueId: number): number
   /** protocol §7, request 29. */
-  offsetByTimestamp(topic: string, queueId: number, timestamp: number, boundary: BoundaryType): number
+  offsetByTimestamp(
+    topic: string,
+    queueId: number,
+    timestamp: number,
+    boundary: BoundaryType,
+  ): number
   /** Store time of the entry at an offset, or of the oldest one; null when there is none. */
   storeTimestampAt(topic: string, queueId: number, queueOffset: number): number | null
   earliestStoreTimestamp(topic: string, queueId: number): number | null
@@ -149,7 +160,11 @@ export interface Store {
     readonly maxMessages: number
     readonly beginTimestamp: number
     readonly endTimestamp: number
-  }): { readonly records: readonly Buffer[]; readonly indexLastUpdateTimestamp: number; readonly indexLastUpdatePhysicalOffset: number }
+  }): {
+    readonly records: readonly Buffer[]
+    readonly indexLastUpdateTimestamp: number
+    readonly indexLastUpdatePhysicalOffset: number
+  }
 
   queues(): readonly QueueRange[]
   /** Drops the queues of a topic (the log keeps its records until retention). */

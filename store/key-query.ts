@@ -1,0 +1,75 @@
+/** Finds messages by key or unique id through the index (protocol §7, request 12). */
+import { javaHashCode } from '../common/bytes.ts'
+import { RecordReader } from '../common/message-codec.ts'
+import { PropertyName, keyWords, propertyIn } from '../common/properties.ts'
+import type { CommitLog } from './commit-log.ts'
+import { indexHash } from './dispatcher.ts'
+import type { MessageIndex } from './message-index.ts'
+
+/** An answer's bytes stay below this, however many messages are asked for (reliability §4, index). */
+const MAX_ANSWER_BYTES = 32 * 1024 * 1024
+
+/** Candidates looked at for one query. */
+const MAX_CANDIDATES = 10_000
+
+export interface KeyQuery {
+  readonly topic: string
+  readonly key: string
+  readonly maxMessages: number
+  readonly beginTimestamp: number
+  readonly endTimestamp: number
+}
+
+/** Copies of the records that have the key, newest first. A hash that two keys share brings no wrong message. */
+export function queryByKey(
+  query: KeyQuery,
+  commitLog: CommitLog,
+  index: MessageIndex,
+): readonly Buffer[] {
+  const { topic, key, beginTimestamp, endTimestamp } = query
+  const records: Buffer[] = []
+  const seen = new Set<number>()
+  let bytes = 0
+  const keyHash = indexHash(javaHashCode(`${topic}#${key}`))
+  index.query({ keyHash, beginTimestamp, endTimestamp }, (physicalOffset) => {
+    if (seen.has(physicalOffset)) return true
+    seen.add(physicalOffset)
+    const record = readRecord(commitLog, physicalOffset)
+    if (record !== null && matches(record, query)) {
+      bytes += record.length
+      records.push(record)
+    }
+    return (
+      records.length < query.maxMessages && bytes < MAX_ANSWER_BYTES && seen.size < MAX_CANDIDATES
+    )
+  })
+  return records
+}
+
+/** A copy of the whole record at a physical offset; null when none begins there. */
+export function readRecord(commitLog: CommitLog, physicalOffset: number): Buffer | null {
+  const header = Buffer.allocUnsafe(8)
+  if (!commitLog.readSync(physicalOffset, 8, header, 0)) return null
+  const size = header.readInt32BE(0)
+  if (size < 8 || size > commitLog.maxRecordSize) return null
+  const record = Buffer.allocUnsafe(size)
+  if (!commitLog.readSync(physicalOffset, size, record, 0)) return null
+  const reader = new RecordReader()
+  const isRecord =
+    reader.read(record, 0, size, true) === null &&
+    reader.type === 'message' &&
+    reader.physicalOffset === physicalOffset
+  return isRecord ? record : null
+}
+
+function matches(record: Buffer, query: KeyQuery): boolean {
+  const reader = new RecordReader()
+  if (reader.read(record, 0, record.length, false) !== null) return false
+  const { storeTimestamp, propertiesAt, propertiesSize } = reader
+  if (storeTimestamp < query.beginTimestamp || storeTimestamp > query.endTimestamp) return false
+  if (reader.topic(record) !== query.topic) return false
+  const end = propertiesAt + propertiesSize
+  if (propertyIn(record, propertiesAt, end, PropertyName.UNIQ_KEY) === query.key) return true
+  const keys = propertyIn(record, propertiesAt, end, PropertyName.KEYS)
+  return keys !== null && keyWords(keys).includes(query.key)
+}

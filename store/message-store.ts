@@ -1,0 +1,519 @@
+/** The store of one member of a broker group: composes the parts, and owns the commit offset. */
+import assert from 'node:assert/strict'
+import { messageOf } from '../common/errors.ts'
+import type { Logger } from '../common/log.ts'
+import { RecordReader, storedMessageOf } from '../common/message-codec.ts'
+import type { HostAddress, MessageToStore, StoredMessage } from '../common/message.ts'
+import type { DiskLock, Runtime, Timer } from '../common/ports.ts'
+import { Appender } from './appender.ts'
+import { CheckpointFile } from './checkpoint.ts'
+import { Cleaner } from './cleaner.ts'
+import { CommitLog } from './commit-log.ts'
+import { ConsumeQueues } from './consume-queues.ts'
+import { markClosed, markRunning, openDataFolder } from './data-folder.ts'
+import { Dispatcher } from './dispatcher.ts'
+import { StoreError } from './errors.ts'
+import { Flusher } from './flusher.ts'
+import { queryByKey, readRecord } from './key-query.ts'
+import { MessageIndex } from './message-index.ts'
+import { StoreStatistics } from './put-statistics.ts'
+import { QueueReader } from './queue-reader.ts'
+import { recover } from './recovery.ts'
+import type { RecoveryResult } from './recovery.ts'
+import { offsetByTimestamp, storeTimestampAt } from './time-search.ts'
+import type {
+  Arrival,
+  BoundaryType,
+  GetRequest,
+  GetResult,
+  PutResult,
+  QueueRange,
+  Store,
+  StoreConfig,
+  StoreStatus,
+} from './types.ts'
+import { GetStatus } from './types.ts'
+
+/** Bytes dispatched before the event loop gets its turn. */
+const DISPATCH_BYTES_PER_TURN = 8 * 1024 * 1024
+const SPACE_CHECK_MS = 1000
+const DEFAULT_MEMORY_BYTES = 4 * 1024 ** 3
+
+export interface MessageStoreOptions {
+  readonly config: StoreConfig
+  readonly runtime: Pick<Runtime, 'clock' | 'timers' | 'disk'>
+  readonly logger: Logger
+  /** The address that new records hold: the advertised one, which may change. */
+  readonly storeHost: () => HostAddress
+  /** Called once when a write or sync failed or a file contradicts another: nothing is acknowledged any more, the process should exit. */
+  readonly onFailure: (error: Error) => void
+  /** Memory of this machine or container, of which `accessMessageInMemoryMaxRatio` is taken. */
+  readonly memoryBytes?: number
+  /** Size and number of the log's buffer chunks; their product is how much of the log's end is read from memory. */
+  readonly buffer?: { readonly chunkSize: number; readonly chunkCount: number }
+}
+
+export class MessageStore implements Store, AsyncDisposable {
+  readonly #options: MessageStoreOptions
+  readonly #root: string
+  readonly #commitLog: CommitLog
+  readonly #queues: ConsumeQueues
+  readonly #index: MessageIndex | null
+  readonly #dispatcher: Dispatcher
+  readonly #reader: QueueReader
+  readonly #statistics = new StoreStatistics()
+  readonly #appender: Appender
+  readonly #cleaner: Cleaner
+  #flusher: Flusher | null = null
+  #checkpoint: CheckpointFile | null = null
+  #lock: DiskLock | null = null
+  #timers: Timer[] = []
+  #arrivalListeners: ((arrival: Arrival) => void)[] = []
+  #commitOffset = 0
+  #isDispatchScheduled = false
+  #state: 'new' | 'open' | 'closed' = 'new'
+  #failure: string | null = null
+  #closing: Promise<void> | null = null
+  #bootTimestamp = 0
+
+  constructor(options: MessageStoreOptions) {
+    const { config, runtime } = options
+    const { disk, clock } = runtime
+    this.#options = options
+    this.#root = config.storePathRootDir
+    const chunks = options.buffer ?? { chunkSize: 8 * 1024 * 1024, chunkCount: 4 }
+    this.#commitLog = new CommitLog({
+      disk,
+      directory: config.storePathCommitLog || `${this.#root}/commitlog`,
+      segmentSize: config.mappedFileSizeCommitLog,
+      ...chunks,
+    })
+    this.#queues = new ConsumeQueues({
+      disk,
+      directory: `${this.#root}/consumequeue`,
+      fileSize: config.mappedFileSizeConsumeQueue,
+    })
+    this.#index = config.messageIndexEnable ? this.#createIndex() : null
+    const parts = {
+      commitLog: this.#commitLog,
+      consumeQueues: this.#queues,
+      index: this.#index,
+    }
+    this.#dispatcher = new Dispatcher({ ...parts, onArrival: (arrival) => this.#arrived(arrival) })
+    this.#reader = new QueueReader({
+      ...parts,
+      config,
+      memoryBytes:
+        ((options.memoryBytes ?? DEFAULT_MEMORY_BYTES) * config.accessMessageInMemoryMaxRatio) /
+        100,
+    })
+    this.#appender = this.#createAppender()
+    this.#cleaner = new Cleaner({
+      ...parts,
+      disk,
+      clock,
+      config,
+      root: this.#root,
+      logger: options.logger,
+      protectedOffset: () => this.#flusher?.derivedOffset ?? 0,
+    })
+  }
+
+  async start(): Promise<void> {
+    assert.equal(this.#state, 'new')
+    const { runtime, logger } = this.#options
+    const { disk, timers, clock } = runtime
+    this.#lock = openDataFolder(disk, this.#root)
+    try {
+      const startedAt = clock.monotonic()
+      const recovered = await this.#recover()
+      logger.info(
+        { ...recovered, elapsedMs: Math.round(clock.monotonic() - startedAt) },
+        'store recovered',
+      )
+    } catch (error) {
+      this.#release()
+      throw toStoreError(error, this.#root)
+    }
+    this.#bootTimestamp = clock.now()
+    this.#state = 'open'
+    this.#cleaner.checkSpace()
+    this.#timers = [
+      timers.every(SPACE_CHECK_MS, () => this.#cleaner.checkSpace()),
+      timers.every(this.#options.config.cleanResourceInterval, () => this.#clean()),
+    ]
+    this.#flusher?.start()
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  put(
+    messages: readonly MessageToStore[],
+    waitForFlush: boolean,
+    done: (result: PutResult) => void,
+  ): void {
+    this.#appender.put(messages, waitForFlush, done)
+  }
+
+  get(request: GetRequest, done: (result: GetResult) => void): void {
+    const { clock } = this.#options.runtime
+    const startedAt = clock.monotonic()
+    const finish = (result: GetResult): void => {
+      this.#statistics.get(result.records.length, clock.monotonic() - startedAt)
+      done(result)
+    }
+    const fail = (error: unknown): void => {
+      this.#fail(error)
+      finish(this.#nothing(request))
+    }
+    try {
+      this.#reader.get(request, finish, fail)
+    } catch (error) {
+      fail(error)
+    }
+  }
+
+  maxOffsetInQueue(topic: string, queueId: number): number {
+    return this.#queues.get(topic, queueId)?.maxOffset ?? 0
+  }
+
+  minOffsetInQueue(topic: string, queueId: number): number {
+    return this.#queues.get(topic, queueId)?.minOffset ?? 0
+  }
+
+  offsetByTimestamp(
+    topic: string,
+    queueId: number,
+    timestamp: number,
+    boundary: BoundaryType,
+  ): number {
+    const queue = this.#queues.get(topic, queueId)
+    return queue === null ? 0 : offsetByTimestamp(queue, this.#commitLog, timestamp, boundary)
+  }
+
+  storeTimestampAt(topic: string, queueId: number, queueOffset: number): number | null {
+    const queue = this.#queues.get(topic, queueId)
+    return queue === null ? null : storeTimestampAt(queue, this.#commitLog, queueOffset)
+  }
+
+  earliestStoreTimestamp(topic: string, queueId: number): number | null {
+    return this.storeTimestampAt(topic, queueId, this.minOffsetInQueue(topic, queueId))
+  }
+
+  isInMemory(topic: string, queueId: number, queueOffset: number): boolean {
+    const unit = this.#queues.get(topic, queueId)?.unitAt(queueOffset) ?? null
+    return unit !== null && this.#reader.isInMemory(unit.physicalOffset)
+  }
+
+  recordAt(physicalOffset: number): Buffer | null {
+    if (!Number.isSafeInteger(physicalOffset) || physicalOffset >= this.#commitOffset) return null
+    return readRecord(this.#commitLog, physicalOffset)
+  }
+
+  messageAt(physicalOffset: number): StoredMessage | null {
+    const record = this.recordAt(physicalOffset)
+    const reader = new RecordReader()
+    if (record === null || reader.read(record, 0, record.length, false) !== null) return null
+    return storedMessageOf(reader, record)
+  }
+
+  queryByKey(options: {
+    readonly topic: string
+    readonly key: string
+    readonly maxMessages: number
+    readonly beginTimestamp: number
+    readonly endTimestamp: number
+  }): {
+    readonly records: readonly Buffer[]
+    readonly indexLastUpdateTimestamp: number
+    readonly indexLastUpdatePhysicalOffset: number
+  } {
+    const index = this.#index
+    const maxMessages = Math.min(options.maxMessages, this.#options.config.maxMsgsNumBatch)
+    const isAsked = index !== null && maxMessages > 0
+    return {
+      records: isAsked ? queryByKey({ ...options, maxMessages }, this.#commitLog, index) : [],
+      indexLastUpdateTimestamp: index?.lastUpdateTimestamp ?? 0,
+      indexLastUpdatePhysicalOffset: index?.lastUpdatePhysicalOffset ?? 0,
+    }
+  }
+
+  queues(): readonly QueueRange[] {
+    const ranges: QueueRange[] = []
+    for (const { topic, queueId, minOffset, maxOffset, isDeleted } of this.#queues.all()) {
+      if (!isDeleted) ranges.push({ topic, queueId, minOffset, maxOffset })
+    }
+    return ranges
+  }
+
+  deleteTopic(topic: string): void {
+    for (const queue of this.#queues.ofTopic(topic)) queue.clear()
+  }
+
+  deleteExpiredCommitLog(): void {
+    this.#cleaner.orderDeletion()
+  }
+
+  cleanExpiredConsumeQueue(): void {
+    this.#cleaner.cleanQueues()
+  }
+
+  onArrival(listener: (arrival: Arrival) => void): void {
+    this.#arrivalListeners.push(listener)
+  }
+
+  status(): StoreStatus {
+    const commitLog = this.#commitLog
+    const first = commitLog.storeTimestampAt(commitLog.startOffset)
+    const statistics = this.#statistics
+    return {
+      minPhysicalOffset: commitLog.startOffset,
+      maxPhysicalOffset: commitLog.endOffset,
+      commitOffset: this.#commitOffset,
+      flushedOffset: commitLog.flushedOffset,
+      dispatchBehindBytes: commitLog.endOffset - this.#dispatcher.dispatchedOffset,
+      flushBehindBytes: commitLog.endOffset - commitLog.flushedOffset,
+      commitLogBytes: commitLog.endOffset - commitLog.startOffset,
+      earliestMessageTimestamp: first === -1 ? null : first,
+      commitLogDiskRatio: this.#cleaner.commitLogDiskRatio,
+      consumeQueueDiskRatio: this.#cleaner.rootDiskRatio,
+      readOnlyReason: this.#refusal(),
+      bootTimestamp: this.#bootTimestamp,
+      putTimesTotal: statistics.putTimesTotal,
+      putSizeTotal: statistics.putSizeTotal,
+      putFailedTimes: statistics.putFailedTimes,
+      putEntireTimeMaxMs: statistics.putEntireTimeMaxMs,
+      putTimeDistribution: [...statistics.putTimeDistribution],
+      getEntireTimeMaxMs: statistics.getEntireTimeMaxMs,
+      getFoundTimesTotal: statistics.getFoundTimesTotal,
+      getMissTimesTotal: statistics.getMissTimesTotal,
+      getTransferredMessagesTotal: statistics.getTransferredMessagesTotal,
+    }
+  }
+
+  /**
+   * Appends records that another member encoded, which must begin at this log's end; false, and nothing appended, when one is damaged
+   * or out of place. They are written at once, and readable when the commit offset passes them.
+   */
+  appendBytes(bytes: Buffer): boolean {
+    if (!this.#commitLog.appendBytes(bytes)) return false
+    this.#appender.writeNow()
+    return true
+  }
+
+  /**
+   * Cuts the log and everything derived from it to end at a record boundary: the one function that does so. Derived files go first, so
+   * that a crash half-way leaves none that knows more than the log.
+   */
+  truncateTo(physicalOffset: number): void {
+    assert(this.#state === 'open' && this.#appender.waiting === 0)
+    this.#flusher?.truncate(physicalOffset)
+    this.#index?.truncateToPhysical(physicalOffset)
+    for (const queue of this.#queues.all()) queue.truncateToPhysical(physicalOffset)
+    this.#commitLog.truncate(physicalOffset)
+    this.#commitOffset = Math.min(this.#commitOffset, physicalOffset)
+    this.#dispatcher.resume(Math.min(this.#dispatcher.dispatchedOffset, physicalOffset))
+  }
+
+  async #recover(): Promise<RecoveryResult> {
+    const { runtime, logger, config } = this.#options
+    const { disk, timers, clock } = runtime
+    const recovered = await recover({
+      disk,
+      timers,
+      logger,
+      root: this.#root,
+      commitLog: this.#commitLog,
+      consumeQueues: this.#queues,
+      index: this.#index,
+      dispatcher: this.#dispatcher,
+    })
+    this.#commitOffset = recovered.endOffset
+    this.#checkpoint = new CheckpointFile(disk, `${this.#root}/checkpoint`)
+    this.#flusher = new Flusher({
+      disk,
+      clock,
+      timers,
+      config,
+      commitLog: this.#commitLog,
+      consumeQueues: this.#queues,
+      index: this.#index,
+      dispatcher: this.#dispatcher,
+      checkpoint: this.#checkpoint,
+      commitOffset: () => this.#commitOffset,
+      onFlushed: () => this.#commit(),
+      onDiskFull: (error) => this.#noteDiskFull(error),
+      onFailure: (error) => this.#fail(error),
+    })
+    markRunning(disk, this.#root)
+    await this.#flusher.flushAll(false)
+    return recovered
+  }
+
+  async #close(): Promise<void> {
+    const wasOpen = this.#state === 'open'
+    this.#state = 'closed'
+    for (const timer of this.#timers) timer.cancel()
+    this.#flusher?.stop()
+    if (!wasOpen) return
+    try {
+      if (this.#failure === null) {
+        this.#appender.writeNow()
+        await this.#flusher?.flushAll(false)
+        this.#commit()
+        while (!this.#dispatch()) await new Promise<void>((resolve) => this.#soon(resolve))
+        await this.#flusher?.flushAll(true)
+      }
+      this.#appender.refuseAll('the store is closed')
+      if (this.#failure === null) markClosed(this.#options.runtime.disk, this.#root)
+    } finally {
+      this.#release()
+    }
+  }
+
+  #release(): void {
+    this.#commitLog.close()
+    this.#queues.close()
+    this.#index?.close()
+    this.#checkpoint?.close()
+    this.#lock?.release()
+    this.#lock = null
+  }
+
+  /** Moves the commit offset to what the flush type asks for, dispatches, and answers who waited. */
+  #commit(): void {
+    const commitLog = this.#commitLog
+    const isSyncFlush = this.#options.config.flushDiskType === 'SYNC_FLUSH'
+    const reached = isSyncFlush ? commitLog.flushedOffset : commitLog.writtenOffset
+    this.#commitOffset = Math.max(this.#commitOffset, reached)
+    this.#dispatch()
+    this.#appender.release(this.#commitOffset)
+  }
+
+  #onWritten(): void {
+    this.#commit()
+    if (this.#options.config.flushDiskType === 'SYNC_FLUSH') this.#flusher?.requestLogFlush()
+  }
+
+  /** True when everything committed is dispatched. */
+  #dispatch(): boolean {
+    if (this.#failure !== null) return true
+    try {
+      if (this.#dispatcher.dispatchTo(this.#commitOffset, DISPATCH_BYTES_PER_TURN)) return true
+    } catch (error) {
+      this.#fail(error)
+      return true
+    }
+    if (!this.#isDispatchScheduled) {
+      this.#isDispatchScheduled = true
+      this.#soon(() => {
+        this.#isDispatchScheduled = false
+        this.#dispatch()
+      })
+    }
+    return false
+  }
+
+  #soon(callback: () => void): void {
+    this.#options.runtime.timers.soon(callback)
+  }
+
+  #arrived(arrival: Arrival): void {
+    if (this.#state === 'new') return
+    for (const listener of this.#arrivalListeners) listener(arrival)
+  }
+
+  #clean(): void {
+    try {
+      this.#cleaner.clean()
+    } catch (error) {
+      this.#options.logger.error({ err: error }, 'cleaning failed')
+    }
+  }
+
+  #refusal(): string | null {
+    if (this.#failure !== null) return this.#failure
+    if (this.#state !== 'open') return 'the store is not open'
+    return this.#cleaner.refusal
+  }
+
+  /** Ends all writing for good (reliability D1). */
+  #fail(error: unknown): void {
+    if (this.#failure !== null) return
+    const failure = toStoreError(error, this.#root)
+    this.#failure = failure.message
+    this.#flusher?.stop()
+    this.#options.logger.error({ err: failure }, 'the store has failed')
+    if (failure.code === 'derivedCorrupt') this.#forgetDerived()
+    this.#appender.refuseAll(failure.message)
+    this.#options.onFailure(failure)
+  }
+
+  #noteDiskFull(error: unknown): void {
+    this.#options.logger.error({ err: error }, 'disk full: a write found no room')
+    this.#cleaner.noteDiskFull()
+  }
+
+  #forgetDerived(): void {
+    try {
+      this.#flusher?.forgetDerived()
+    } catch (error) {
+      this.#options.logger.error({ err: error }, 'the checkpoint cannot be written')
+    }
+  }
+
+  #nothing(request: GetRequest): GetResult {
+    return {
+      status: GetStatus.MESSAGE_WAS_REMOVING,
+      nextBeginOffset: request.queueOffset,
+      minOffset: this.minOffsetInQueue(request.topic, request.queueId),
+      maxOffset: this.maxOffsetInQueue(request.topic, request.queueId),
+      records: [],
+      body: Buffer.alloc(0),
+      bytes: 0,
+      lastStoreTimestamp: 0,
+    }
+  }
+
+  #createIndex(): MessageIndex {
+    const { config, runtime } = this.#options
+    return new MessageIndex({
+      disk: runtime.disk,
+      clock: runtime.clock,
+      directory: `${this.#root}/index`,
+      slotCount: config.maxHashSlotNum,
+      maxEntries: config.maxIndexNum,
+    })
+  }
+
+  #createAppender(): Appender {
+    const { config, runtime, storeHost } = this.#options
+    return new Appender({
+      commitLog: this.#commitLog,
+      consumeQueues: this.#queues,
+      statistics: this.#statistics,
+      clock: runtime.clock,
+      timers: runtime.timers,
+      storeHost,
+      isSyncFlush: config.flushDiskType === 'SYNC_FLUSH',
+      syncFlushTimeoutMs: config.syncFlushTimeout,
+      maxMessageSize: config.maxMessageSize,
+      refusal: () => this.#refusal(),
+      onWritten: () => this.#onWritten(),
+      onDiskFull: (error) => this.#noteDiskFull(error),
+      onFailure: (error) => this.#fail(error),
+    })
+  }
+}
+
+function toStoreError(error: unknown, root: string): StoreError {
+  if (error instanceof StoreError) return error
+  return new StoreError('ioFailed', `${root}: ${messageOf(error)}`, error)
+}
