@@ -1,0 +1,140 @@
+/** `gantry namesrv`: arguments, configuration, signals, exit codes. */
+import { readFileSync } from 'node:fs'
+import { homedir, hostname } from 'node:os'
+import process from 'node:process'
+import { parseArgs } from 'node:util'
+import { ConfigError } from '../common/config.ts'
+import { ExitCode, messageOf, systemCodeOf } from '../common/errors.ts'
+import { createLogger } from '../common/log.ts'
+import { collectProcessMetrics, createRegistry } from '../common/metrics.ts'
+import { nearestName } from '../common/nearest-name.ts'
+import { createRuntime } from '../common/runtime.ts'
+import { loadNamesrvConfig } from './config.ts'
+import type { NamesrvSchema } from './config.ts'
+import type { LoadedConfig } from '../common/config.ts'
+import { KvConfigError } from './kv-config.ts'
+import { NameServer } from './name-server.ts'
+
+const USAGE = `Usage: gantry namesrv [-c FILE] [-p key=value]... [--check-config]
+
+  -c, --configFile FILE   key=value lines, as RocketMQ's namesrv.conf
+  -p key=value            one key; stronger than the file and GANTRY_CONFIG_<key> of the environment
+      --check-config      say whether the configuration is good, and end
+  -h, --help              this text
+`
+
+const OPTIONS = {
+  configFile: { type: 'string', short: 'c' },
+  property: { type: 'string', short: 'p', multiple: true },
+  'check-config': { type: 'boolean' },
+  help: { type: 'boolean', short: 'h' },
+} as const
+
+/** Runs until SIGTERM or SIGINT; resolves with the exit code. */
+export async function run(argv: readonly string[]): Promise<number> {
+  let config: LoadedConfig<NamesrvSchema>
+  try {
+    const { values: flags } = parseArgs({
+      args: [...argv],
+      options: OPTIONS,
+      allowPositionals: false,
+    })
+    if (flags.help === true) {
+      process.stdout.write(USAGE)
+      return ExitCode.DONE
+    }
+    config = loadNamesrvConfig({
+      file: flags.configFile === undefined ? null : readConfigFile(flags.configFile),
+      environment: process.env,
+      flags: flags.property ?? [],
+      homeDirectory: homedir(),
+    })
+    if (flags['check-config'] === true) {
+      for (const warning of config.warnings) process.stderr.write(`warning: ${warning}\n`)
+      process.stdout.write('OK\n')
+      return ExitCode.DONE
+    }
+  } catch (error) {
+    process.stderr.write(`gantry namesrv: ${usageProblem(error)}\n`)
+    return ExitCode.USAGE
+  }
+  return serve(config)
+}
+
+async function serve(config: LoadedConfig<NamesrvSchema>): Promise<number> {
+  const { values, ignored, warnings } = config
+  const logger = createLogger('namesrv', values.logLevel)
+  for (const warning of warnings) logger.warn({ problem: warning }, 'unknown configuration key')
+  if (ignored.length > 0) logger.info({ keys: ignored }, 'configuration keys without effect here')
+  const registry = createRegistry({ cluster: '', nodeType: 'nameserver', nodeId: hostname() })
+  collectProcessMetrics(registry)
+
+  const stopped = nextSignal()
+  try {
+    const nameServer = new NameServer({ values, runtime: createRuntime(), logger, registry })
+    await nameServer.start()
+    const signal = await stopped
+    logger.info({ signal }, 'the name server stops')
+    await nameServer.close()
+    return ExitCode.DONE
+  } catch (error) {
+    const { exitCode, sentence } = startProblem(error, config)
+    logger.error({ err: error }, 'the name server cannot run')
+    process.stderr.write(`gantry namesrv: ${sentence}\n`)
+    return exitCode
+  }
+}
+
+/** The first signal ends the name server in good order, the second the process. */
+function nextSignal(): Promise<string> {
+  return new Promise((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve(signal))
+  })
+}
+
+function readConfigFile(path: string): { readonly path: string; readonly content: string } {
+  try {
+    return { path, content: readFileSync(path, 'utf8') }
+  } catch (error) {
+    throw new ConfigError('badSyntax', `the configuration file ${path}: ${messageOf(error)}`, error)
+  }
+}
+
+function usageProblem(error: unknown): string {
+  const message = messageOf(error)
+  if (systemCodeOf(error) !== 'ERR_PARSE_ARGS_UNKNOWN_OPTION') return message
+  const given = /'(--?[^' ]+)/.exec(message)?.[1] ?? ''
+  const known = Object.keys(OPTIONS).map((name) => `--${name}`)
+  const nearest = nearestName(given, known)
+  return `unknown option ${given}${nearest === null ? '' : `; did you mean ${nearest}?`}`
+}
+
+function startProblem(
+  error: unknown,
+  { values }: LoadedConfig<NamesrvSchema>,
+): { readonly exitCode: ExitCode; readonly sentence: string } {
+  if (error instanceof KvConfigError) {
+    const exitCode = error.code === 'corrupt' ? ExitCode.FAILED : ExitCode.USAGE
+    return { exitCode, sentence: error.message }
+  }
+  const ports = `listenPort ${values.listenPort}, metricsPromExporterPort ${values.metricsPromExporterPort}`
+  switch (systemCodeOf(error)) {
+    case 'EADDRINUSE':
+      return {
+        exitCode: ExitCode.UNAVAILABLE,
+        sentence: `a port is in use by another process (${ports}): ${messageOf(error)}`,
+      }
+    case 'EACCES':
+      return {
+        exitCode: ExitCode.DENIED,
+        sentence: `a port may not be used by this user (${ports}): ${messageOf(error)}`,
+      }
+    case 'EADDRNOTAVAIL':
+      return {
+        exitCode: ExitCode.USAGE,
+        sentence: `bindAddress ${values.bindAddress} is no address of this machine`,
+      }
+    default:
+      return { exitCode: ExitCode.FAILED, sentence: messageOf(error) }
+  }
+}
