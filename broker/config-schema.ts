@@ -1,0 +1,438 @@
+/** The keys of `broker.conf` which Gantry honours: RocketMQ's names, units and defaults (BrokerConfig, MessageStoreConfig, NettyServerConfig). */
+import { choice, flag, integer, text } from '../common/config.ts'
+import type { ConfigKey } from '../common/config.ts'
+
+type Text = ConfigKey<string>
+type Integer = ConfigKey<number>
+type Flag = ConfigKey<boolean>
+type Choice<Names extends string> = ConfigKey<Names>
+
+const MIB = 1024 * 1024
+const GIB = 1024 * MIB
+const PORT = { min: 1, max: 65_535 }
+
+/** Who the broker is and where it listens. */
+export const IDENTITY_KEYS: {
+  readonly brokerClusterName: Text
+  readonly brokerName: Text
+  readonly brokerId: Integer
+  readonly brokerRole: Choice<'ASYNC_MASTER' | 'SYNC_MASTER' | 'SLAVE'>
+  readonly brokerIP1: Text
+  readonly bindAddress: Text
+  readonly listenPort: Integer
+  readonly namesrvAddr: Text
+  readonly metricsPromExporterPort: Integer
+  readonly metricsPromExporterHost: Text
+} = {
+  brokerClusterName: text('DefaultCluster', {
+    description: 'The cluster that this broker belongs to.',
+  }),
+  brokerName: text('', { description: 'The name of the broker group; empty: the host name.' }),
+  brokerId: integer(0, {
+    description: 'The id under which the broker registers; 0 is the master.',
+    min: 0,
+    max: 0,
+  }),
+  brokerRole: choice('ASYNC_MASTER', ['ASYNC_MASTER', 'SYNC_MASTER', 'SLAVE'], {
+    description:
+      'ASYNC_MASTER or SYNC_MASTER; members of a group are elected, so SLAVE is refused.',
+  }),
+  brokerIP1: text('', {
+    description:
+      'The address that clients are told; empty or 0.0.0.0: the leader Service on Kubernetes, else the first address of the machine.',
+  }),
+  bindAddress: text('0.0.0.0', { description: 'The address to listen on.' }),
+  listenPort: integer(10911, {
+    description: 'The port for clients; two below it is the VIP port.',
+    min: 3,
+    max: 65_535,
+  }),
+  namesrvAddr: text('', {
+    description: 'Name servers as host:port;host:port; names are resolved again every 30 s.',
+    live: true,
+  }),
+  metricsPromExporterPort: integer(5557, {
+    description: 'The admin port: health, metrics and facts over HTTP.',
+    ...PORT,
+  }),
+  metricsPromExporterHost: text('', {
+    description: 'The address of the admin port; empty: all.',
+  }),
+}
+
+/** Topics, groups and clients. */
+export const SERVICE_KEYS: {
+  readonly brokerPermission: Integer
+  readonly defaultTopicQueueNums: Integer
+  readonly autoCreateTopicEnable: Flag
+  readonly autoCreateSubscriptionGroup: Flag
+  readonly clusterTopicEnable: Flag
+  readonly brokerTopicEnable: Flag
+  readonly traceTopicEnable: Flag
+  readonly msgTraceTopicName: Text
+  readonly traceOn: Flag
+  readonly regionId: Text
+  readonly validateSystemTopicWhenUpdateTopic: Flag
+  readonly enableMixedMessageType: Flag
+  readonly clearRetryTopicWhenDeleteTopic: Flag
+  readonly startAcceptSendRequestTimeStamp: Integer
+  readonly rejectTransactionMessage: Flag
+  readonly longPollingEnable: Flag
+  readonly shortPollingTimeMills: Integer
+  readonly litePullMessageEnable: Flag
+  readonly notifyConsumerIdsChangedEnable: Flag
+  readonly flushConsumerOffsetInterval: Integer
+  readonly registerNameServerPeriod: Integer
+  readonly registerBrokerTimeoutMills: Integer
+  readonly splitMetadataSize: Integer
+  readonly channelExpiredTimeout: Integer
+  readonly serverChannelMaxIdleTimeSeconds: Integer
+  readonly sendThreadPoolQueueCapacity: Integer
+  readonly pullThreadPoolQueueCapacity: Integer
+  readonly defaultQueryMaxNum: Integer
+} = {
+  brokerPermission: integer(6, {
+    description: '6: read and write, 4: read only (sends are answered 16), 2: write only.',
+    min: 0,
+    max: 6,
+    live: true,
+  }),
+  defaultTopicQueueNums: integer(8, {
+    description: 'Queues of TBW102, an upper limit for topics created by a send.',
+    unit: 'queues',
+    min: 1,
+    max: 1024,
+    live: true,
+  }),
+  autoCreateTopicEnable: flag(true, {
+    description: 'A send to an unknown topic creates it; read at start for TBW102.',
+  }),
+  autoCreateSubscriptionGroup: flag(true, {
+    description: 'An unknown consumer group is created at its first heartbeat or pull.',
+    live: true,
+  }),
+  clusterTopicEnable: flag(true, {
+    description: 'The topic named like the cluster exists and may be inherited from.',
+  }),
+  brokerTopicEnable: flag(true, {
+    description: 'The topic named like the broker exists and may be inherited from.',
+  }),
+  traceTopicEnable: flag(false, { description: 'The trace topic is created at start.' }),
+  msgTraceTopicName: text('RMQ_SYS_TRACE_TOPIC', { description: 'The name of the trace topic.' }),
+  traceOn: flag(true, {
+    description: 'Clients are told that they may send traces (TRACE_ON).',
+    live: true,
+  }),
+  regionId: text('DefaultRegion', {
+    description: 'MSG_REGION of stored messages and send answers.',
+  }),
+  validateSystemTopicWhenUpdateTopic: flag(true, {
+    description: 'System topics cannot be changed by tools.',
+    live: true,
+  }),
+  enableMixedMessageType: flag(false, {
+    description: 'Topics may have message.type=MIXED.',
+    live: true,
+  }),
+  clearRetryTopicWhenDeleteTopic: flag(true, {
+    description: 'Deleting a topic also deletes its POP retry topics.',
+    live: true,
+  }),
+  startAcceptSendRequestTimeStamp: integer(0, {
+    description: 'Sends before this time are refused.',
+    unit: 'ms since 1970',
+    min: 0,
+    live: true,
+  }),
+  rejectTransactionMessage: flag(false, {
+    description: 'Transactional messages are refused.',
+    live: true,
+  }),
+  longPollingEnable: flag(true, {
+    description: 'A pull that finds nothing is held until a message comes.',
+    live: true,
+  }),
+  shortPollingTimeMills: integer(1000, {
+    description: 'How long a pull is held when longPollingEnable is false.',
+    unit: 'ms',
+    min: 1,
+    max: 60_000,
+    live: true,
+  }),
+  litePullMessageEnable: flag(true, {
+    description: 'Lite pull consumers are served.',
+    live: true,
+  }),
+  notifyConsumerIdsChangedEnable: flag(true, {
+    description: 'Members of a consumer group are told at once when others come or go.',
+    live: true,
+  }),
+  flushConsumerOffsetInterval: integer(5000, {
+    description: 'Consumer offsets are written to disk this often.',
+    unit: 'ms',
+    min: 100,
+    max: 600_000,
+  }),
+  registerNameServerPeriod: integer(30_000, {
+    description: 'The broker registers with every name server this often.',
+    unit: 'ms',
+    min: 1000,
+    max: 60_000,
+  }),
+  registerBrokerTimeoutMills: integer(24_000, {
+    description: 'How long one registration may take.',
+    unit: 'ms',
+    min: 100,
+    max: 60_000,
+  }),
+  splitMetadataSize: integer(2000, {
+    description: 'Topics or groups in one page of requests 21 and 201.',
+    unit: 'entries',
+    min: 1,
+    max: 100_000,
+  }),
+  channelExpiredTimeout: integer(120_000, {
+    description: 'A client that has not been heard of for this long is forgotten.',
+    unit: 'ms',
+    min: 1000,
+    max: 86_400_000,
+  }),
+  serverChannelMaxIdleTimeSeconds: integer(120, {
+    description: 'A connection without traffic is closed after this time.',
+    unit: 's',
+    min: 1,
+    max: 86_400,
+  }),
+  sendThreadPoolQueueCapacity: integer(10_000, {
+    description: 'Sends that may wait for the store at a time; more are answered 2.',
+    unit: 'requests',
+    min: 1,
+    max: 1_000_000,
+    live: true,
+  }),
+  pullThreadPoolQueueCapacity: integer(100_000, {
+    description: 'Pulls that may be held at a time; more are answered at once.',
+    unit: 'requests',
+    min: 1,
+    max: 10_000_000,
+    live: true,
+  }),
+  defaultQueryMaxNum: integer(32, {
+    description: 'Most messages of a query by unique id.',
+    unit: 'messages',
+    min: 1,
+    max: 64,
+    live: true,
+  }),
+}
+
+/** The log and its derived files; the store documents the formats. */
+export const STORE_KEYS: {
+  readonly storePathRootDir: Text
+  readonly storePathCommitLog: Text
+  readonly mappedFileSizeCommitLog: Integer
+  readonly mappedFileSizeConsumeQueue: Integer
+  readonly flushDiskType: Choice<'ASYNC_FLUSH' | 'SYNC_FLUSH'>
+  readonly flushIntervalCommitLog: Integer
+  readonly flushCommitLogThoroughInterval: Integer
+  readonly flushIntervalConsumeQueue: Integer
+  readonly flushConsumeQueueThoroughInterval: Integer
+  readonly syncFlushTimeout: Integer
+  readonly maxMessageSize: Integer
+  readonly messageIndexEnable: Flag
+  readonly maxHashSlotNum: Integer
+  readonly maxIndexNum: Integer
+  readonly maxMsgsNumBatch: Integer
+  readonly fileReservedTime: Integer
+  readonly deleteWhen: Text
+  readonly cleanResourceInterval: Integer
+  readonly diskMaxUsedSpaceRatio: Integer
+  readonly diskSpaceCleanForciblyRatio: Integer
+  readonly diskSpaceWarningLevelRatio: Integer
+  readonly maxTransferBytesOnMessageInMemory: Integer
+  readonly maxTransferCountOnMessageInMemory: Integer
+  readonly maxTransferBytesOnMessageInDisk: Integer
+  readonly maxTransferCountOnMessageInDisk: Integer
+  readonly accessMessageInMemoryMaxRatio: Integer
+} = {
+  storePathRootDir: text('', { description: 'The data folder; empty: $HOME/store.' }),
+  storePathCommitLog: text('', {
+    description: 'The folder of the CommitLog; empty: commitlog in the data folder.',
+  }),
+  mappedFileSizeCommitLog: integer(GIB, {
+    description: 'Size of a CommitLog segment.',
+    unit: 'bytes',
+    min: 4096,
+    max: 2 * GIB - 1,
+  }),
+  mappedFileSizeConsumeQueue: integer(6_000_000, {
+    description: 'Size of a ConsumeQueue file: 20 bytes for each entry.',
+    unit: 'bytes',
+    min: 20,
+    max: 2 * GIB - 1,
+  }),
+  flushDiskType: choice('ASYNC_FLUSH', ['ASYNC_FLUSH', 'SYNC_FLUSH'], {
+    description: 'SYNC_FLUSH answers a send after fdatasync, ASYNC_FLUSH after the write.',
+  }),
+  flushIntervalCommitLog: integer(500, {
+    description: 'Interval of the asynchronous flush.',
+    unit: 'ms',
+    min: 1,
+    max: 600_000,
+  }),
+  flushCommitLogThoroughInterval: integer(10_000, {
+    description: 'The flush ignores how little is dirty this often.',
+    unit: 'ms',
+    min: 1,
+    max: 3_600_000,
+  }),
+  flushIntervalConsumeQueue: integer(1000, {
+    description: 'Interval of the ConsumeQueue flush.',
+    unit: 'ms',
+    min: 1,
+    max: 600_000,
+  }),
+  flushConsumeQueueThoroughInterval: integer(60_000, {
+    description: 'The ConsumeQueue flush ignores how little is dirty this often.',
+    unit: 'ms',
+    min: 1,
+    max: 3_600_000,
+  }),
+  syncFlushTimeout: integer(5000, {
+    description: 'A send whose flush takes longer is answered FLUSH_DISK_TIMEOUT.',
+    unit: 'ms',
+    min: 1,
+    max: 600_000,
+  }),
+  maxMessageSize: integer(4 * MIB, {
+    description: 'Largest message body.',
+    unit: 'bytes',
+    min: 1024,
+    max: 128 * MIB,
+  }),
+  messageIndexEnable: flag(true, { description: 'Messages are indexed by key and unique id.' }),
+  maxHashSlotNum: integer(5_000_000, {
+    description: 'Hash slots of an index file.',
+    unit: 'slots',
+    min: 1,
+    max: 100_000_000,
+  }),
+  maxIndexNum: integer(20_000_000, {
+    description: 'Entries of an index file.',
+    unit: 'entries',
+    min: 2,
+    max: 100_000_000,
+  }),
+  maxMsgsNumBatch: integer(64, {
+    description: 'Most messages of a query by key.',
+    unit: 'messages',
+    min: 1,
+    max: 1024,
+  }),
+  fileReservedTime: integer(72, {
+    description: 'Segments older than this are deleted.',
+    unit: 'hours',
+    min: 1,
+    max: 8_760_000,
+    live: true,
+  }),
+  deleteWhen: text('04', { description: 'Hours of the day for deleting, as 04;16.', live: true }),
+  cleanResourceInterval: integer(10_000, {
+    description: 'Interval of the cleaning check.',
+    unit: 'ms',
+    min: 100,
+    max: 3_600_000,
+  }),
+  diskMaxUsedSpaceRatio: integer(75, {
+    description: 'Disk use that starts deleting at any hour.',
+    unit: '%',
+    min: 10,
+    max: 95,
+    live: true,
+  }),
+  diskSpaceCleanForciblyRatio: integer(85, {
+    description: 'Disk use that deletes segments younger than fileReservedTime.',
+    unit: '%',
+    min: 30,
+    max: 85,
+    live: true,
+  }),
+  diskSpaceWarningLevelRatio: integer(90, {
+    description: 'Disk use at which sends are refused.',
+    unit: '%',
+    min: 35,
+    max: 90,
+    live: true,
+  }),
+  maxTransferBytesOnMessageInMemory: integer(262_144, {
+    description: 'Bytes of one pull answer from memory.',
+    unit: 'bytes',
+    min: 1,
+    max: GIB,
+  }),
+  maxTransferCountOnMessageInMemory: integer(32, {
+    description: 'Messages of one pull answer from memory.',
+    unit: 'messages',
+    min: 1,
+    max: 100_000,
+  }),
+  maxTransferBytesOnMessageInDisk: integer(65_536, {
+    description: 'Bytes of one pull answer from disk.',
+    unit: 'bytes',
+    min: 1,
+    max: GIB,
+  }),
+  maxTransferCountOnMessageInDisk: integer(8, {
+    description: 'Messages of one pull answer from disk.',
+    unit: 'messages',
+    min: 1,
+    max: 100_000,
+  }),
+  accessMessageInMemoryMaxRatio: integer(40, {
+    description: 'Share of the memory that counts as holding the end of the log.',
+    unit: '%',
+    min: 0,
+    max: 100,
+  }),
+}
+
+/** Switches of RocketMQ whose effect a broker must not silently lack: `true` is refused until Gantry has it. */
+export const REFUSED_KEYS: {
+  readonly aclEnable: Flag
+  readonly authenticationEnabled: Flag
+  readonly authorizationEnabled: Flag
+  readonly enableDLegerCommitLog: Flag
+  readonly enableControllerMode: Flag
+} = {
+  aclEnable: flag(false, {
+    description: 'Access control of 4.x; not in this release, so true is refused.',
+  }),
+  authenticationEnabled: flag(false, {
+    description: 'Authentication of 5.x; not in this release, so true is refused.',
+  }),
+  authorizationEnabled: flag(false, {
+    description: 'Authorization of 5.x; not in this release, so true is refused.',
+  }),
+  enableDLegerCommitLog: flag(false, {
+    description: 'A DLedger log; the groups of Gantry replicate by themselves, so true is refused.',
+  }),
+  enableControllerMode: flag(false, {
+    description: 'Controller mode; the groups of Gantry elect by themselves, so true is refused.',
+  }),
+}
+
+/** Keys of Gantry's own. */
+export const GANTRY_KEYS: {
+  readonly logLevel: Choice<'trace' | 'debug' | 'info' | 'warn' | 'error'>
+  readonly maxConnections: Integer
+} = {
+  logLevel: choice('info', ['trace', 'debug', 'info', 'warn', 'error'], {
+    description: 'Events below this level are not logged.',
+  }),
+  maxConnections: integer(20_000, {
+    description: 'Connections of clients; more are closed at once.',
+    unit: 'connections',
+    min: 1,
+    max: 1_000_000,
+  }),
+}

@@ -1,0 +1,224 @@
+/** `gantry broker`: arguments, configuration, signals, exit codes. */
+import { readFileSync } from 'node:fs'
+import { homedir, hostname, totalmem } from 'node:os'
+import process from 'node:process'
+import { parseArgs } from 'node:util'
+import { ConfigError } from '../common/config.ts'
+import { ExitCode, messageOf, systemCodeOf } from '../common/errors.ts'
+import { createLogger } from '../common/log.ts'
+import { collectProcessMetrics, createRegistry } from '../common/metrics.ts'
+import { nearestName } from '../common/nearest-name.ts'
+import { createRuntime } from '../common/runtime.ts'
+import { readConfigFile, writeConfigFile } from '../store/config-store.ts'
+import { StoreError } from '../store/errors.ts'
+import { MessageStore } from '../store/message-store.ts'
+import { Broker } from './broker.ts'
+import { loadBrokerConfig } from './config.ts'
+import { hasServiceAccount, inClusterRequest } from './leader-endpoint.ts'
+import { TermFileError } from './term-file.ts'
+import type { BrokerOptions } from './broker.ts'
+import type { BrokerSchema, BrokerValues } from './config.ts'
+import type { PodIdentity } from './leader-endpoint.ts'
+import type { ConfigFolder } from './persisted-table.ts'
+import type { LoadedConfig } from '../common/config.ts'
+import type { Logger } from '../common/log.ts'
+import type { Disk } from '../common/ports.ts'
+
+const USAGE = `Usage: gantry broker [-c FILE] [-n LIST] [-p key=value]... [--check-config]
+
+  -c, --configFile FILE   key=value lines, as RocketMQ's broker.conf
+  -n, --namesrvAddr LIST  name servers, host:port;host:port
+  -p key=value            one key; stronger than the file and GANTRY_CONFIG_<key> of the environment
+      --check-config      say whether the configuration is good, and end
+  -h, --help              this text
+`
+
+const OPTIONS = {
+  configFile: { type: 'string', short: 'c' },
+  namesrvAddr: { type: 'string', short: 'n' },
+  property: { type: 'string', short: 'p', multiple: true },
+  'check-config': { type: 'boolean' },
+  help: { type: 'boolean', short: 'h' },
+} as const
+
+const DEFAULT_API_PORT = 443
+
+/** Runs until SIGTERM or SIGINT, or until the store fails; resolves with the exit code. */
+export async function run(argv: readonly string[]): Promise<number> {
+  let config: LoadedConfig<BrokerSchema>
+  try {
+    const { values: flags } = parseArgs({
+      args: [...argv],
+      options: OPTIONS,
+      allowPositionals: false,
+    })
+    if (flags.help === true) {
+      process.stdout.write(USAGE)
+      return ExitCode.DONE
+    }
+    config = loadBrokerConfig({
+      file: flags.configFile === undefined ? null : readBrokerConf(flags.configFile),
+      environment: process.env,
+      flags: flags.property ?? [],
+      nameServers: flags.namesrvAddr ?? null,
+      defaults: { hostName: hostname(), homeDirectory: homedir() },
+    })
+    if (flags['check-config'] === true) {
+      for (const warning of config.warnings) process.stderr.write(`warning: ${warning}\n`)
+      process.stdout.write('OK\n')
+      return ExitCode.DONE
+    }
+  } catch (error) {
+    process.stderr.write(`gantry broker: ${usageProblem(error)}\n`)
+    return ExitCode.USAGE
+  }
+  return serve(config)
+}
+
+async function serve(config: LoadedConfig<BrokerSchema>): Promise<number> {
+  const { values, ignored, warnings } = config
+  const logger = createLogger('broker', values.logLevel)
+  for (const warning of warnings) logger.warn({ problem: warning }, 'unknown configuration key')
+  if (ignored.length > 0) logger.info({ keys: ignored }, 'configuration keys without effect here')
+
+  const ended = endOfProcess()
+  const broker = createBroker(values, logger, ended.fail)
+  try {
+    await Promise.race([broker.start(), ended.failed])
+    const reason = await Promise.race([ended.signalled, ended.failed])
+    logger.info({ signal: reason }, 'the broker stops')
+    await broker.close()
+    return ExitCode.DONE
+  } catch (error) {
+    const { exitCode, sentence } = problemOf(error, values)
+    logger.error({ err: error }, 'the broker cannot run')
+    process.stderr.write(`gantry broker: ${sentence}\n`)
+    return exitCode
+  }
+}
+
+function createBroker(
+  values: BrokerValues,
+  logger: Logger,
+  onFatal: (error: Error) => void,
+): Broker {
+  const runtime = createRuntime()
+  const registry = createRegistry({
+    cluster: values.brokerClusterName,
+    nodeType: 'broker',
+    nodeId: values.brokerName,
+  })
+  collectProcessMetrics(registry)
+  return new Broker({
+    values,
+    runtime,
+    logger,
+    registry,
+    openStore: (options) => new MessageStore({ ...options, memoryBytes: memoryBytes() }),
+    configFolder: (path) => configFolder(runtime.disk, path),
+    ...kubernetesOf(process.env, runtime.disk),
+    member: process.env['GANTRY_POD_NAME'] ?? `${values.brokerName}-${values.brokerId}`,
+    pid: process.pid,
+    onFatal,
+  })
+}
+
+/** Of this container, or of the machine when nothing limits it. */
+function memoryBytes(): number {
+  const limit = process.constrainedMemory()
+  return limit > 0 ? Math.min(limit, totalmem()) : totalmem()
+}
+
+function configFolder(disk: Disk, path: string): ConfigFolder {
+  return {
+    read: (name, parse) => readConfigFile(disk, `${path}/${name}`, parse),
+    write: (name, content) => writeConfigFile(disk, `${path}/${name}`, content),
+  }
+}
+
+/** The Service, and what is needed to point it here; nothing outside Kubernetes. */
+function kubernetesOf(
+  environment: Readonly<Record<string, string | undefined>>,
+  disk: Disk,
+): Pick<BrokerOptions, 'kubernetes' | 'leaderService'> {
+  const leaderService = environment['GANTRY_LEADER_SERVICE'] ?? ''
+  if (leaderService === '') return { kubernetes: null, leaderService: null }
+  const podIP = environment['GANTRY_POD_IP'] ?? ''
+  const podName = environment['GANTRY_POD_NAME'] ?? ''
+  const namespace = environment['GANTRY_POD_NAMESPACE'] ?? ''
+  const apiHost = environment['KUBERNETES_SERVICE_HOST'] ?? ''
+  const isPod = [podIP, podName, namespace, apiHost].every((value) => value !== '')
+  if (!isPod || !hasServiceAccount(disk)) return { kubernetes: null, leaderService }
+  const apiPort = Number(environment['KUBERNETES_SERVICE_PORT'] ?? DEFAULT_API_PORT)
+  const pod: PodIdentity = { leaderService, podIP, podName, namespace, apiHost, apiPort }
+  return { kubernetes: { pod, request: inClusterRequest(pod, disk) }, leaderService }
+}
+
+interface EndOfProcess {
+  /** The first signal; the second ends the process at once. */
+  readonly signalled: Promise<string>
+  /** Rejects when the broker cannot go on. */
+  readonly failed: Promise<never>
+  readonly fail: (error: Error) => void
+}
+
+function endOfProcess(): EndOfProcess {
+  const { promise: failed, reject: fail } = Promise.withResolvers<never>()
+  // Whoever races against it handles it; until then it must not count as unhandled.
+  failed.catch(() => undefined)
+  const signalled = new Promise<string>((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve(signal))
+  })
+  return { signalled, failed, fail }
+}
+
+function readBrokerConf(path: string): { readonly path: string; readonly content: string } {
+  try {
+    return { path, content: readFileSync(path, 'utf8') }
+  } catch (error) {
+    throw new ConfigError('badSyntax', `the configuration file ${path}: ${messageOf(error)}`, error)
+  }
+}
+
+function usageProblem(error: unknown): string {
+  const message = messageOf(error)
+  if (systemCodeOf(error) !== 'ERR_PARSE_ARGS_UNKNOWN_OPTION') return message
+  const given = /'(--?[^' ]+)/.exec(message)?.[1] ?? ''
+  const known = Object.keys(OPTIONS).map((name) => `--${name}`)
+  const nearest = nearestName(given, known)
+  return `unknown option ${given}${nearest === null ? '' : `; did you mean ${nearest}?`}`
+}
+
+function problemOf(
+  error: unknown,
+  values: BrokerValues,
+): { readonly exitCode: ExitCode; readonly sentence: string } {
+  const sentence = messageOf(error)
+  if (error instanceof StoreError) {
+    const isUsage = error.code === 'foreign' || error.code === 'unwritable'
+    if (isUsage) return { exitCode: ExitCode.USAGE, sentence }
+    return { exitCode: error.code === 'locked' ? ExitCode.UNAVAILABLE : ExitCode.FAILED, sentence }
+  }
+  if (error instanceof TermFileError) return { exitCode: ExitCode.FAILED, sentence }
+  const { listenPort, metricsPromExporterPort, bindAddress } = values
+  const ports = `listenPort ${listenPort} and ${listenPort - 2}, metricsPromExporterPort ${metricsPromExporterPort}`
+  switch (systemCodeOf(error)) {
+    case 'EADDRINUSE':
+      return {
+        exitCode: ExitCode.UNAVAILABLE,
+        sentence: `a port is in use by another process (${ports}): ${sentence}`,
+      }
+    case 'EACCES':
+      return {
+        exitCode: ExitCode.DENIED,
+        sentence: `a port may not be used by this user (${ports}): ${sentence}`,
+      }
+    case 'EADDRNOTAVAIL':
+      return {
+        exitCode: ExitCode.USAGE,
+        sentence: `bindAddress ${bindAddress} is no address of this machine`,
+      }
+    default:
+      return { exitCode: ExitCode.FAILED, sentence }
+  }
+}

@@ -1,0 +1,36 @@
+/** What the processors of a broker work on; `broker.ts` makes one of these. */
+import type { BrokerConfig } from './config.ts'
+import type { BrokerStats } from './stats.ts'
+import type { ClientRegistry } from './client-registry.ts'
+import type { ConsumerOffsets } from './consumer-offsets.ts'
+import type { LongPolling } from './long-polling.ts'
+import type { QueueLocks } from './queue-locks.ts'
+import type { SubscriptionGroups } from './subscription-groups.ts'
+import type { TopicTable } from './topics.ts'
+import type { HostAddress } from '../common/message.ts'
+import type { Logger } from '../common/log.ts'
+import type { Clock, DiskSpace, Random } from '../common/ports.ts'
+import type { Store } from '../store/types.ts'
+
+export interface BrokerParts {
+  readonly config: BrokerConfig
+  readonly store: Store
+  readonly topics: TopicTable
+  readonly groups: SubscriptionGroups
+  readonly offsets: ConsumerOffsets
+  readonly clients: ClientRegistry
+  readonly locks: QueueLocks
+  readonly longPolling: LongPolling
+  readonly stats: BrokerStats
+  readonly clock: Clock
+  readonly random: Random
+  readonly logger: Logger
+  /** Of the volume that holds the CommitLog; null when it cannot be told. */
+  diskSpace(): DiskSpace | null
+  /** Makes a UNIQ_KEY for messages whose client gave none. */
+  uniqueId(): string
+  /** The address that clients are told, as records and offset ids hold it. */
+  storeHost(): HostAddress
+  /** The same as `host:port`. */
+  brokerAddress(): string
+}

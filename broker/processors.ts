@@ -1,0 +1,49 @@
+/** All request codes that a broker serves, with their processors. */
+import { RequestCode } from '../remoting/request-code.ts'
+import { success } from './processors/answers.ts'
+import { brokerAdminProcessors } from './processors/broker-admin.ts'
+import { clientProcessors } from './processors/clients.ts'
+import { groupAdminProcessors } from './processors/groups-admin.ts'
+import { lockProcessors } from './processors/locks.ts'
+import { offsetProcessors } from './processors/offsets.ts'
+import { PULL_CODES, PullProcessor } from './processors/pull.ts'
+import { queryProcessors } from './processors/query.ts'
+import { resetOffsetProcessors } from './processors/reset-offset.ts'
+import { SEND_CODES, SendProcessor } from './processors/send.ts'
+import { statsProcessors } from './processors/stats-admin.ts'
+import { topicAdminProcessors } from './processors/topics-admin.ts'
+import { StoreRates } from './store-rates.ts'
+import type { Processor } from '../remoting/connection.ts'
+import type { TopicAdminOptions } from './processors/topics-admin.ts'
+
+export interface BrokerProcessors {
+  readonly send: SendProcessor
+  /** To be sampled with the statistics. */
+  readonly rates: StoreRates
+  readonly byCode: ReadonlyMap<number, Processor>
+}
+
+export function createProcessors(options: TopicAdminOptions): BrokerProcessors {
+  const { parts } = options
+  const send = new SendProcessor(parts)
+  const pull = new PullProcessor(parts)
+  const rates = new StoreRates(parts.store, parts.clock)
+  const byCode = new Map<number, Processor>()
+  for (const code of SEND_CODES) byCode.set(code, send.handle)
+  for (const code of PULL_CODES) byCode.set(code, pull.handle)
+  const families: readonly ReadonlyMap<number, Processor>[] = [
+    offsetProcessors(parts),
+    queryProcessors(parts),
+    clientProcessors(parts),
+    lockProcessors(parts),
+    topicAdminProcessors(options),
+    groupAdminProcessors(parts),
+    brokerAdminProcessors(parts, rates, () => send.inFlight),
+    statsProcessors(parts),
+    resetOffsetProcessors(parts),
+  ]
+  for (const family of families) for (const [code, processor] of family) byCode.set(code, processor)
+  // Name servers tell a group's members of a new master; a group of one has nobody else to turn to.
+  byCode.set(RequestCode.NOTIFY_MIN_BROKER_ID_CHANGE, (request) => request.respond(success()))
+  return { send, rates, byCode }
+}

@@ -1,0 +1,100 @@
+/**
+ * The properties of a message on its way into the store: which of them change what the broker does, and what the broker adds.
+ *
+ * One pass over the text; the names are short, the values stay where they are unless they are asked for.
+ */
+import { PropertyName } from '../../common/properties.ts'
+
+const PAIR_END = '\u0002'
+const NAME_END = '\u0001'
+
+export interface ScannedProperties {
+  /** Without the pairs that the broker sets itself or drops, each pair ended by 0x02. */
+  readonly kept: string
+  readonly uniqueKey: string | null
+  readonly waitsForFlush: boolean
+  /** What this release does not deliver as asked: a delay level, a timer, a transaction; else null. */
+  readonly unsupported: string | null
+  /** TRAN_MSG is true. */
+  readonly isTransactional: boolean
+}
+
+// The broker writes these; what a client says about them is dropped, as in Java.
+const SET_BY_BROKER: ReadonlySet<string> = new Set([
+  PropertyName.MSG_REGION,
+  PropertyName.TRACE_ON,
+  PropertyName.CLUSTER,
+  PropertyName.POP_CK,
+  PropertyName.CRC32,
+])
+
+const UNSUPPORTED: ReadonlyMap<string, string> = new Map([
+  [PropertyName.DELAY, 'a message with a delay level (DELAY)'],
+  [PropertyName.TIMER_DELAY_SEC, 'a message with a timer (TIMER_DELAY_SEC)'],
+  [PropertyName.TIMER_DELAY_MS, 'a message with a timer (TIMER_DELAY_MS)'],
+  [PropertyName.TIMER_DELIVER_MS, 'a message with a timer (TIMER_DELIVER_MS)'],
+  [PropertyName.TRAN_MSG, 'a transactional message (TRAN_MSG)'],
+])
+
+/** Reads a property text; pairs that no reader would see (protocol §5.3) are left out of `kept`. */
+export function scanProperties(text: string): ScannedProperties {
+  let kept = text.endsWith(PAIR_END) || text === '' ? text : text + PAIR_END
+  let uniqueKey: string | null = null
+  let waitsForFlush = true
+  let unsupported: string | null = null
+  let isTransactional = false
+  let at = 0
+  while (at < text.length) {
+    const found = text.indexOf(PAIR_END, at)
+    const end = found < 0 ? text.length : found
+    const middle = text.indexOf(NAME_END, at)
+    if (middle > at && middle < end - 1) {
+      const name = text.slice(at, middle)
+      if (name === PropertyName.UNIQ_KEY) {
+        uniqueKey = text.slice(middle + 1, end)
+      } else if (name === PropertyName.WAIT) {
+        waitsForFlush = text.slice(middle + 1, end).toLowerCase() !== 'false'
+      } else if (SET_BY_BROKER.has(name)) {
+        kept = withoutPair(kept, text.slice(at, end))
+      } else {
+        const what = UNSUPPORTED.get(name)
+        if (what !== undefined && asksForIt(name, text.slice(middle + 1, end))) {
+          unsupported = what
+          isTransactional ||= name === PropertyName.TRAN_MSG
+        }
+      }
+    }
+    at = end + 1
+  }
+  return { kept, uniqueKey, waitsForFlush, unsupported, isTransactional }
+}
+
+/** A level of 0 and TRAN_MSG=false ask for nothing. */
+function asksForIt(name: string, value: string): boolean {
+  if (name === PropertyName.TRAN_MSG) return value.toLowerCase() === 'true'
+  return name !== PropertyName.DELAY || Number(value) > 0
+}
+
+function withoutPair(kept: string, pair: string): string {
+  const whole = pair + PAIR_END
+  if (kept.startsWith(whole)) return kept.slice(whole.length)
+  const found = kept.indexOf(PAIR_END + whole)
+  return found < 0 ? kept : kept.slice(0, found + 1) + kept.slice(found + 1 + whole.length)
+}
+
+/** Drops one property by name from a text whose pairs all end in 0x02. */
+export function dropProperty(kept: string, name: string): string {
+  let at = 0
+  while (at < kept.length) {
+    const end = kept.indexOf(PAIR_END, at)
+    if (end < 0) return kept
+    if (kept.startsWith(name + NAME_END, at)) return kept.slice(0, at) + kept.slice(end + 1)
+    at = end + 1
+  }
+  return kept
+}
+
+/** One pair as it stands in a property text. */
+export function propertyPair(name: string, value: string): string {
+  return value === '' ? '' : name + NAME_END + value + PAIR_END
+}

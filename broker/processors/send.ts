@@ -1,0 +1,413 @@
+/**
+ * SEND_MESSAGE (10), SEND_MESSAGE_V2 (310), SEND_BATCH_MESSAGE (320): the checks of protocol §7.1 in order, then the store.
+ *
+ * One message costs: the header's fields, one scan of the properties, one append, one answer. Only a topic that has to be created
+ * makes the way asynchronous; then the body is copied, since the bytes of a request live for one turn.
+ */
+import { MessageCodecError, decodeBatchBody } from '../../common/message-codec.ts'
+import { encodeOffsetMessageId } from '../../common/message-id.ts'
+import { MessageSysFlag } from '../../common/message.ts'
+import { PropertyName } from '../../common/properties.ts'
+import { parseHostAddress } from '../../common/host-address.ts'
+import { Permission } from '../../remoting/bodies/topic-config.ts'
+import { notImplementedRemark } from '../../remoting/not-implemented.ts'
+import { RequestCode } from '../../remoting/request-code.ts'
+import { ResponseCode } from '../../remoting/response-code.ts'
+import { PutStatus } from '../../store/types.ts'
+import { DLQ_PREFIX, RETRY_PREFIX, isForbiddenForClients, topicProblem } from '../names.ts'
+import { answer, brokerMay, topicNotExist } from './answers.ts'
+import { decodeSendHeader } from './send-header.ts'
+import { dropProperty, propertyPair, scanProperties } from './send-properties.ts'
+import type { HostAddress, MessageToStore } from '../../common/message.ts'
+import type { Connection, RemotingRequest } from '../../remoting/connection.ts'
+import type { ResponseContent } from '../../remoting/command.ts'
+import type { TopicConfig } from '../../remoting/bodies/topic-config.ts'
+import type { PutResult } from '../../store/types.ts'
+import type { BrokerParts } from '../parts.ts'
+import type { SendHeader } from './send-header.ts'
+import type { ScannedProperties } from './send-properties.ts'
+
+/** From V3_4_9 on a client may say how often a message is retried. */
+const MAX_RECONSUME_TIMES_VERSION = 121
+const NO_ADDRESS: HostAddress = { ip: Buffer.alloc(4), port: 0 }
+
+/** What a send is once its topic and queue are known. */
+interface Target {
+  readonly topic: TopicConfig
+  readonly queueId: number
+  readonly properties: ScannedProperties
+}
+
+export class SendProcessor {
+  readonly #parts: BrokerParts
+  readonly #peers = new WeakMap<Connection, HostAddress>()
+  #suffix = ''
+  #suffixOf: unknown = null
+  #inFlight = 0
+
+  constructor(parts: BrokerParts) {
+    this.#parts = parts
+  }
+
+  /** Sends that wait for the store. */
+  get inFlight(): number {
+    return this.#inFlight
+  }
+
+  readonly handle = (request: RemotingRequest): void | Promise<void> => {
+    const header = decodeSendHeader(request.command.code, request.command.extFields)
+    const refusal = this.#firstChecks(header)
+    if (refusal !== null) return this.#refuse(request, refusal)
+    const topic = this.#parts.topics.get(header.topic)
+    if (topic === undefined) return this.#createAndStore(request, header)
+    return this.#sendTo(request, header, topic, request.command.body)
+  }
+
+  #refuse(request: RemotingRequest, refusal: ResponseContent): void {
+    request.respond({ ...refusal, extFields: this.#commonFields() })
+  }
+
+  #commonFields(): Readonly<Record<string, string>> {
+    const { regionId, traceOn } = this.#parts.config.values
+    return { MSG_REGION: regionId, TRACE_ON: String(traceOn) }
+  }
+
+  /** What can be said before the topic is looked up. */
+  #firstChecks(header: SendHeader): ResponseContent | null {
+    const { config, clock } = this.#parts
+    const { startAcceptSendRequestTimeStamp, sendThreadPoolQueueCapacity } = config.values
+    if (startAcceptSendRequestTimeStamp > 0 && clock.now() < startAcceptSendRequestTimeStamp) {
+      const until = new Date(startAcceptSendRequestTimeStamp).toISOString()
+      return answer(ResponseCode.SYSTEM_ERROR, `broker unable to service, until ${until}`)
+    }
+    if (this.#inFlight >= sendThreadPoolQueueCapacity) {
+      return answer(
+        ResponseCode.SYSTEM_BUSY,
+        '[OVERLOAD]system busy, start flow control for a while',
+      )
+    }
+    if (!brokerMay(this.#parts, Permission.WRITE)) {
+      const broker = this.#parts.brokerAddress()
+      return answer(
+        ResponseCode.NO_PERMISSION,
+        `the broker[${broker}] sending message is forbidden`,
+      )
+    }
+    // A topic that is known was checked when it was made.
+    const problem =
+      this.#parts.topics.get(header.topic) === undefined ? topicProblem(header.topic) : null
+    if (problem !== null) return answer(ResponseCode.INVALID_PARAMETER, problem)
+    if (isForbiddenForClients(header.topic)) {
+      return answer(
+        ResponseCode.NO_PERMISSION,
+        `Sending message to topic[${header.topic}] is forbidden.`,
+      )
+    }
+    return null
+  }
+
+  async #createAndStore(request: RemotingRequest, header: SendHeader): Promise<void> {
+    const body = Buffer.from(request.command.body)
+    const wanted = this.#parts.topics.inherited(
+      header.topic,
+      header.defaultTopic,
+      header.defaultTopicQueueNums,
+    )
+    if (wanted === null) {
+      this.#refuse(request, topicNotExist(header.topic))
+      return
+    }
+    const topic = await this.#parts.topics.ensure(wanted)
+    this.#parts.logger.info(
+      { topic: header.topic, producerGroup: header.producerGroup, queues: topic.writeQueueNums },
+      'a send created a topic',
+    )
+    await this.#sendTo(request, header, topic, body)
+  }
+
+  #sendTo(
+    request: RemotingRequest,
+    header: SendHeader,
+    topic: TopicConfig,
+    body: Buffer,
+  ): void | Promise<void> {
+    const queues = Math.max(topic.readQueueNums, topic.writeQueueNums)
+    if (header.queueId >= queues) {
+      const { topicName, readQueueNums, writeQueueNums, perm } = topic
+      const shown = `TopicConfig [topicName=${topicName}, readQueueNums=${readQueueNums}, writeQueueNums=${writeQueueNums}, perm=${perm}]`
+      return this.#refuse(
+        request,
+        answer(
+          ResponseCode.INVALID_PARAMETER,
+          `request queueId[${header.queueId}] is illegal, ${shown} Producer: ${request.connection.remoteAddress}`,
+        ),
+      )
+    }
+    const properties = scanProperties(header.properties)
+    if (header.topic.startsWith(RETRY_PREFIX)) {
+      return this.#sendRetry(request, header, { topic, queueId: header.queueId, properties }, body)
+    }
+    this.#store(request, header, { topic, queueId: header.queueId, properties }, body)
+  }
+
+  /** A client sends a message that it could not consume: into the retry topic, or into the dead letter queue after too many attempts. */
+  #sendRetry(
+    request: RemotingRequest,
+    header: SendHeader,
+    target: Target,
+    body: Buffer,
+  ): void | Promise<void> {
+    const groupName = header.topic.slice(RETRY_PREFIX.length)
+    const group = this.#parts.groups.find(groupName)
+    if (group === null) {
+      return this.#refuse(
+        request,
+        answer(
+          ResponseCode.SUBSCRIPTION_GROUP_NOT_EXIST,
+          `subscription group not exist, ${groupName}`,
+        ),
+      )
+    }
+    const asked =
+      request.command.version >= MAX_RECONSUME_TIMES_VERSION ? header.maxReconsumeTimes : null
+    const isGivenUp = header.reconsumeTimes > (asked ?? group.retryMaxTimes)
+    // Orderly consumers send a message back only when they give it up.
+    if (!isGivenUp && !this.#parts.locks.hasLocks(groupName)) {
+      this.#store(request, header, target, body)
+      return
+    }
+    return this.#sendDead(request, header, { groupName, target, body: Buffer.from(body) })
+  }
+
+  async #sendDead(
+    request: RemotingRequest,
+    header: SendHeader,
+    dead: { readonly groupName: string; readonly target: Target; readonly body: Buffer },
+  ): Promise<void> {
+    const { topics, stats } = this.#parts
+    const topic = await topics.ensureRetryTopic(DLQ_PREFIX + dead.groupName, 1)
+    const { properties } = dead.target
+    const delivered: ScannedProperties = {
+      ...properties,
+      kept: dropProperty(properties.kept, PropertyName.DELAY),
+      unsupported: null,
+    }
+    stats.add('DLQ_PUT_NUMS', header.topic.slice(RETRY_PREFIX.length), 1, 1)
+    this.#store(request, header, { topic, queueId: 0, properties: delivered }, dead.body)
+  }
+
+  #store(request: RemotingRequest, header: SendHeader, target: Target, body: Buffer): void {
+    const { properties } = target
+    const isTransaction = (header.sysFlag & MessageSysFlag.TRANSACTION_MASK) !== 0
+    const { rejectTransactionMessage } = this.#parts.config.values
+    if (rejectTransactionMessage && (isTransaction || properties.isTransactional)) {
+      const remark = `the broker[${this.#parts.brokerAddress()}] sending transaction message is forbidden`
+      return this.#refuse(request, answer(ResponseCode.NO_PERMISSION, remark))
+    }
+    const unsupported = properties.unsupported ?? (isTransaction ? 'a transactional message' : null)
+    if (unsupported !== null) {
+      // Delivering it at once, or before its transaction is committed, would be wrong: better no message than that.
+      const code = ResponseCode.REQUEST_CODE_NOT_SUPPORTED
+      return this.#refuse(request, answer(code, notImplementedRemark(unsupported)))
+    }
+    const queueId = this.#queueOf(target)
+    const messages = header.isBatch
+      ? this.#batchMessages(request, header, { ...target, queueId }, body)
+      : [this.#messageOf(request.connection, header, { ...target, queueId }, body)]
+    if (!Array.isArray(messages)) return this.#refuse(request, messages)
+    this.#inFlight++
+    this.#parts.store.put(messages, properties.waitsForFlush, (result) => {
+      this.#inFlight--
+      this.#respond(request, { header, queueId, messages, uniqueKey: properties.uniqueKey }, result)
+    })
+  }
+
+  #queueOf({ queueId, topic }: Target): number {
+    return queueId >= 0 ? queueId : this.#parts.random.integer(Math.max(1, topic.writeQueueNums))
+  }
+
+  #messageOf(
+    connection: Connection,
+    header: SendHeader,
+    target: Target,
+    body: Buffer,
+  ): MessageToStore {
+    const { kept, uniqueKey } = target.properties
+    const own =
+      uniqueKey === null ? propertyPair(PropertyName.UNIQ_KEY, this.#parts.uniqueId()) : ''
+    return this.#message(connection, header, target, {
+      flag: header.flag,
+      body,
+      properties: Buffer.from(kept + own + this.#propertySuffix()),
+    })
+  }
+
+  /** The messages of a batch, or the answer that refuses it. */
+  #batchMessages(
+    request: RemotingRequest,
+    header: SendHeader,
+    target: Target,
+    body: Buffer,
+  ): MessageToStore[] | ResponseContent {
+    if (body.length > this.#parts.config.values.maxMessageSize) return this.#illegalMessage()
+    if (header.topic.startsWith(RETRY_PREFIX)) {
+      return answer(ResponseCode.MESSAGE_ILLEGAL, 'batch request does not support retry group ')
+    }
+    try {
+      const messages: MessageToStore[] = []
+      for (const { flag, body: part, properties } of decodeBatchBody(body)) {
+        const scanned = scanProperties(properties.toString())
+        if (scanned.unsupported !== null) {
+          const remark = notImplementedRemark(`${scanned.unsupported} in a batch`)
+          return answer(ResponseCode.MESSAGE_ILLEGAL, remark)
+        }
+        const own =
+          scanned.uniqueKey === null
+            ? propertyPair(PropertyName.UNIQ_KEY, this.#parts.uniqueId())
+            : ''
+        const stored = Buffer.from(scanned.kept + own + this.#propertySuffix())
+        messages.push(
+          this.#message(request.connection, header, target, {
+            flag,
+            body: part,
+            properties: stored,
+          }),
+        )
+      }
+      if (messages.length > 0) return messages
+      return answer(ResponseCode.MESSAGE_ILLEGAL, 'a batch without messages')
+    } catch (error) {
+      if (!(error instanceof MessageCodecError)) throw error
+      return answer(ResponseCode.MESSAGE_ILLEGAL, error.message)
+    }
+  }
+
+  #message(
+    connection: Connection,
+    header: SendHeader,
+    { topic, queueId }: Target,
+    own: { readonly flag: number; readonly body: Buffer; readonly properties: Buffer },
+  ): MessageToStore {
+    const multiTags = topic.topicFilterType === 'MULTI_TAG' ? MessageSysFlag.MULTI_TAGS : 0
+    const hostBits = MessageSysFlag.BORN_HOST_V6 | MessageSysFlag.STORE_HOST_V6
+    return {
+      topic: topic.topicName,
+      queueId,
+      flag: own.flag,
+      sysFlag: (header.sysFlag & ~hostBits) | multiTags,
+      bornTimestamp: header.bornTimestamp,
+      bornHost: this.#bornHost(connection),
+      reconsumeTimes: header.reconsumeTimes,
+      preparedTransactionOffset: 0,
+      body: own.body,
+      properties: own.properties,
+    }
+  }
+
+  #bornHost(connection: Connection): HostAddress {
+    let host = this.#peers.get(connection)
+    if (host === undefined) {
+      host = parseHostAddress(connection.remoteHost, connection.remotePort) ?? NO_ADDRESS
+      this.#peers.set(connection, host)
+    }
+    return host
+  }
+
+  /** What the broker adds to every message. */
+  #propertySuffix(): string {
+    const { values } = this.#parts.config
+    if (this.#suffixOf !== values) {
+      this.#suffixOf = values
+      this.#suffix =
+        propertyPair(PropertyName.MSG_REGION, values.regionId) +
+        propertyPair(PropertyName.TRACE_ON, String(values.traceOn)) +
+        propertyPair(PropertyName.CLUSTER, values.brokerClusterName)
+    }
+    return this.#suffix
+  }
+
+  #respond(
+    request: RemotingRequest,
+    sent: {
+      readonly header: SendHeader
+      readonly queueId: number
+      readonly messages: readonly MessageToStore[]
+      readonly uniqueKey: string | null
+    },
+    result: PutResult,
+  ): void {
+    const { regionId, traceOn } = this.#parts.config.values
+    const outcome = this.#outcomeOf(result)
+    if (result.physicalOffsets.length === 0) return this.#refuse(request, outcome)
+    const host = this.#parts.storeHost()
+    const ids = result.physicalOffsets.map((offset) => encodeOffsetMessageId(host, offset))
+    this.#count(sent.messages)
+    request.respond({
+      ...outcome,
+      extFields: {
+        msgId: ids.join(','),
+        queueId: String(sent.queueId),
+        queueOffset: String(result.queueOffset),
+        transactionId: sent.uniqueKey ?? undefined,
+        MSG_REGION: regionId,
+        TRACE_ON: String(traceOn),
+      },
+    })
+  }
+
+  #count(messages: readonly MessageToStore[]): void {
+    const { stats, config, topics } = this.#parts
+    const topic = messages[0]?.topic ?? ''
+    const count = messages.length
+    let bytes = 0
+    for (const { body, properties } of messages) bytes += body.length + properties.length
+    const { brokerClusterName } = config.values
+    stats.putTotal += count
+    stats.add('TOPIC_PUT_NUMS', topic, count, 1)
+    stats.add('TOPIC_PUT_SIZE', topic, bytes, count)
+    stats.add('BROKER_PUT_NUMS', brokerClusterName, count, 1)
+    if (topics.isSystem(topic)) return
+    stats.add('BROKER_PUT_NUMS_WITHOUT_SYSTEM_TOPIC', brokerClusterName, count, 1)
+  }
+
+  #illegalMessage(): ResponseContent {
+    const { maxMessageSize } = this.#parts.config.values
+    return answer(
+      ResponseCode.MESSAGE_ILLEGAL,
+      'the message is illegal, maybe msg body or properties length not matched. ' +
+        `msg body length limit ${maxMessageSize}B, msg properties length limit 32KB.`,
+    )
+  }
+
+  #outcomeOf(result: PutResult): ResponseContent {
+    switch (result.status) {
+      case PutStatus.OK:
+        return { code: ResponseCode.SUCCESS }
+      case PutStatus.FLUSH_DISK_TIMEOUT:
+        return { code: ResponseCode.FLUSH_DISK_TIMEOUT }
+      case PutStatus.FLUSH_SLAVE_TIMEOUT:
+        return { code: ResponseCode.FLUSH_SLAVE_TIMEOUT }
+      case PutStatus.SLAVE_NOT_AVAILABLE:
+        return { code: ResponseCode.SLAVE_NOT_AVAILABLE }
+      case PutStatus.MESSAGE_ILLEGAL:
+        return this.#illegalMessage()
+      case PutStatus.OS_PAGE_CACHE_BUSY:
+        return answer(
+          ResponseCode.SYSTEM_BUSY,
+          '[PC_SYNCHRONIZED]broker busy, start flow control for a while',
+        )
+      case PutStatus.SERVICE_NOT_AVAILABLE:
+        return answer(
+          ResponseCode.SERVICE_NOT_AVAILABLE,
+          `service not available now: ${result.reason ?? 'the store takes no writes'}`,
+        )
+    }
+  }
+}
+
+/** The codes that `SendProcessor` serves. */
+export const SEND_CODES: readonly number[] = [
+  RequestCode.SEND_MESSAGE,
+  RequestCode.SEND_MESSAGE_V2,
+  RequestCode.SEND_BATCH_MESSAGE,
+]

@@ -1,0 +1,117 @@
+/** A broker's parts and processors on the real store, on a simulated disk in virtual time: what the tests of processors run against. */
+import { silentLogger } from '../common/log.ts'
+import { SimulatedDisk } from '../simulation/disk.ts'
+import { SeededRandom } from '../simulation/random.ts'
+import { SimulatedTime } from '../simulation/time.ts'
+import { readConfigFile, writeConfigFile } from '../store/config-store.ts'
+import { MessageStore } from '../store/message-store.ts'
+import { ClientRegistry } from './client-registry.ts'
+import { BrokerConfig } from './config.ts'
+import { ConsumerOffsets } from './consumer-offsets.ts'
+import { LongPolling } from './long-polling.ts'
+import { createProcessors } from './processors.ts'
+import { notifyMembers } from './processors/clients.ts'
+import { QueueLocks } from './queue-locks.ts'
+import { BrokerStats } from './stats.ts'
+import { SubscriptionGroups } from './subscription-groups.ts'
+import { FakeRequest, brokerValues } from './testing.ts'
+import { TopicTable } from './topics.ts'
+import type { FakeRequestOptions } from './testing.ts'
+import type { BrokerParts } from './parts.ts'
+import type { BrokerProcessors } from './processors.ts'
+import type { ConfigFolder } from './persisted-table.ts'
+import type { HostAddress } from '../common/message.ts'
+
+const HOST: HostAddress = { ip: Buffer.from([10, 0, 0, 1]), port: 10911 }
+const SMALL: Readonly<Record<string, string>> = {
+  storePathRootDir: '/store',
+  mappedFileSizeCommitLog: String(512 * 1024),
+  mappedFileSizeConsumeQueue: '2000',
+  maxMessageSize: String(64 * 1024),
+  maxHashSlotNum: '101',
+  maxIndexNum: '1000',
+}
+
+export interface BrokerWorld {
+  readonly time: SimulatedTime
+  readonly disk: SimulatedDisk
+  readonly config: BrokerConfig
+  readonly parts: BrokerParts
+  readonly processors: BrokerProcessors
+  /** Starts a request and lets its turn and what it waits for pass; the answer may be missing when the request is held. */
+  call(options: FakeRequestOptions): Promise<FakeRequest>
+}
+
+export async function createBrokerWorld(
+  keys: Readonly<Record<string, string>> = {},
+): Promise<BrokerWorld> {
+  const time = new SimulatedTime()
+  const disk = new SimulatedDisk({ clock: time })
+  const config = new BrokerConfig(brokerValues({ ...SMALL, ...keys }), time.now())
+  const parts = createParts(time, disk, config)
+  const processors = createProcessors({ parts, registered: () => Promise.resolve() })
+  parts.store.onArrival((arrival) => parts.longPolling.onArrival(arrival))
+  parts.clients.onGroupChange((group) => notifyMembers(parts, group))
+  const started = parts.store.start()
+  await time.settle()
+  await started
+  parts.topics.load()
+  parts.groups.load()
+  parts.offsets.load()
+  return {
+    time,
+    disk,
+    config,
+    parts,
+    processors,
+    async call(options) {
+      const request = new FakeRequest(options)
+      const processor = processors.byCode.get(options.code)
+      if (processor === undefined) throw new Error(`no processor for ${options.code}`)
+      const running = processor(request)
+      await time.settle()
+      await running
+      await time.settle()
+      return request
+    },
+  }
+}
+
+function createParts(time: SimulatedTime, disk: SimulatedDisk, config: BrokerConfig): BrokerParts {
+  const folder: ConfigFolder = {
+    read: (name, parse) => readConfigFile(disk, `/store/config/${name}`, parse),
+    write: (name, content) => writeConfigFile(disk, `/store/config/${name}`, content),
+  }
+  const tables = { config, folder, clock: time, timers: time, logger: silentLogger }
+  const store = new MessageStore({
+    config: config.storeConfig(),
+    runtime: { clock: time, timers: time, disk },
+    logger: silentLogger,
+    storeHost: () => HOST,
+    onFailure: () => undefined,
+    buffer: { chunkSize: 64 * 1024, chunkCount: 4 },
+  })
+  let ids = 0
+  return {
+    config,
+    store,
+    topics: new TopicTable(tables),
+    groups: new SubscriptionGroups(tables),
+    offsets: new ConsumerOffsets(tables),
+    clients: new ClientRegistry(time),
+    locks: new QueueLocks(time),
+    longPolling: new LongPolling({
+      clock: time,
+      timers: time,
+      maxOffsetInQueue: (topic, queueId) => store.maxOffsetInQueue(topic, queueId),
+    }),
+    stats: new BrokerStats(time),
+    clock: time,
+    random: new SeededRandom(1),
+    logger: silentLogger,
+    diskSpace: () => disk.spaceSync(),
+    uniqueId: () => `UNIQUE${ids++}`,
+    storeHost: () => HOST,
+    brokerAddress: () => '10.0.0.1:10911',
+  }
+}

@@ -1,0 +1,129 @@
+/** Helpers of the broker's tests: connections and requests without a network, and configuration files in memory. */
+import { LanguageCode, NO_BODY, ONEWAY_FLAG, SerializeType } from '../remoting/command.ts'
+import { loadBrokerConfig } from './config.ts'
+import type { BrokerValues } from './config.ts'
+import type { ConfigFolder } from './persisted-table.ts'
+import type { RequestContent, ResponseContent } from '../remoting/command.ts'
+import type { Connection, RemotingRequest } from '../remoting/connection.ts'
+import type { RemotingCommand } from '../remoting/command.ts'
+
+/** A peer that records what it is sent. */
+export class FakeConnection implements Connection {
+  readonly id: number
+  readonly remoteHost = '10.0.0.7'
+  readonly remotePort: number
+  readonly localHost = '10.0.0.1'
+  isOpen: boolean = true
+  /** One-way requests that were sent to the peer. */
+  readonly sent: RequestContent[] = []
+  readonly #listeners: (() => void)[] = []
+
+  constructor(id: number) {
+    this.id = id
+    this.remotePort = 40_000 + id
+  }
+
+  get remoteAddress(): string {
+    return `${this.remoteHost}:${this.remotePort}`
+  }
+
+  invoke(): Promise<RemotingCommand> {
+    return Promise.reject(new Error('a fake connection answers nothing'))
+  }
+
+  invokeOneway(request: RequestContent): boolean {
+    if (this.isOpen) this.sent.push(request)
+    return this.isOpen
+  }
+
+  onClose(listener: () => void): void {
+    if (this.isOpen) this.#listeners.push(listener)
+    else listener()
+  }
+
+  close(): void {
+    if (!this.isOpen) return
+    this.isOpen = false
+    for (const listener of this.#listeners) listener()
+  }
+}
+
+export interface FakeRequestOptions {
+  readonly code: number
+  readonly extFields?: Readonly<Record<string, string>>
+  readonly body?: Buffer
+  readonly version?: number
+  readonly isOneway?: boolean
+  readonly connection?: Connection
+}
+
+/** A request whose answers can be looked at. */
+export class FakeRequest implements RemotingRequest {
+  readonly command: RemotingCommand
+  readonly connection: Connection
+  readonly receivedAt = 0
+  readonly answered: Promise<ResponseContent>
+  response: ResponseContent | null = null
+  readonly #resolve: (response: ResponseContent) => void
+
+  constructor(options: FakeRequestOptions) {
+    const { code, extFields = {}, body = NO_BODY, version = 513, isOneway = false } = options
+    this.connection = options.connection ?? new FakeConnection(1)
+    this.command = {
+      code,
+      language: LanguageCode.JAVA,
+      version,
+      opaque: 1,
+      flag: isOneway ? ONEWAY_FLAG : 0,
+      remark: null,
+      extFields: new Map(Object.entries(extFields)),
+      body,
+      serializeType: SerializeType.JSON,
+    }
+    const { promise, resolve } = Promise.withResolvers<ResponseContent>()
+    this.answered = promise
+    this.#resolve = resolve
+  }
+
+  respond(response: ResponseContent): void {
+    if (this.response !== null) return
+    this.response = response
+    this.#resolve(response)
+  }
+
+  /** One ext field of the answer. */
+  field(name: string): string | undefined {
+    const fields = this.response?.extFields
+    if (fields === undefined) return undefined
+    return fields instanceof Map ? fields.get(name) : new Map(Object.entries(fields)).get(name)
+  }
+}
+
+export class MemoryConfigFolder implements ConfigFolder {
+  readonly files: Map<string, string> = new Map()
+  writes: number = 0
+  failure: Error | null = null
+
+  read<Value>(name: string, parse: (text: string) => Value): Value | null {
+    const content = this.files.get(name)
+    return content === undefined ? null : parse(content)
+  }
+
+  write(name: string, content: string): void {
+    if (this.failure !== null) throw this.failure
+    this.writes++
+    this.files.set(name, content)
+  }
+}
+
+/** A broker's values with some keys set. */
+export function brokerValues(keys: Readonly<Record<string, string>> = {}): BrokerValues {
+  const flags = Object.entries({ brokerName: 'broker-a', ...keys })
+  return loadBrokerConfig({
+    file: null,
+    environment: {},
+    flags: flags.map(([key, value]) => `${key}=${value}`),
+    nameServers: null,
+    defaults: { hostName: 'host', homeDirectory: '/home/test' },
+  }).values
+}
