@@ -45,7 +45,15 @@ export interface ObjectReference {
   readonly name: string
 }
 
-export type KubeErrorCode = 'notFound' | 'conflict' | 'invalid' | 'forbidden' | 'tooManyRequests' | 'unavailable'
+export type KubeErrorCode =
+  | 'notFound'
+  | 'conflict'
+  | 'invalid'
+  | 'forbidden'
+  | 'tooManyRequests'
+  /** A list or watch can no longer go on from where it was (HTTP 410). */
+  | 'expired'
+  | 'unavailable'
 
 /** Every call is live (no cache) and rejects with a `KubeError` of these codes. */
 export interface KubeApi {
@@ -62,20 +70,36 @@ export interface KubeApi {
   /** Server-side apply of the status subresource by the manager `rocketmq-operator-status`. */
   applyStatus(object: KubeObject): Promise<KubeObject>
   /** JSON merge patch of metadata (annotations, finalizers) with a resourceVersion precondition when given. */
-  patchMetadata(reference: ObjectReference, metadata: Readonly<Record<string, unknown>>): Promise<KubeObject>
+  patchMetadata(
+    reference: ObjectReference,
+    metadata: Readonly<Record<string, unknown>>,
+  ): Promise<KubeObject>
   /** Deletes what has this uid (and resourceVersion, when given); absent is fine. */
   delete(
     reference: ObjectReference,
-    preconditions: { readonly uid: string; readonly resourceVersion?: string; readonly orphan?: boolean },
+    preconditions: {
+      readonly uid: string
+      readonly resourceVersion?: string
+      readonly orphan?: boolean
+    },
   ): Promise<void>
   /** Removes a pod through the Eviction API, so that PodDisruptionBudgets hold; `tooManyRequests` when one forbids it. */
   evict(pod: ObjectReference, preconditions: { readonly uid: string }): Promise<void>
 }
 
-/** The watched objects, kept current by reflectors. Objects are frozen. */
+/**
+ * The watched objects, kept current by reflectors. Objects are frozen.
+ *
+ * It holds the clusters, and of all other kinds what carries the label `rocketmq.gantry.dev/cluster`: that an object is absent here
+ * does not say that its name is free; only `KubeApi.get` does.
+ */
 export interface ObjectCache {
   get(reference: ObjectReference): KubeObject | null
-  list(kind: string, namespace: string, labels: Readonly<Record<string, string>>): readonly KubeObject[]
+  list(
+    kind: string,
+    namespace: string,
+    labels: Readonly<Record<string, string>>,
+  ): readonly KubeObject[]
   /** Called with every object that was added, changed or deleted. */
   subscribe(listener: (object: KubeObject) => void): void
   /** False until the first list of every kind has arrived. */
@@ -86,7 +110,12 @@ export interface EventRecorder {
   /** An Event (events.k8s.io/v1) on `regarding`; equal ones are aggregated into a series. `reason` is of the closed list in `events.ts`. */
   record(
     regarding: KubeObject,
-    event: { readonly type: 'Normal' | 'Warning'; readonly reason: string; readonly action: string; readonly note: string },
+    event: {
+      readonly type: 'Normal' | 'Warning'
+      readonly reason: string
+      readonly action: string
+      readonly note: string
+    },
   ): void
 }
 
@@ -109,7 +138,10 @@ export interface DataPlane {
   /** UPDATE_BROKER_CONFIG (25) with live keys. Rejects when refused. */
   updateBrokerConfig(broker: PodEndpoint, entries: Readonly<Record<string, string>>): Promise<void>
   /** Copies all topic and subscription-group configs (21/201 -> 18/225) of `from` to `to`; resolves with the counts. */
-  copyMetadata(from: PodEndpoint, to: PodEndpoint): Promise<{ readonly topics: number; readonly consumerGroups: number }>
+  copyMetadata(
+    from: PodEndpoint,
+    to: PodEndpoint,
+  ): Promise<{ readonly topics: number; readonly consumerGroups: number }>
   /** True when every topic and group of `from` is on `to`. Null: unknown. */
   hasMetadataOf(from: PodEndpoint, to: PodEndpoint): Promise<boolean | null>
   /** WIPE_WRITE_PERM_OF_BROKER (205) / ADD_WRITE_PERM_OF_BROKER (327) at one name server. */

@@ -1,0 +1,168 @@
+/** What a RocketMQCluster says (spec, with every default in its place) and what the operator answers (status). */
+
+export type PullPolicy = 'Always' | 'IfNotPresent' | 'Never'
+export type RetentionPolicy = 'Retain' | 'Delete'
+
+export interface Resources {
+  readonly requests: Readonly<Record<string, string>>
+  readonly limits: Readonly<Record<string, string>>
+}
+
+export interface PodTemplateOverlay {
+  readonly metadata: {
+    readonly labels: Readonly<Record<string, string>>
+    readonly annotations: Readonly<Record<string, string>>
+  }
+  /** A PodSpec, merged under ours. */
+  readonly spec: Readonly<Record<string, unknown>>
+}
+
+export interface ImageSpec {
+  readonly repository: string
+  readonly digest: string | null
+  readonly pullPolicy: PullPolicy
+  readonly pullSecrets: readonly string[]
+}
+
+export interface NameServerStorage {
+  readonly size: string
+  readonly storageClassName: string
+}
+
+export interface NameServerSpec {
+  readonly replicas: number
+  readonly storage: NameServerStorage | null
+  readonly resources: Resources
+  readonly podTemplate: PodTemplateOverlay
+}
+
+export interface BrokerStorage {
+  readonly size: string
+  readonly storageClassName: string
+  readonly retention: {
+    readonly whenDeleted: RetentionPolicy
+    readonly whenScaled: RetentionPolicy
+  }
+}
+
+export interface RolloutSpec {
+  readonly maxUnavailableGroups: number
+  readonly podTimeoutSeconds: number
+}
+
+export interface DrainSpec {
+  readonly timeoutSeconds: number
+  readonly onTimeout: 'Block' | 'Force'
+  readonly unconsumed: 'Wait' | 'Ignore'
+  readonly settleSeconds: number
+}
+
+export interface BrokerSpec {
+  readonly groups: number
+  readonly replicasPerGroup: 1 | 3 | 5 | 7
+  readonly config: Readonly<Record<string, string>>
+  readonly flush: 'Async' | 'Sync'
+  readonly retentionHours: number
+  readonly diskMaxUsedPercent: number
+  readonly resources: Resources
+  readonly storage: BrokerStorage
+  readonly rollout: RolloutSpec
+  readonly drain: DrainSpec
+  readonly podTemplate: PodTemplateOverlay
+}
+
+export interface ClusterSpec {
+  readonly version: string | null
+  readonly image: ImageSpec
+  readonly paused: boolean
+  readonly hibernate: boolean
+  readonly nameServer: NameServerSpec
+  readonly broker: BrokerSpec
+}
+
+/** A parsed RocketMQCluster: who it is, and what it says. */
+export interface Cluster {
+  readonly name: string
+  readonly namespace: string
+  readonly uid: string
+  readonly generation: number
+  readonly annotations: Readonly<Record<string, string>>
+  readonly spec: ClusterSpec
+}
+
+export type ConditionType =
+  | 'Ready'
+  | 'Available'
+  | 'Progressing'
+  | 'Degraded'
+  | 'Paused'
+  | 'Hibernated'
+  | 'ScalingDown'
+
+export interface Condition {
+  readonly type: ConditionType
+  readonly status: 'True' | 'False' | 'Unknown'
+  readonly reason: string
+  readonly message: string
+  readonly observedGeneration: number
+  readonly lastTransitionTime: string
+}
+
+export const GROUP_PHASES = [
+  'Pending',
+  'Joining',
+  'Serving',
+  'Rolling',
+  'Expanding',
+  'WriteDisabled',
+  'Draining',
+  'Drained',
+  'Removing',
+  'Unhealthy',
+  'Lost',
+] as const
+export type GroupPhase = (typeof GROUP_PHASES)[number]
+
+export interface DrainStatus {
+  readonly startedAt: string
+  readonly remainingMessages: number | null
+  readonly etaSeconds: number | null
+  /** What keeps the group from going: topic, consumer group and lag. */
+  readonly blockedBy: readonly string[]
+  /** Broadcast groups keep their offsets at the clients and cannot be measured. */
+  readonly broadcastGroups: readonly string[]
+}
+
+export interface GroupStatus {
+  readonly name: string
+  readonly phase: GroupPhase
+  readonly message: string
+  readonly leader: string | null
+  readonly term: number | null
+  readonly replicas: number
+  readonly ready: number
+  readonly caughtUp: number
+  readonly revision: string | null
+  readonly desiredRevision: string
+  readonly storage: {
+    readonly requested: string
+    readonly actual: string | null
+    readonly usedPercent: number | null
+  }
+  readonly drain: DrainStatus | null
+}
+
+export interface ClusterStatus {
+  readonly observedGeneration: number
+  readonly conditions: readonly Condition[]
+  readonly version: string | null
+  readonly brokerGroups: number
+  readonly selector: string
+  readonly nameServers: readonly string[]
+  /** Ready of wanted, as `3/3`. */
+  readonly nameServersReady: string
+  /** The fullest volume. */
+  readonly usedPercent: number | null
+  readonly groups: readonly GroupStatus[]
+  readonly plan: readonly string[]
+}

@@ -1,0 +1,26 @@
+/** What a pass has worked out, between deciding and telling. */
+import type { Act } from './act.ts'
+import type { GroupOutcome } from './group-plan.ts'
+import type { NameServerPlan } from './name-server-plan.ts'
+import type { ResourceContext } from './resources/common.ts'
+import type { WantedPod } from './restart-need.ts'
+import type { PodFacts, Snapshot } from './snapshot.ts'
+
+/** One group in this pass. */
+export interface PlannedGroup {
+  readonly group: number
+  readonly name: string
+  readonly isWanted: boolean
+  readonly outcome: GroupOutcome
+  readonly pod: PodFacts | null
+  readonly wanted: WantedPod
+}
+
+export interface Plan {
+  readonly context: ResourceContext
+  readonly snapshot: Snapshot
+  readonly nameServers: NameServerPlan
+  readonly groups: readonly PlannedGroup[]
+  readonly acts: readonly Act[]
+  readonly isPaused: boolean
+}

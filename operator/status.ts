@@ -1,0 +1,355 @@
+/** `buildStatus`: conditions and facts for people and for automation. Pure. */
+import { API_GROUP } from './crd.ts'
+import type { ClusterStatus, Condition, ConditionType, GroupStatus } from './cluster-types.ts'
+import { drainProgress } from './drain.ts'
+import { textAt } from './json.ts'
+import { GROUP_LABEL, ROLE_LABEL } from './names.ts'
+import { planLines } from './plan-lines.ts'
+import type { Plan, PlannedGroup } from './plan-types.ts'
+import type { ConditionReason } from './reasons.ts'
+import { nameServerAddresses } from './resources/name-server.ts'
+import { differs, restartNeed, revisionOf, revisionOfPod } from './restart-need.ts'
+import { routesOf } from './routes.ts'
+import { phaseOfStep } from './snapshot.ts'
+import type { PodFacts } from './snapshot.ts'
+
+interface Verdict {
+  readonly status: Condition['status']
+  readonly reason: ConditionReason
+  readonly message: string
+}
+
+/** Fewer in a row are expected to pass. */
+const FAILURES_TO_DEGRADE = 3
+const LEAVING = ['WriteDisabled', 'Draining', 'Drained', 'Removing']
+
+export function buildStatus(plan: Plan): ClusterStatus {
+  const { context, snapshot } = plan
+  const { cluster, addressing } = context
+  const lines = isSupported(plan) ? planLines(plan) : []
+  const groups = plan.groups
+    .filter(({ name }) => snapshot.owned.has(`StatefulSet/${name}`))
+    .map((planned) => groupStatus(plan, planned))
+  const used = groups.flatMap(({ storage }) => storage.usedPercent ?? [])
+  const verdicts: Readonly<Record<ConditionType, Verdict>> = {
+    Ready: readiness(plan, lines),
+    Available: availability(plan),
+    Progressing: progress(plan, lines),
+    Degraded: degradation(plan),
+    Paused: plan.isPaused
+      ? { status: 'True', reason: 'PausedBySpec', message: 'Only status is written.' }
+      : { status: 'False', reason: 'NotPaused', message: '' },
+    Hibernated: hibernation(plan),
+    ScalingDown: scaling(plan, groups),
+  }
+  return {
+    observedGeneration: cluster.generation,
+    conditions: conditionsOf(plan, verdicts),
+    version: runningVersion(plan),
+    brokerGroups: groups.length,
+    selector: `${API_GROUP}/cluster=${cluster.name},${ROLE_LABEL}=broker`,
+    nameServers: nameServerAddresses(cluster, addressing),
+    nameServersReady: `${plan.nameServers.ready}/${cluster.spec.nameServer.replicas}`,
+    usedPercent: used.length === 0 ? null : Math.max(...used),
+    groups,
+    plan: lines,
+  }
+}
+
+/** The status of a cluster whose spec cannot be used: what was known before, and why nothing is done. */
+export function invalidStatus(
+  former: ClusterStatus | null,
+  generation: number,
+  message: string,
+  now: number,
+): ClusterStatus {
+  const base: ClusterStatus = former ?? {
+    observedGeneration: generation,
+    conditions: [],
+    version: null,
+    brokerGroups: 0,
+    selector: '',
+    nameServers: [],
+    nameServersReady: '',
+    usedPercent: null,
+    groups: [],
+    plan: [],
+  }
+  const invalid: Verdict = { status: 'False', reason: 'InvalidSpec', message }
+  const stamped = (type: ConditionType, verdict: Verdict): Condition =>
+    stamp(type, verdict, base.conditions, generation, now)
+  const others = base.conditions.filter(({ type }) => type !== 'Ready' && type !== 'Degraded')
+  return {
+    ...base,
+    observedGeneration: generation,
+    conditions: [
+      stamped('Ready', invalid),
+      ...others,
+      stamped('Degraded', { ...invalid, status: 'True' }),
+    ],
+  }
+}
+
+function readiness(plan: Plan, lines: readonly string[]): Verdict {
+  const { cluster } = plan.context
+  if (!isSupported(plan)) {
+    return {
+      status: 'False',
+      reason: 'UnsupportedReplicas',
+      message: `replicasPerGroup ${cluster.spec.broker.replicasPerGroup} is not supported in this release: use 1`,
+    }
+  }
+  const hibernated = hibernation(plan)
+  if (cluster.spec.hibernate) return { ...hibernated, status: 'False' }
+  const [first] = lines
+  if (first !== undefined) return { status: 'False', reason: 'Steps', message: first }
+  const counts = [
+    counted(plan.groups.length, 'broker group'),
+    counted(plan.nameServers.ready, 'name server'),
+  ]
+  return { status: 'True', reason: 'AsSpecified', message: `${counts.join(' and ')}, as specified` }
+}
+
+function availability(plan: Plan): Verdict {
+  const { snapshot, groups, nameServers } = plan
+  const open = groups.filter(({ name, pod }) => {
+    const routes = routesOf(snapshot, name)
+    return pod?.isReady === true && routes.open.length > 0
+  })
+  if (open.length > 0 && nameServers.ready > 0) {
+    return {
+      status: 'True',
+      reason: 'Writable',
+      message: `messages are taken by ${counted(open.length, 'broker group')}`,
+    }
+  }
+  const isUnknown =
+    nameServers.ready > 0 &&
+    groups.some(({ name, pod }) => pod?.isReady === true && !routesOf(snapshot, name).isKnown)
+  if (isUnknown) {
+    return {
+      status: 'Unknown',
+      reason: 'Unknown',
+      message: 'name servers do not answer the operator',
+    }
+  }
+  return {
+    status: 'False',
+    reason: 'NoWritableGroup',
+    message: nameServers.ready === 0 ? 'no name server is ready' : 'no broker group takes messages',
+  }
+}
+
+function progress(plan: Plan, lines: readonly string[]): Verdict {
+  const [message = ''] = lines
+  if (message === '' || plan.isPaused)
+    return { status: 'False', reason: 'AsSpecified', message: '' }
+  const phases = plan.groups.map(({ outcome }) => phaseOfStep(outcome.progress.step))
+  const reason: ConditionReason = phases.some((phase) => LEAVING.includes(phase))
+    ? 'ScalingDown'
+    : phases.includes('Rolling')
+      ? 'Rolling'
+      : phases.includes('Joining')
+        ? 'Joining'
+        : 'Steps'
+  return { status: 'True', reason, message }
+}
+
+function degradation(plan: Plan): Verdict {
+  const { snapshot, groups, nameServers } = plan
+  const bad = (reason: ConditionReason, message: string): Verdict => ({
+    status: 'True',
+    reason,
+    message,
+  })
+  if (!isSupported(plan)) return { ...readiness(plan, []), status: 'True' }
+  const conflict = snapshot.failures.find(({ reason }) => reason === 'NameConflict')
+  if (conflict !== undefined) return bad('NameConflict', conflict.message)
+  const pods = [...snapshot.nameServerPods, ...groups.flatMap(({ pod }) => pod ?? [])]
+  const pulling = pods.find(({ problem }) => problem !== null && isPullProblem(problem.reason))
+  if (pulling !== undefined) return bad('ImagePullBackOff', problemOf(pulling))
+  const stalled = groups.find(
+    ({ outcome }) => outcome.isStalled && outcome.progress.step === 'rollReplace',
+  )
+  if (stalled !== undefined)
+    return bad('RollStalled', `${stalled.name}: ${stalled.outcome.message}`)
+  const failing = pods.find(({ problem }) => problem !== null)
+  if (failing !== undefined) return bad('PodFailing', problemOf(failing))
+  if (nameServers.isStalled) return bad('RollStalled', nameServers.messages[0] ?? 'a name server')
+  const down = groups.find(
+    ({ outcome, pod }) => outcome.progress.step === 'serve' && pod?.isReady !== true,
+  )
+  if (down !== undefined && !plan.context.cluster.spec.hibernate) {
+    return bad('PodNotReady', `${down.name}: ${down.outcome.message}`)
+  }
+  const failure = snapshot.failures.find(({ count }) => count >= FAILURES_TO_DEGRADE)
+  if (failure !== undefined) return bad(failure.reason, failure.message)
+  return { status: 'False', reason: 'Healthy', message: '' }
+}
+
+function hibernation({ context, snapshot }: Plan): Verdict {
+  if (!context.cluster.spec.hibernate) {
+    return { status: 'False', reason: 'NotHibernated', message: '' }
+  }
+  const pods = [...snapshot.brokerPods.values()].flat().length + snapshot.nameServerPods.length
+  return pods === 0
+    ? { status: 'True', reason: 'Hibernated', message: 'There are no pods; volumes are kept.' }
+    : { status: 'False', reason: 'Hibernating', message: `${pods} pods are stopping` }
+}
+
+function scaling(plan: Plan, groups: readonly GroupStatus[]): Verdict {
+  const leaving = plan.groups.find(({ outcome }) =>
+    LEAVING.includes(phaseOfStep(outcome.progress.step)),
+  )
+  if (leaving === undefined) return { status: 'False', reason: 'NotScalingDown', message: '' }
+  const blocked = groups.find(({ name }) => name === leaving.name)?.drain?.blockedBy[0]
+  const message = `${leaving.name}: ${blocked ?? leaving.outcome.message}`
+  const isBlocked = leaving.outcome.isStalled && leaving.outcome.progress.step === 'drain'
+  return { status: 'True', reason: isBlocked ? 'DrainBlocked' : 'ScalingDown', message }
+}
+
+function groupStatus(plan: Plan, planned: PlannedGroup): GroupStatus {
+  const { snapshot, context } = plan
+  const { pod, outcome, wanted, name } = planned
+  const facts = pod === null ? null : (snapshot.brokers.get(pod.name) ?? null)
+  const step = outcome.progress.step
+  const phase = phaseOfStep(step)
+  const isReady = pod?.isReady === true
+  const desiredRevision = revisionOf(wanted)
+  const store = facts?.store ?? null
+  const usedPercent =
+    store === null || store.capacityBytes === 0
+      ? null
+      : Math.round((store.usedBytes / store.capacityBytes) * 100)
+  return {
+    name,
+    phase: isReady ? phase : step === 'start' ? 'Pending' : step === 'serve' ? 'Unhealthy' : phase,
+    message: outcome.message,
+    leader: facts?.raft?.leader ?? null,
+    term: facts?.raft?.term ?? null,
+    replicas: pod === null ? 0 : 1,
+    ready: isReady ? 1 : 0,
+    caughtUp: isReady ? 1 : 0,
+    revision: pod === null ? null : shownRevision(pod, planned, facts?.config ?? null),
+    desiredRevision,
+    storage: {
+      requested: context.cluster.spec.broker.storage.size,
+      actual: claimSize(plan, planned.group),
+      usedPercent,
+    },
+    drain: LEAVING.includes(phase) ? drainStatus(plan, planned) : null,
+  }
+}
+
+function drainStatus(plan: Plan, { outcome, pod, isWanted }: PlannedGroup): GroupStatus['drain'] {
+  const { snapshot, context } = plan
+  const startedAt = new Date(outcome.progress.startedAt).toISOString()
+  const facts = pod === null || isWanted ? null : (snapshot.brokers.get(pod.name)?.drain ?? null)
+  if (facts === null) {
+    return {
+      startedAt,
+      remainingMessages: null,
+      etaSeconds: null,
+      blockedBy: [],
+      broadcastGroups: [],
+    }
+  }
+  const { remaining, etaSeconds, blockedBy } = drainProgress(
+    facts,
+    context.cluster.spec.broker.drain.unconsumed,
+  )
+  return {
+    startedAt,
+    remainingMessages: remaining,
+    etaSeconds,
+    blockedBy,
+    broadcastGroups: facts.broadcastGroups.slice(0, 20),
+  }
+}
+
+/** A pod that only differs in live keys counts as being of the wanted revision. */
+function shownRevision(
+  pod: PodFacts,
+  { wanted }: PlannedGroup,
+  config: Parameters<typeof restartNeed>[2],
+): string | null {
+  const isCurrent = restartNeed(pod, wanted, config).type === 'none'
+  return isCurrent ? revisionOf(wanted) : revisionOfPod(pod)
+}
+
+function claimSize({ snapshot }: Plan, group: number): string | null {
+  const claim = snapshot.claims.find(
+    ({ metadata }) => metadata.labels?.[GROUP_LABEL] === String(group),
+  )
+  return textAt(claim, 'status', 'capacity', 'storage')
+}
+
+/** The version of the spec, once every pod was made from it. */
+function runningVersion({ context, snapshot, nameServers, groups }: Plan): string | null {
+  const { version } = context.cluster.spec
+  const former = snapshot.formerStatus?.version ?? null
+  const pods = [
+    ...snapshot.nameServerPods.map((pod) => ({ pod, wanted: nameServers.wanted })),
+    ...groups.flatMap(({ pod, wanted }) => (pod === null ? [] : [{ pod, wanted }])),
+  ]
+  if (pods.length === 0) return former
+  const isCurrent = pods.every(
+    ({ pod, wanted }) => pod.revision === wanted.revision || !differs(pod, wanted),
+  )
+  return isCurrent ? version : former
+}
+
+function conditionsOf(
+  { context, snapshot }: Plan,
+  verdicts: Readonly<Record<ConditionType, Verdict>>,
+): readonly Condition[] {
+  const { generation } = context.cluster
+  const former = snapshot.formerStatus?.conditions ?? []
+  const types: readonly ConditionType[] = [
+    'Ready',
+    'Available',
+    'Progressing',
+    'Degraded',
+    'Paused',
+    'Hibernated',
+    'ScalingDown',
+  ]
+  return types.map((type) => stamp(type, verdicts[type], former, generation, snapshot.now))
+}
+
+function stamp(
+  type: ConditionType,
+  verdict: Verdict,
+  former: readonly Condition[],
+  observedGeneration: number,
+  now: number,
+): Condition {
+  const before = former.find((condition) => condition.type === type)
+  const isSame = before?.status === verdict.status
+  const lastTransitionTime = isSame ? before.lastTransitionTime : wholeSecond(now)
+  return { type, ...verdict, observedGeneration, lastTransitionTime }
+}
+
+function counted(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? '' : 's'}`
+}
+
+/** As Kubernetes writes times: to the second. */
+function wholeSecond(now: number): string {
+  return new Date(now).toISOString().replace(/\.\d{3}Z$/, 'Z')
+}
+
+function isSupported({ context }: Plan): boolean {
+  return context.cluster.spec.broker.replicasPerGroup === 1
+}
+
+function isPullProblem(reason: string): boolean {
+  return ['ImagePullBackOff', 'ErrImagePull', 'InvalidImageName', 'ErrImageNeverPull'].includes(
+    reason,
+  )
+}
+
+function problemOf({ name, problem }: PodFacts): string {
+  if (problem === null) return name
+  return `${name}: ${problem.reason}: ${problem.message}`
+}
