@@ -1,0 +1,33 @@
+{{- define "gantry-cluster.name" -}}
+{{- default .Release.Name .Values.clusterName }}
+{{- end }}
+
+{{- define "gantry-cluster.labels" -}}
+app.kubernetes.io/name: gantry-cluster
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{- end }}
+
+{{/* The spec without what the values leave empty, so that the operator's defaults hold there. */}}
+{{- define "gantry-cluster.spec" -}}
+{{- $spec := dict "version" (default .Chart.AppVersion .Values.version) "paused" .Values.paused -}}
+{{- $image := dict "pullPolicy" .Values.image.pullPolicy -}}
+{{- range $key := list "repository" "digest" "pullSecrets" -}}
+{{- with index $.Values.image $key }}{{ $_ := set $image $key . }}{{ end -}}
+{{- end -}}
+{{- $_ := set $spec "image" $image -}}
+{{- $nameServer := dict "replicas" .Values.nameServer.replicas "resources" .Values.nameServer.resources -}}
+{{- with .Values.nameServer.storage }}{{ $_ := set $nameServer "storage" . }}{{ end -}}
+{{- $_ := set $spec "nameServer" $nameServer -}}
+{{- $storage := omit .Values.broker.storage "storageClassName" -}}
+{{- with .Values.broker.storage.storageClassName }}{{ $_ := set $storage "storageClassName" . }}{{ end -}}
+{{- $broker := omit .Values.broker "storage" "config" "rollout" "drain" -}}
+{{- $_ := set $broker "storage" $storage -}}
+{{- range $key := list "config" "rollout" "drain" -}}
+{{- with index $.Values.broker $key }}{{ $_ := set $broker $key . }}{{ end -}}
+{{- end -}}
+{{- $_ := set $spec "broker" $broker -}}
+{{- mergeOverwrite $spec (deepCopy .Values.extraSpec) | toYaml -}}
+{{- end }}
