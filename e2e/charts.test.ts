@@ -1,0 +1,156 @@
+/** The charts as text: they lint, render, refuse what they do not know, and ask for no more rights than they need. */
+import { readFile, readdir } from 'node:fs/promises'
+import { expect, test } from 'vitest'
+import { parseAllDocuments } from 'yaml'
+import { ROOT, run } from './environment.ts'
+import { at, listAt, numberAt, textAt } from './json.ts'
+
+const OPERATOR = 'charts/gantry-operator'
+const CLUSTER = 'charts/gantry-cluster'
+
+test.each([OPERATOR, CLUSTER])('%s lints', async (chart) => {
+  const { stdout } = await run('helm', ['lint', '--strict', chart])
+
+  expect(stdout).toContain('1 chart(s) linted, 0 chart(s) failed')
+})
+
+test.each([
+  [OPERATOR, 'replicas=3'],
+  [OPERATOR, 'replicaCount=0'],
+  [OPERATOR, 'crds.drop=true'],
+  [OPERATOR, 'image.digest=latest'],
+  [OPERATOR, 'logLevel=loud'],
+  [CLUSTER, 'broker.groups=0'],
+  [CLUSTER, 'broker.replicasPerGroup=2'],
+  [CLUSTER, 'broker.storage.size=lots'],
+  [CLUSTER, 'clusterName=1prod'],
+  [CLUSTER, 'brokers.groups=2'],
+])('%s refuses %s', async (chart, value) => {
+  await expect(run('helm', ['template', 'x', chart, '--set', value])).rejects.toThrow(
+    /values don't meet the specifications of the schema/,
+  )
+})
+
+test('the operator asks for no wildcard, no pods/exec and no secrets', async () => {
+  const rules = (await render(OPERATOR))
+    .filter((object) => ['Role', 'ClusterRole'].includes(textAt(object, 'kind')))
+    .flatMap((object) => listAt(object, 'rules'))
+  const words = rules.flatMap((rule) =>
+    ['apiGroups', 'resources', 'verbs'].flatMap((member) => listAt(rule, member)),
+  )
+
+  expect(words.length).toBeGreaterThan(20)
+  expect(words).not.toContain('*')
+  expect(words).not.toContain('pods/exec')
+  expect(words).not.toContain('secrets')
+})
+
+test('an operator of listed namespaces gets a Role in each and no cluster-wide right', async () => {
+  const objects = await render(OPERATOR, ['watchNamespaces={shop,pay}'])
+  const kinds = objects.map((object) => textAt(object, 'kind'))
+  const namespaces = objects
+    .filter((object) => textAt(object, 'kind') === 'Role')
+    .map((object) => textAt(object, 'metadata', 'namespace'))
+
+  expect(kinds).not.toContain('ClusterRole')
+  expect(kinds).not.toContain('ClusterRoleBinding')
+  expect(namespaces).toEqual(expect.arrayContaining(['shop', 'pay']))
+})
+
+test('every pod of the charts holds the restricted Pod Security Standard', async () => {
+  const [deployment] = (await render(OPERATOR)).filter(
+    (one) => textAt(one, 'kind') === 'Deployment',
+  )
+  const [pod] = (await render(CLUSTER)).filter((one) => textAt(one, 'kind') === 'Pod')
+
+  for (const spec of [at(deployment, 'spec', 'template', 'spec'), at(pod, 'spec')]) {
+    expect(at(spec, 'securityContext', 'runAsNonRoot')).toBe(true)
+    expect(textAt(spec, 'securityContext', 'seccompProfile', 'type')).toBe('RuntimeDefault')
+    expect(at(spec, 'containers', 0, 'securityContext')).toEqual({
+      allowPrivilegeEscalation: false,
+      readOnlyRootFilesystem: true,
+      capabilities: { drop: ['ALL'] },
+    })
+  }
+})
+
+test('the operator runs twice, spread and protected by a budget', async () => {
+  const objects = await render(OPERATOR)
+  const kinds = objects.map((object) => textAt(object, 'kind'))
+  const deployment = objects.find((object) => textAt(object, 'kind') === 'Deployment')
+
+  expect(numberAt(deployment, 'spec', 'replicas')).toBe(2)
+  expect(kinds).toContain('PodDisruptionBudget')
+  expect(
+    textAt(deployment, 'spec', 'template', 'spec', 'topologySpreadConstraints', 0, 'topologyKey'),
+  ).toBe('kubernetes.io/hostname')
+})
+
+test('the definitions come with the chart, stay at its uninstall, and can be left out', async () => {
+  const isDefinition = (object: unknown): boolean =>
+    textAt(object, 'kind') === 'CustomResourceDefinition'
+  const definitions = (await render(OPERATOR)).filter(isDefinition)
+  const without = (await render(OPERATOR, ['crds.enabled=false'])).filter(isDefinition)
+  const unkept = (await render(OPERATOR, ['crds.keep=false'])).filter(isDefinition)
+  const policy = (object: unknown): string =>
+    textAt(object, 'metadata', 'annotations', 'helm.sh/resource-policy')
+
+  expect(definitions.length).toBeGreaterThan(0)
+  expect(definitions.map(policy)).toEqual(definitions.map(() => 'keep'))
+  expect(without).toEqual([])
+  expect(unkept.map(policy)).toEqual(unkept.map(() => ''))
+})
+
+test('a cluster chart renders only what was set, and its name servers are where its test looks', async () => {
+  const objects = await render(CLUSTER, ['broker.config.flushDiskType=SYNC_FLUSH'])
+  const cluster = objects.find((object) => textAt(object, 'kind') === 'RocketMQCluster')
+  const pod = objects.find((object) => textAt(object, 'kind') === 'Pod')
+
+  expect(textAt(cluster, 'spec', 'broker', 'config', 'flushDiskType')).toBe('SYNC_FLUSH')
+  expect(at(cluster, 'spec', 'broker', 'drain')).toBeUndefined()
+  expect(listAt(pod, 'spec', 'containers', 0, 'args')).toContain('release-namesrv:9876')
+})
+
+test.each([OPERATOR, CLUSTER])('every value of %s is in its README', async (chart) => {
+  const values = parseAllDocuments(await readFile(`${ROOT}${chart}/values.yaml`, 'utf8'))[0]?.toJS()
+  const readme = await readFile(`${ROOT}${chart}/README.md`, 'utf8')
+
+  const missing = leaves(values).filter((path) => !readme.includes(`\`${path}\``))
+
+  expect(missing).toEqual([])
+})
+
+test('every chart has notes, a schema and a README', async () => {
+  for (const chart of [OPERATOR, CLUSTER]) {
+    const names = await readdir(`${ROOT}${chart}`, { recursive: true })
+
+    expect(names).toEqual(
+      expect.arrayContaining(['values.schema.json', 'README.md', 'templates/NOTES.txt']),
+    )
+  }
+})
+
+async function render(chart: string, values: readonly string[] = []): Promise<readonly unknown[]> {
+  const { stdout } = await run('helm', [
+    'template',
+    'release',
+    chart,
+    '--namespace=somewhere',
+    ...values.map((value) => `--set=${value}`),
+  ])
+  return parseAllDocuments(stdout)
+    .map((document): unknown => document.toJS())
+    .filter((object) => object !== null)
+}
+
+/** Paths of the values that a person sets; maps which end in an empty one or in Kubernetes' own types count as one. */
+function leaves(value: unknown, path = ''): readonly string[] {
+  const opaque =
+    /^(resources|podSecurityContext|securityContext|nameServer\.resources|broker\.resources)$/
+  if (typeof value !== 'object' || value === null || Array.isArray(value) || opaque.test(path)) {
+    return [path]
+  }
+  const members = Object.entries(value)
+  if (members.length === 0) return [path]
+  return members.flatMap(([name, member]) => leaves(member, path === '' ? name : `${path}.${name}`))
+}

@@ -1,0 +1,70 @@
+package gantry.e2e;
+
+import java.util.List;
+import java.util.TreeSet;
+import org.apache.rocketmq.client.ClientConfig;
+import org.apache.rocketmq.client.consumer.AllocateMessageQueueStrategy;
+import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
+import org.apache.rocketmq.client.consumer.rebalance.AllocateMessageQueueAveragely;
+import org.apache.rocketmq.common.message.MessageQueue;
+
+/** What differs between the client versions, and what consumers tell about themselves. */
+final class Clients {
+    private Clients() {
+    }
+
+    /** MessageModel moved to another package in 5.x; its constants did not. */
+    static void setMessageModel(DefaultMQPushConsumer consumer, String name) throws ReflectiveOperationException {
+        Object model = consumer.getMessageModel();
+        for (Object constant : model.getClass().getEnumConstants()) {
+            if (((Enum<?>) constant).name().equalsIgnoreCase(name)) {
+                DefaultMQPushConsumer.class.getMethod("setMessageModel", model.getClass()).invoke(consumer, constant);
+                return;
+            }
+        }
+        throw new IllegalArgumentException("unknown --model " + name);
+    }
+
+    /** The default strategy, which prints every change of the queues that this member is given. */
+    static final class ReportingStrategy implements AllocateMessageQueueStrategy {
+        private final AllocateMessageQueueStrategy strategy = new AllocateMessageQueueAveragely();
+        private final String consumer;
+        private final String ignoredPrefix = "%RETRY%";
+        private String last = "";
+
+        ReportingStrategy(String consumer) {
+            this.consumer = consumer;
+        }
+
+        @Override
+        public synchronized List<MessageQueue> allocate(String group, String client, List<MessageQueue> all, List<String> members) {
+            List<MessageQueue> result = strategy.allocate(group, client, all, members);
+            if (all.isEmpty() || all.get(0).getTopic().startsWith(ignoredPrefix)) {
+                return result;
+            }
+            TreeSet<String> queues = new TreeSet<>();
+            for (MessageQueue queue : result) {
+                queues.add(queue.getBrokerName() + ":" + queue.getQueueId());
+            }
+            String now = members.size() + " " + queues;
+            if (!now.equals(last)) {
+                last = now;
+                Report.line("assigned", "consumer", consumer, "members", members.size(), "queues", queues,
+                    "all", all.size());
+            }
+            return result;
+        }
+
+        @Override
+        public String getName() {
+            return strategy.getName();
+        }
+    }
+
+    /** Name servers, instance name and time-outs out of the flags. */
+    static void configure(ClientConfig client, Flags flags, String instance) {
+        client.setNamesrvAddr(flags.namesrv());
+        client.setInstanceName(instance + "-" + ProcessHandle.current().pid());
+        client.setMqClientApiTimeout(flags.number("timeout-ms", 3000));
+    }
+}

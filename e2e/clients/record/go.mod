@@ -1,0 +1,3 @@
+module gantry.e2e/record
+
+go 1.23
