@@ -50,6 +50,8 @@ export interface SimulatedDiskOptions {
 export class SimulatedDisk implements Disk {
   readonly #clock: Clock
   readonly totalBytes: number
+  /** Asynchronous reads wait for it. */
+  slowReads: Promise<void> = Promise.resolve()
   /** Bytes that somebody else takes up. */
   foreignBytes = 0
   #names = new Map<string, FileNode>()
@@ -294,8 +296,14 @@ class SimulatedFile implements DiskFile {
     return readPages(this.#open(), target, targetStart, length, position)
   }
 
-  read(target: Buffer, targetStart: number, length: number, position: number): Promise<number> {
-    return Promise.resolve(this.readSync(target, targetStart, length, position))
+  async read(
+    target: Buffer,
+    targetStart: number,
+    length: number,
+    position: number,
+  ): Promise<number> {
+    await this.#disk.slowReads
+    return this.readSync(target, targetStart, length, position)
   }
 
   writeSync(source: Buffer, start: number, length: number, position: number): void {

@@ -92,6 +92,26 @@ describe('cleaning', () => {
     }
   })
 
+  test('a reader whose file goes while it reads is sent to the new minimum', async () => {
+    const { world, store } = await filled({ deleteWhen: '04', accessMessageInMemoryMaxRatio: 0 })
+    await world.time.advance(6 * HOUR)
+    const { promise, resolve } = Promise.withResolvers<void>()
+    world.disk.slowReads = promise
+
+    const reading = get(store, { queueOffset: 0 })
+    store.deleteExpiredCommitLog()
+    await world.time.advance(1_210_000)
+    resolve()
+
+    const first = store.minOffsetInQueue('Orders', 0)
+    expect(first).toBeGreaterThan(0)
+    expect(await world.settle(reading)).toMatchObject({
+      status: 'OFFSET_TOO_SMALL',
+      nextBeginOffset: first,
+    })
+    expect(store.status().readOnlyReason).toBeNull()
+  })
+
   test('removes queue files below the minimum, and is whole after a restart', async () => {
     const { world, store } = await filled({ deleteWhen: '21', mappedFileSizeConsumeQueue: 200 })
     await world.time.advance(10 * HOUR)

@@ -74,10 +74,14 @@ export class QueueReader {
     }
     const body = Buffer.allocUnsafe(selection.bytes)
     if (selection.isCold) {
-      this.#readCold(selection, body).then(() => {
-        this.#check(queue, selection, body)
-        done(resultOf(queue, selection, body))
-      }, onError)
+      this.#getCold(queue, selection, body).then(done, (error: unknown) => {
+        // Retention took the file while it was read: what is left now is another answer.
+        if ((selection.physicalOffsets[0] ?? 0) < this.#commitLog.startOffset) {
+          this.get(request, done, onError)
+        } else {
+          onError(error)
+        }
+      })
       return
     }
     let at = 0
@@ -167,7 +171,8 @@ export class QueueReader {
     return this.#commitLog.readSync(physicalOffset, size, record, 0) && filter.matchesRecord(record)
   }
 
-  async #readCold(selection: Selection, body: Buffer): Promise<void> {
+  /** Reads from the disk without stopping the event loop. */
+  async #getCold(queue: ConsumeQueue, selection: Selection, body: Buffer): Promise<GetResult> {
     let at = 0
     for (let index = 0; index < selection.sizes.length; index++) {
       const size = selection.sizes[index] ?? 0
@@ -175,6 +180,8 @@ export class QueueReader {
       await this.#commitLog.segments.read(body, at, size, physicalOffset)
       at += size
     }
+    this.#check(queue, selection, body)
+    return resultOf(queue, selection, body)
   }
 
   /** Every record says itself where it belongs: a wrong message is never handed out. */
