@@ -121,19 +121,6 @@ test('a reflector over a paged list follows what is added and deleted', async ()
   expect(restarts).toEqual([])
 })
 
-test('a version that the server has forgotten is told as expired', async () => {
-  const collection = { apiVersion: 'v1', kind: 'ConfigMap', namespace }
-  const watcher = createKubeWatcher(transport)
-  const watch = watcher.watch(collection, {
-    resourceVersion: '1',
-    timeoutSeconds: 5,
-    signal: AbortSignal.timeout(10_000),
-    onEvent: () => undefined,
-  })
-
-  expect(await codeOf(watch)).toBe('expired')
-})
-
 test('of two electors one leads, and the other follows at once when it is released', async () => {
   const events: string[] = []
   const elector = (identity: string): LeaseElector =>
