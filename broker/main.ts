@@ -4,10 +4,10 @@ import { homedir, hostname, totalmem } from 'node:os'
 import process from 'node:process'
 import { parseArgs } from 'node:util'
 import { ConfigError } from '../common/config.ts'
-import { ExitCode, messageOf, systemCodeOf } from '../common/errors.ts'
+import { ExitCode, messageOf } from '../common/errors.ts'
 import { createLogger } from '../common/log.ts'
 import { collectProcessMetrics, createRegistry } from '../common/metrics.ts'
-import { nearestName } from '../common/nearest-name.ts'
+import { listenProblem, nextSignal, usageProblem } from '../common/role-main.ts'
 import { createRuntime } from '../common/runtime.ts'
 import { readConfigFile, writeConfigFile } from '../store/config-store.ts'
 import { StoreError } from '../store/errors.ts'
@@ -21,6 +21,7 @@ import type { BrokerSchema, BrokerValues } from './config.ts'
 import type { PodIdentity } from './leader-endpoint.ts'
 import type { ConfigFolder } from './persisted-table.ts'
 import type { LoadedConfig } from '../common/config.ts'
+import type { EndOfRole } from '../common/role-main.ts'
 import type { Logger } from '../common/log.ts'
 import type { Disk } from '../common/ports.ts'
 
@@ -69,7 +70,7 @@ export async function run(argv: readonly string[]): Promise<number> {
       return ExitCode.DONE
     }
   } catch (error) {
-    process.stderr.write(`gantry broker: ${usageProblem(error)}\n`)
+    process.stderr.write(`gantry broker: ${usageProblem(error, OPTIONS)}\n`)
     return ExitCode.USAGE
   }
   return serve(config)
@@ -166,10 +167,7 @@ function endOfProcess(): EndOfProcess {
   const { promise: failed, reject: fail } = Promise.withResolvers<never>()
   // Whoever races against it handles it; until then it must not count as unhandled.
   failed.catch(() => undefined)
-  const signalled = new Promise<string>((resolve) => {
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve(signal))
-  })
-  return { signalled, failed, fail }
+  return { signalled: nextSignal(), failed, fail }
 }
 
 function readBrokerConf(path: string): { readonly path: string; readonly content: string } {
@@ -180,19 +178,7 @@ function readBrokerConf(path: string): { readonly path: string; readonly content
   }
 }
 
-function usageProblem(error: unknown): string {
-  const message = messageOf(error)
-  if (systemCodeOf(error) !== 'ERR_PARSE_ARGS_UNKNOWN_OPTION') return message
-  const given = /'(--?[^' ]+)/.exec(message)?.[1] ?? ''
-  const known = Object.keys(OPTIONS).map((name) => `--${name}`)
-  const nearest = nearestName(given, known)
-  return `unknown option ${given}${nearest === null ? '' : `; did you mean ${nearest}?`}`
-}
-
-function problemOf(
-  error: unknown,
-  values: BrokerValues,
-): { readonly exitCode: ExitCode; readonly sentence: string } {
+function problemOf(error: unknown, values: BrokerValues): EndOfRole {
   const sentence = messageOf(error)
   if (error instanceof StoreError) {
     const isUsage = error.code === 'foreign' || error.code === 'unwritable'
@@ -202,23 +188,5 @@ function problemOf(
   if (error instanceof TermFileError) return { exitCode: ExitCode.FAILED, sentence }
   const { listenPort, metricsPromExporterPort, bindAddress } = values
   const ports = `listenPort ${listenPort} and ${listenPort - 2}, metricsPromExporterPort ${metricsPromExporterPort}`
-  switch (systemCodeOf(error)) {
-    case 'EADDRINUSE':
-      return {
-        exitCode: ExitCode.UNAVAILABLE,
-        sentence: `a port is in use by another process (${ports}): ${sentence}`,
-      }
-    case 'EACCES':
-      return {
-        exitCode: ExitCode.DENIED,
-        sentence: `a port may not be used by this user (${ports}): ${sentence}`,
-      }
-    case 'EADDRNOTAVAIL':
-      return {
-        exitCode: ExitCode.USAGE,
-        sentence: `bindAddress ${bindAddress} is no address of this machine`,
-      }
-    default:
-      return { exitCode: ExitCode.FAILED, sentence }
-  }
+  return listenProblem(error, { ports, bindAddress })
 }

@@ -10,6 +10,7 @@ import type { BrokerConfig } from './config.ts'
 import type { ConfigFolder } from './persisted-table.ts'
 import type { Logger } from '../common/log.ts'
 import type { Clock, Timers } from '../common/ports.ts'
+import { nextDataVersion } from '../remoting/bodies/data-version.ts'
 import type { DataVersion } from '../remoting/bodies/data-version.ts'
 import type { SubscriptionGroupConfig } from '../remoting/bodies/subscription-group-config.ts'
 
@@ -114,8 +115,6 @@ export class SubscriptionGroups {
   }
 
   #touch(): void {
-    const { stateVersion, counter } = this.#dataVersion
-    const timestamp = this.#options.clock.now()
-    this.#dataVersion = { stateVersion, timestamp, counter: counter + 1 }
+    this.#dataVersion = nextDataVersion(this.#dataVersion, this.#options.clock.now())
   }
 }

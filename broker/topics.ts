@@ -3,7 +3,7 @@
  *
  * A new topic is visible only after it stands on disk, so that no acknowledged message lies in a topic that a crash forgets.
  */
-import { dataVersionRecord } from '../remoting/bodies/data-version.ts'
+import { dataVersionRecord, nextDataVersion } from '../remoting/bodies/data-version.ts'
 import { formatFastjson, parseFastjson } from '../remoting/bodies/fastjson.ts'
 import { asObject } from '../remoting/bodies/json-members.ts'
 import {
@@ -205,9 +205,7 @@ export class TopicTable {
   }
 
   #touch(): void {
-    const { stateVersion, counter } = this.#dataVersion
-    const timestamp = this.#options.clock.now()
-    this.#dataVersion = { stateVersion, timestamp, counter: counter + 1 }
+    this.#dataVersion = nextDataVersion(this.#dataVersion, this.#options.clock.now())
   }
 
   #announce(): void {

@@ -4,10 +4,11 @@ import { homedir, hostname } from 'node:os'
 import process from 'node:process'
 import { parseArgs } from 'node:util'
 import { ConfigError } from '../common/config.ts'
-import { ExitCode, messageOf, systemCodeOf } from '../common/errors.ts'
+import { ExitCode, messageOf } from '../common/errors.ts'
 import { createLogger } from '../common/log.ts'
 import { collectProcessMetrics, createRegistry } from '../common/metrics.ts'
-import { nearestName } from '../common/nearest-name.ts'
+import { listenProblem, nextSignal, usageProblem } from '../common/role-main.ts'
+import type { EndOfRole } from '../common/role-main.ts'
 import { createRuntime } from '../common/runtime.ts'
 import { loadNamesrvConfig } from './config.ts'
 import type { NamesrvSchema } from './config.ts'
@@ -55,7 +56,7 @@ export async function run(argv: readonly string[]): Promise<number> {
       return ExitCode.DONE
     }
   } catch (error) {
-    process.stderr.write(`gantry namesrv: ${usageProblem(error)}\n`)
+    process.stderr.write(`gantry namesrv: ${usageProblem(error, OPTIONS)}\n`)
     return ExitCode.USAGE
   }
   return serve(config)
@@ -85,13 +86,6 @@ async function serve(config: LoadedConfig<NamesrvSchema>): Promise<number> {
   }
 }
 
-/** The first signal ends the name server in good order, the second the process. */
-function nextSignal(): Promise<string> {
-  return new Promise((resolve) => {
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve(signal))
-  })
-}
-
 function readConfigFile(path: string): { readonly path: string; readonly content: string } {
   try {
     return { path, content: readFileSync(path, 'utf8') }
@@ -100,41 +94,11 @@ function readConfigFile(path: string): { readonly path: string; readonly content
   }
 }
 
-function usageProblem(error: unknown): string {
-  const message = messageOf(error)
-  if (systemCodeOf(error) !== 'ERR_PARSE_ARGS_UNKNOWN_OPTION') return message
-  const given = /'(--?[^' ]+)/.exec(message)?.[1] ?? ''
-  const known = Object.keys(OPTIONS).map((name) => `--${name}`)
-  const nearest = nearestName(given, known)
-  return `unknown option ${given}${nearest === null ? '' : `; did you mean ${nearest}?`}`
-}
-
-function startProblem(
-  error: unknown,
-  { values }: LoadedConfig<NamesrvSchema>,
-): { readonly exitCode: ExitCode; readonly sentence: string } {
+function startProblem(error: unknown, { values }: LoadedConfig<NamesrvSchema>): EndOfRole {
   if (error instanceof KvConfigError) {
     const exitCode = error.code === 'corrupt' ? ExitCode.FAILED : ExitCode.USAGE
     return { exitCode, sentence: error.message }
   }
   const ports = `listenPort ${values.listenPort}, metricsPromExporterPort ${values.metricsPromExporterPort}`
-  switch (systemCodeOf(error)) {
-    case 'EADDRINUSE':
-      return {
-        exitCode: ExitCode.UNAVAILABLE,
-        sentence: `a port is in use by another process (${ports}): ${messageOf(error)}`,
-      }
-    case 'EACCES':
-      return {
-        exitCode: ExitCode.DENIED,
-        sentence: `a port may not be used by this user (${ports}): ${messageOf(error)}`,
-      }
-    case 'EADDRNOTAVAIL':
-      return {
-        exitCode: ExitCode.USAGE,
-        sentence: `bindAddress ${values.bindAddress} is no address of this machine`,
-      }
-    default:
-      return { exitCode: ExitCode.FAILED, sentence: messageOf(error) }
-  }
+  return listenProblem(error, { ports, bindAddress: values.bindAddress })
 }

@@ -41,3 +41,8 @@ export function encodeDataVersion(version: DataVersion): Buffer {
 export function decodeDataVersion(body: Buffer | string): DataVersion {
   return dataVersionOf(asObject(parseFastjson(body), 'DataVersion'))
 }
+
+/** The version after one more change, made at `timestamp`. */
+export function nextDataVersion(version: DataVersion, timestamp: number): DataVersion {
+  return { stateVersion: version.stateVersion, timestamp, counter: version.counter + 1 }
+}
