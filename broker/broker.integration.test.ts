@@ -97,7 +97,7 @@ function startableBroker(keys: Readonly<Record<string, string>> = {}): Broker {
     openStore: (options) => new MessageStore(options),
     configFolder: (at) => ({
       read: (name, parse) => readConfigFile(disk, `${at}/${name}`, parse),
-      write: (name, content) => writeConfigFile(disk, `${at}/${name}`, content),
+      write: (name, pieces) => writeConfigFile(disk, `${at}/${name}`, pieces),
     }),
     kubernetes: null,
     leaderService: null,

@@ -1,7 +1,6 @@
 /** A running broker of a one-member group: the store, the tables and the processors behind two remoting servers, and the admin port. */
 import { AdminServer } from '../common/admin-server.ts'
 import { UniqueIdGenerator } from '../common/message-id.ts'
-import { Permission } from '../remoting/bodies/topic-config.ts'
 import { RemotingClient } from '../remoting/client.ts'
 import { createRemotingMetrics } from '../remoting/metrics.ts'
 import { ResponseCode } from '../remoting/response-code.ts'
@@ -11,15 +10,17 @@ import { AdvertisedAddress } from './advertised-address.ts'
 import { ClientRegistry } from './client-registry.ts'
 import { BrokerConfig } from './config.ts'
 import { ConsumerOffsets } from './consumer-offsets.ts'
+import { GroupNotices } from './group-notices.ts'
 import { LeaderEndpoint } from './leader-endpoint.ts'
 import { LongPolling, RECHECK_MS } from './long-polling.ts'
 import { registerBrokerMetrics } from './metrics.ts'
 import { OuterApi } from './outer-api.ts'
 import { createProcessors } from './processors.ts'
 import { notifyMembers } from './processors/clients.ts'
-import { PULL_CODES } from './processors/pull.ts'
+import { PULL_CODES } from './processors/pull-rules.ts'
 import { QueueLocks } from './queue-locks.ts'
 import { BrokerStats, SAMPLE_MS } from './stats.ts'
+import { StoreRetention } from './store-retention.ts'
 import { SubscriptionGroups } from './subscription-groups.ts'
 import { TermFile } from './term-file.ts'
 import { TopicTable } from './topics.ts'
@@ -28,14 +29,14 @@ import type { BrokerParts } from './parts.ts'
 import type { BrokerProcessors } from './processors.ts'
 import type { ConfigFolder } from './persisted-table.ts'
 import type { KubernetesRequest, PodIdentity } from './leader-endpoint.ts'
-import type { Registration } from './outer-api.ts'
+import type { Registration } from './registration-request.ts'
 import type { HostAddress } from '../common/message.ts'
 import type { Logger } from '../common/log.ts'
 import type { Registry } from '../common/metrics.ts'
-import type { Runtime, Timer } from '../common/ports.ts'
+import type { Runtime, Timer, Timers } from '../common/ports.ts'
 import type { Processor } from '../remoting/connection.ts'
-import type { TopicConfig } from '../remoting/bodies/topic-config.ts'
-import type { Store, StoreConfig } from '../store/types.ts'
+import type { FrameProcessor } from '../remoting/request-frame.ts'
+import type { Retention, Store, StoreConfig } from '../store/types.ts'
 
 const VIP_PORT_DISTANCE = 2
 const EXPIRE_PULLS_MS = 200
@@ -49,6 +50,7 @@ export interface StoreOptions {
   readonly logger: Logger
   /** The address that records hold, which may change. */
   readonly storeHost: () => HostAddress
+  readonly retention: Retention
   /** A write or sync failed for good: nothing more may be acknowledged. */
   readonly onFailure: (error: Error) => void
 }
@@ -113,6 +115,7 @@ export class Broker implements AsyncDisposable {
       logger,
       periodMs: values.registerNameServerPeriod,
       timeoutMs: values.registerBrokerTimeoutMills,
+      partSize: values.enableSplitRegistration ? values.splitRegistrationSize : null,
       nameServers: () => this.#config.values.namesrvAddr,
       registration: () => this.#registration(),
     })
@@ -156,6 +159,7 @@ export class Broker implements AsyncDisposable {
       runtime,
       logger,
       storeHost: () => this.#address.hostOrUnspecified,
+      retention: new StoreRetention(() => ({ ...this.#parts, timers })),
       onFailure: onFatal,
     })
     let uniqueIds: UniqueIdGenerator | null = null
@@ -170,10 +174,11 @@ export class Broker implements AsyncDisposable {
       longPolling: new LongPolling({
         clock,
         timers,
-        maxOffsetInQueue: (topic, queueId) => store.maxOffsetInQueue(topic, queueId),
+        store,
       }),
       stats: new BrokerStats(clock),
       clock,
+      timers,
       random,
       logger,
       diskSpace: () => {
@@ -205,6 +210,12 @@ export class Broker implements AsyncDisposable {
       ordinary.register(code, this.#guarded(processor))
       if (!PULL_CODES.includes(code)) vip.register(code, this.#guarded(processor))
     }
+    for (const [code, processor] of this.#processors.byFrame) {
+      const guarded: FrameProcessor = (connection, frame) =>
+        this.#state === 'serving' && processor(connection, frame)
+      ordinary.registerFrameProcessor(code, guarded)
+      if (!PULL_CODES.includes(code)) vip.registerFrameProcessor(code, guarded)
+    }
     return [ordinary, vip]
   }
 
@@ -220,12 +231,12 @@ export class Broker implements AsyncDisposable {
   }
 
   #connectParts(): void {
-    const { store, topics, clients, longPolling, groups } = this.#parts
-    store.onArrival((arrival) => longPolling.onArrival(arrival))
-    topics.onChange(() => this.#outerApi.changed())
-    clients.onGroupChange((group) =>
+    const { topics, clients, groups } = this.#parts
+    topics.onChange((names) => this.#outerApi.changed(names))
+    const notices = new GroupNotices(this.#options.runtime.timers, (group) =>
       notifyMembers({ config: this.#config, clients, groups }, group),
     )
+    clients.onGroupChange((group) => notices.changed(group))
     this.#address.onChange(() => this.#outerApi.changed())
     this.#config.onChange((keys) => {
       if (keys.includes('namesrvAddr')) this.#outerApi.nameServersChanged()
@@ -302,18 +313,15 @@ export class Broker implements AsyncDisposable {
         clients.expire(channelExpiredTimeout)
       }),
       timers.every(flushConsumerOffsetInterval, () => {
-        try {
-          offsets.flush()
-        } catch {
-          // Logged where it happened; the next round tries again.
-        }
+        // Logged where it happened; the next round tries again.
+        offsets.flush().catch(() => undefined)
       }),
     )
   }
 
   #sample(): void {
-    this.#parts.stats.sample()
     this.#processors.rates.sample()
+    inTurns(this.#options.runtime.timers, this.#parts.stats.sample())
   }
 
   #startLeaderEndpoint(): void {
@@ -358,11 +366,9 @@ export class Broker implements AsyncDisposable {
       brokerAddr: this.#address.address,
       haServerAddr: `${host}:${values.listenPort + 1}`,
       term: this.#term?.term ?? 0,
-      table: {
-        dataVersion: topics.dataVersion,
-        topics: permitted(topics.all, values.brokerPermission),
-        mappings: new Map(),
-      },
+      dataVersion: topics.dataVersion,
+      topics: topics.all,
+      brokerPermission: values.brokerPermission,
     }
   }
 
@@ -377,8 +383,9 @@ export class Broker implements AsyncDisposable {
     await Promise.all(this.#servers.map((server) => server.close()))
     await this.#client.close()
     try {
-      if (wasServing) this.#parts.offsets.flush()
+      if (wasServing) await this.#parts.offsets.flush()
     } finally {
+      await Promise.all([this.#parts.topics.settled(), this.#parts.groups.settled()])
       if (this.#isStoreOpen) await this.#parts.store.close()
       this.#term?.close()
       await this.#admin?.close()
@@ -386,15 +393,11 @@ export class Broker implements AsyncDisposable {
   }
 }
 
-/** The topics as they are registered: no topic may do more than the broker. */
-function permitted(
-  topics: ReadonlyMap<string, TopicConfig>,
-  brokerPermission: number,
-): ReadonlyMap<string, TopicConfig> {
-  if (brokerPermission === Permission.READ_WRITE) return topics
-  const masked = new Map<string, TopicConfig>()
-  for (const [name, topic] of topics) {
-    masked.set(name, { ...topic, perm: topic.perm & brokerPermission })
+/** Goes through the steps of a long task, one in each turn of the event loop. */
+function inTurns(timers: Pick<Timers, 'soon'>, steps: Iterable<void>): void {
+  const iterator = steps[Symbol.iterator]()
+  const next = () => {
+    if (iterator.next().done !== true) timers.soon(next)
   }
-  return masked
+  next()
 }

@@ -43,12 +43,18 @@ interface ConsumerGroupState {
   fingerprint: number
 }
 
+/** The groups that one connection has a member in. */
+interface GroupNames {
+  readonly producers: Set<string>
+  readonly consumers: Set<string>
+}
+
 export class ClientRegistry {
   readonly #clock: Pick<Clock, 'monotonic'>
   readonly #producers = new Map<string, Map<Connection, Member>>()
   readonly #consumers = new Map<string, ConsumerGroupState>()
-  /** Connections whose end is being watched. */
-  readonly #watched = new Set<Connection>()
+  /** Connections whose end is being watched, and what may have to be taken from the groups then. */
+  readonly #watched = new Map<Connection, GroupNames>()
   readonly #groupListeners: ((group: string) => void)[] = []
 
   constructor(clock: Pick<Clock, 'monotonic'>) {
@@ -64,13 +70,14 @@ export class ClientRegistry {
     let members = this.#producers.get(group)
     if (members === undefined) this.#producers.set(group, (members = new Map<Connection, Member>()))
     this.#addMember(members, client)
+    this.#remember(client.connection, 'producers', group)
   }
 
   /** Takes a consumer's heartbeat; `consumer.subscriptions` replaces what the group subscribes to, the newest version of each topic winning. */
   registerConsumer(consumer: ConsumerData, client: Client, fingerprint = 0): void {
     const state = this.#consumerState(consumer)
     state.fingerprint = fingerprint
-    const isNew = this.#addMember(state.members, client)
+    const isNew = this.#addConsumer(consumer.groupName, state, client)
     const isChanged = updateSubscriptions(state.subscriptions, consumer.subscriptions)
     if (isNew || isChanged) this.#announce(consumer.groupName)
   }
@@ -85,7 +92,7 @@ export class ClientRegistry {
     fingerprint: number,
   ): boolean {
     const state = this.#consumerState(consumer)
-    const isNew = this.#addMember(state.members, client)
+    const isNew = this.#addConsumer(consumer.groupName, state, client)
     if (isNew) this.#announce(consumer.groupName)
     return state.fingerprint !== fingerprint
   }
@@ -93,12 +100,14 @@ export class ClientRegistry {
   unregisterProducer(group: string, connection: Connection): void {
     const members = this.#producers.get(group)
     members?.delete(connection)
+    this.#watched.get(connection)?.producers.delete(group)
     if (members?.size === 0) this.#producers.delete(group)
   }
 
   unregisterConsumer(group: string, connection: Connection): void {
     const state = this.#consumers.get(group)
     if (state?.members.delete(connection) !== true) return
+    this.#watched.get(connection)?.consumers.delete(group)
     if (state.members.size === 0) this.#consumers.delete(group)
     this.#announce(group)
   }
@@ -202,17 +211,31 @@ export class ClientRegistry {
     const present = members.get(connection)
     const isNew = present?.clientId !== client.clientId
     members.set(connection, { ...client, seenAt: this.#clock.monotonic() })
-    if (!this.#watched.has(connection)) {
-      this.#watched.add(connection)
-      connection.onClose(() => this.#onConnectionClosed(connection))
-    }
     return isNew
   }
 
+  #addConsumer(group: string, state: ConsumerGroupState, client: Client): boolean {
+    const isNew = this.#addMember(state.members, client)
+    this.#remember(client.connection, 'consumers', group)
+    return isNew
+  }
+
+  /** From now on the end of the connection is watched; if it has come already, the member goes at once. */
+  #remember(connection: Connection, kind: keyof GroupNames, group: string): void {
+    const known = this.#watched.get(connection)
+    const groups = known ?? { producers: new Set<string>(), consumers: new Set<string>() }
+    groups[kind].add(group)
+    if (known !== undefined) return
+    this.#watched.set(connection, groups)
+    connection.onClose(() => this.#onConnectionClosed(connection))
+  }
+
   #onConnectionClosed(connection: Connection): void {
+    const groups = this.#watched.get(connection)
     this.#watched.delete(connection)
-    for (const group of [...this.#producers.keys()]) this.unregisterProducer(group, connection)
-    for (const group of [...this.#consumers.keys()]) this.unregisterConsumer(group, connection)
+    if (groups === undefined) return
+    for (const group of groups.producers) this.unregisterProducer(group, connection)
+    for (const group of groups.consumers) this.unregisterConsumer(group, connection)
   }
 
   #announce(group: string): void {

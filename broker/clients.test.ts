@@ -57,6 +57,33 @@ describe('the client registry', () => {
     registry.onGroupChange((group) => changes.push(group))
   })
 
+  test('a client whose connection has closed before it was registered is not kept', () => {
+    const client = clientOf(1)
+    client.connection.close()
+
+    registry.registerConsumer(consumerOf('G', subscriptionTo('T')), client)
+    registry.registerProducer('P', client)
+
+    expect(registry.consumerGroup('G')).toBeNull()
+    expect(registry.producers('P')).toBeNull()
+  })
+
+  test('a connection that closes leaves all of its groups, and no others', () => {
+    const client = clientOf(1)
+    const other = clientOf(2)
+    for (const group of ['G', 'H']) {
+      registry.registerConsumer(consumerOf(group, subscriptionTo('T')), client)
+    }
+    registry.registerConsumer(consumerOf('H', subscriptionTo('T')), other)
+    registry.registerProducer('P', client)
+
+    client.connection.close()
+
+    expect(registry.consumerGroups).toEqual(['H'])
+    expect(registry.consumerIds('H')).toEqual(['client-2'])
+    expect(registry.producerGroups).toEqual([])
+  })
+
   test('a new member changes its group, a repeated heartbeat does not', () => {
     const client = clientOf(1)
 

@@ -83,6 +83,8 @@ export const SERVICE_KEYS: {
   readonly notifyConsumerIdsChangedEnable: Flag
   readonly flushConsumerOffsetInterval: Integer
   readonly registerNameServerPeriod: Integer
+  readonly enableSplitRegistration: Flag
+  readonly splitRegistrationSize: Integer
   readonly registerBrokerTimeoutMills: Integer
   readonly splitMetadataSize: Integer
   readonly channelExpiredTimeout: Integer
@@ -179,6 +181,17 @@ export const SERVICE_KEYS: {
     min: 1000,
     max: 60_000,
   }),
+  enableSplitRegistration: flag(true, {
+    description:
+      'Name servers are told of many topics in several requests, and of a few changed ones by themselves. ' +
+      'Off for Java name servers with deleteTopicWithBrokerRegistration.',
+  }),
+  splitRegistrationSize: integer(800, {
+    description: 'Topics in one such request.',
+    unit: 'topics',
+    min: 2,
+    max: 20_000,
+  }),
   registerBrokerTimeoutMills: integer(24_000, {
     description: 'How long one registration may take.',
     unit: 'ms',
@@ -238,6 +251,7 @@ export const STORE_KEYS: {
   readonly flushIntervalConsumeQueue: Integer
   readonly flushConsumeQueueThoroughInterval: Integer
   readonly syncFlushTimeout: Integer
+  readonly warmMapedFileEnable: Flag
   readonly maxMessageSize: Integer
   readonly messageIndexEnable: Flag
   readonly maxHashSlotNum: Integer
@@ -303,6 +317,10 @@ export const STORE_KEYS: {
     unit: 'ms',
     min: 1,
     max: 600_000,
+  }),
+  warmMapedFileEnable: flag(false, {
+    description:
+      'The next CommitLog segment is filled with zeroes before it is needed; with SYNC_FLUSH a part of it always is.',
   }),
   maxMessageSize: integer(4 * MIB, {
     description: 'Largest message body.',
@@ -425,6 +443,7 @@ export const REFUSED_KEYS: {
 export const GANTRY_KEYS: {
   readonly logLevel: Choice<'trace' | 'debug' | 'info' | 'warn' | 'error'>
   readonly maxConnections: Integer
+  readonly protectUnreadMessages: Choice<'KNOWN_GROUPS' | 'ONLINE_GROUPS' | 'NONE'>
 } = {
   logLevel: choice('info', ['trace', 'debug', 'info', 'warn', 'error'], {
     description: 'Events below this level are not logged.',
@@ -434,5 +453,10 @@ export const GANTRY_KEYS: {
     unit: 'connections',
     min: 1,
     max: 1_000_000,
+  }),
+  protectUnreadMessages: choice('KNOWN_GROUPS', ['KNOWN_GROUPS', 'ONLINE_GROUPS', 'NONE'], {
+    description:
+      'Whose unread messages retention keeps, whatever their age, until the disk is so full that sends are refused: of every group that has committed an offset, of those that are connected now, or of none (as RocketMQ).',
+    live: true,
   }),
 }

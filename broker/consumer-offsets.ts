@@ -1,10 +1,12 @@
 /** How far each consumer group has come in each queue; kept in memory, written to `consumerOffset.json`, never read back but at start. */
+import { dataVersionRecord } from '../remoting/bodies/data-version.ts'
 import { formatFastjson, parseFastjson } from '../remoting/bodies/fastjson.ts'
 import { asObject, optionalObject, textEntries } from '../remoting/bodies/json-members.ts'
-import { PersistedFile } from './persisted-table.ts'
+import { PersistedFile, tablePieces } from './persisted-table.ts'
 import type { ConfigFolder } from './persisted-table.ts'
 import type { Logger } from '../common/log.ts'
 import type { Clock, Timers } from '../common/ports.ts'
+import type { DataVersion } from '../remoting/bodies/data-version.ts'
 
 const SEPARATOR = '@'
 
@@ -31,7 +33,7 @@ export class ConsumerOffsets {
       folder: options.folder,
       timers: options.timers,
       logger: options.logger,
-      render: () => this.encode().toString(),
+      render: () => this.#render(),
     })
   }
 
@@ -62,6 +64,12 @@ export class ConsumerOffsets {
     this.#set(key, queueId, queueOffset)
   }
 
+  /** True when `takeReset` would find something. */
+  hasReset(consumerGroup: string, topic: string, queueId: number): boolean {
+    if (this.#resets.size === 0) return false
+    return this.#resets.get(keyOf(topic, consumerGroup))?.has(queueId) === true
+  }
+
   /** The pinned position of a queue, which is thereby taken over; null when there is none. */
   takeReset(consumerGroup: string, topic: string, queueId: number): number | null {
     if (this.#resets.size === 0) return null
@@ -82,6 +90,14 @@ export class ConsumerOffsets {
     this.#deleteWhere((key) => key.startsWith(topic + SEPARATOR))
   }
 
+  /** Every topic and group between which an offset was committed. */
+  *subscriptions(): Generator<readonly [topic: string, consumerGroup: string], void> {
+    for (const key of this.#table.keys()) {
+      const at = key.indexOf(SEPARATOR)
+      yield [key.slice(0, at), key.slice(at + 1)]
+    }
+  }
+
   topicsOf(consumerGroup: string): readonly string[] {
     const ending = SEPARATOR + consumerGroup
     return [...this.#table.keys()]
@@ -99,18 +115,43 @@ export class ConsumerOffsets {
   /** consumerOffset.json, which is also the answer of GET_ALL_CONSUMER_OFFSET. */
   encode(): Buffer {
     return formatFastjson({
-      dataVersion: { stateVersion: 0, timestamp: this.#changedAt, counter: this.#counter },
+      dataVersion: dataVersionRecord(this.#dataVersion),
       offsetTable: this.#table,
     })
   }
 
-  /** Writes the file when something changed since it was written; throws when it cannot. */
-  flush(): void {
-    if (!this.#isDirty) return
+  /** Writes the file when something changed since it was written; rejects when it cannot. */
+  async flush(): Promise<void> {
+    if (!this.#isDirty) return this.#file.settled()
+    try {
+      await this.#file.save()
+    } catch (error) {
+      this.#isDirty = true
+      throw error
+    }
+  }
+
+  #render(): Iterable<string> {
     this.#counter++
     this.#changedAt = this.#clock.now()
-    this.#file.saveNow()
+    // What changes from here on may be missed by this write.
     this.#isDirty = false
+    const version = formatFastjson(dataVersionRecord(this.#dataVersion)).toString()
+    return tablePieces(`{"dataVersion":${version},"offsetTable":{`, this.#entries(), '}}')
+  }
+
+  *#entries(): Iterable<string> {
+    for (const [key, queues] of this.#table) {
+      let text = ''
+      for (const [queueId, queueOffset] of queues) {
+        text += `${text === '' ? '' : ','}"${queueId}":${queueOffset}`
+      }
+      yield `${formatFastjson(key).toString()}:{${text}}`
+    }
+  }
+
+  get #dataVersion(): DataVersion {
+    return { stateVersion: 0, timestamp: this.#changedAt, counter: this.#counter }
   }
 
   #set(key: string, queueId: number, queueOffset: number): void {

@@ -1,7 +1,8 @@
 /**
  * kill -9 of a broker process under load: no acknowledged message may be lost, and the folder must be in order.
  *
- * GANTRY_CRASH_KILLS sets how often it is killed (3).
+ * GANTRY_CRASH_KILLS sets how often it is killed (3), GANTRY_LOOP_DIR where the store is (e2e/on-loop-device makes file systems),
+ * GANTRY_CRASH_FLUSH the flush type (by turns).
  */
 import { spawn } from 'node:child_process'
 import fs from 'node:fs'
@@ -21,6 +22,7 @@ import { fsck } from '../store/fsck.ts'
 import type { ChildProcess } from 'node:child_process'
 
 const KILLS = Number(process.env['GANTRY_CRASH_KILLS'] ?? 3)
+const FLUSH_TYPE = process.env['GANTRY_CRASH_FLUSH']
 const LOAD_MS = 700
 const QUEUES = 4
 const IN_FLIGHT = 64
@@ -36,7 +38,7 @@ let folder = ''
 let broker: ChildProcess | null = null
 
 beforeEach(() => {
-  folder = fs.mkdtempSync(path.join(os.tmpdir(), 'gantry-crash-'))
+  folder = fs.mkdtempSync(path.join(process.env['GANTRY_LOOP_DIR'] ?? os.tmpdir(), 'gantry-crash-'))
 })
 
 afterEach(async () => {
@@ -44,7 +46,7 @@ afterEach(async () => {
   fs.rmSync(folder, { recursive: true, force: true })
 })
 
-async function start(): Promise<ChildProcess> {
+async function start(round: number): Promise<ChildProcess> {
   const keys = [
     'brokerName=broker-a',
     'bindAddress=127.0.0.1',
@@ -55,6 +57,7 @@ async function start(): Promise<ChildProcess> {
     // Small files, so that kills also fall between them.
     `mappedFileSizeCommitLog=${8 * 1024 * 1024}`,
     'mappedFileSizeConsumeQueue=20000',
+    `flushDiskType=${FLUSH_TYPE ?? (round % 2 === 0 ? 'ASYNC_FLUSH' : 'SYNC_FLUSH')}`,
   ]
   const child = spawn(GANTRY, ['broker', ...keys.flatMap((key) => ['-p', key])], {
     stdio: ['ignore', 'ignore', 'pipe'],
@@ -147,7 +150,7 @@ test(
     const acknowledged = new Set<string>()
     let pendingUnits = 0
     for (let round = 0; round < KILLS; round++) {
-      const child = await start()
+      const child = await start(round)
       const loading = load(acknowledged, round)
       await new Promise((resolve) => setTimeout(resolve, LOAD_MS + Math.random() * LOAD_MS))
       await end(child, 'SIGKILL')
@@ -158,7 +161,7 @@ test(
       expect(killed.problems).toEqual([])
     }
 
-    const child = await start()
+    const child = await start(0)
     const found = await readAll()
     await end(child, 'SIGTERM')
     const stopped = fsck({ disk: runtime.disk, root: `${folder}/store` })

@@ -4,7 +4,8 @@
  * The term stands in an annotation: an older term never overwrites a newer one, which the precondition on `resourceVersion` makes safe.
  * The slice is looked at again every 30 s, and whatever fails is tried again for ever.
  */
-import https from 'node:https'
+import assert from 'node:assert/strict'
+import process from 'node:process'
 import { GantryError, messageOf } from '../common/errors.ts'
 import type { Logger } from '../common/log.ts'
 import type { Disk, Random, Timer, Timers } from '../common/ports.ts'
@@ -194,6 +195,9 @@ export function inClusterRequest(pod: PodIdentity, disk: Disk): KubernetesReques
       const ca = disk.readFileSync(`${SERVICE_ACCOUNT}/ca.crt`) ?? undefined
       const unreachable = (error: unknown) =>
         reject(new KubernetesError('unreachable', messageOf(error), null, error))
+      // Loaded with the first request, and not by an import, which brings Node's HTTP client and WebSocket along.
+      const https = process.getBuiltinModule('node:https')
+      assert(https !== undefined)
       const request = https.request(
         {
           host: pod.apiHost,

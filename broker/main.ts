@@ -6,7 +6,8 @@ import { parseArgs } from 'node:util'
 import { ConfigError } from '../common/config.ts'
 import { ExitCode, messageOf } from '../common/errors.ts'
 import { createLogger } from '../common/log.ts'
-import { collectProcessMetrics, createRegistry } from '../common/metrics.ts'
+import { createRegistry } from '../common/metrics.ts'
+import { checkFilesLimit, collectProcessMetrics } from '../common/process-metrics.ts'
 import { listenProblem, nextSignal, usageProblem } from '../common/role-main.ts'
 import { createRuntime } from '../common/runtime.ts'
 import { readConfigFile, writeConfigFile } from '../store/config-store.ts'
@@ -94,8 +95,28 @@ async function serve(config: LoadedConfig<BrokerSchema>): Promise<number> {
     const { exitCode, sentence } = problemOf(error, values)
     logger.error({ err: error }, 'the broker cannot run')
     process.stderr.write(`gantry broker: ${sentence}\n`)
+    await leave(broker, error)
     return exitCode
   }
+}
+
+/** So long the process may take to leave name servers and clients in order when it cannot go on. */
+const LEAVE_MS = 5000
+
+/**
+ * Leaves when the broker cannot go on, within a bounded time: a thread that waits for the disk would keep the process alive for ever.
+ * After a stall nothing more is tried, since the next write would wait as well.
+ */
+async function leave(broker: Broker, error: unknown): Promise<void> {
+  const isStalled = error instanceof StoreError && error.code === 'diskStalled'
+  const kill = setTimeout(() => process.kill(process.pid, 'SIGKILL'), isStalled ? 0 : LEAVE_MS)
+  // What the log has not written yet goes first; else the timer ends the process only if nothing else does.
+  if (isStalled) await new Promise<never>(() => undefined)
+  kill.unref()
+  await Promise.race([
+    broker.close().catch(() => undefined),
+    new Promise<void>((resolve) => setTimeout(resolve, LEAVE_MS / 2).unref()),
+  ])
 }
 
 function createBroker(
@@ -109,7 +130,8 @@ function createBroker(
     nodeType: 'broker',
     nodeId: values.brokerName,
   })
-  collectProcessMetrics(registry)
+  collectProcessMetrics(registry, runtime.disk)
+  checkFilesLimit(runtime.disk, values.maxConnections, logger)
   return new Broker({
     values,
     runtime,
@@ -133,7 +155,7 @@ function memoryBytes(): number {
 function configFolder(disk: Disk, path: string): ConfigFolder {
   return {
     read: (name, parse) => readConfigFile(disk, `${path}/${name}`, parse),
-    write: (name, content) => writeConfigFile(disk, `${path}/${name}`, content),
+    write: (name, pieces) => writeConfigFile(disk, `${path}/${name}`, pieces),
   }
 }
 

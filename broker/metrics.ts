@@ -1,17 +1,20 @@
 /**
  * Metrics of the broker under the names of RocketMQ 5.x (BrokerMetricsConstant).
  *
- * The hot path counts in `BrokerStats` only; everything here is read when somebody scrapes.
+ * The hot path counts in `BrokerStats` only; everything here is read when somebody scrapes, sample by sample, so that many topics neither
+ * stop the event loop nor leave anything in memory.
  */
-import { Counter, Gauge } from '../common/metrics.ts'
 import { LanguageCode } from '../remoting/command.ts'
 import { DLQ_PREFIX, RETRY_PREFIX, isSystemGroup } from './names.ts'
-import type { Registry } from '../common/metrics.ts'
+import type { MetricLabels, MetricSample, Registry } from '../common/metrics.ts'
 import type { BrokerParts } from './parts.ts'
 import type { BrokerProcessors } from './processors.ts'
+import type { ConsumerGroup } from './client-registry.ts'
 
-/** Topics and groups in one scrape; the rest is left out, so that labels stay bounded. */
+/** Series of one metric in one scrape; the rest is left out, so that labels stay bounded. */
 const SERIES_MAX = 10_000
+/** The same for a histogram, which has nine lines for each. */
+const HISTOGRAM_SERIES_MAX = 1000
 
 export function registerBrokerMetrics(
   registry: Registry,
@@ -23,135 +26,99 @@ export function registerBrokerMetrics(
   registerConnections(registry, parts)
   registerLag(registry, parts)
   registerStore(registry, parts)
+  registry.registerMetric(parts.topics.createTimes)
+  registry.registerMetric(parts.groups.createTimes)
 }
 
-interface GaugeOptions<Label extends string> {
+interface Family {
   readonly name: string
   readonly help: string
-  readonly labelNames?: readonly Label[]
-  readonly read: (gauge: Gauge<Label>) => void
+  readonly type: 'counter' | 'gauge' | 'histogram'
 }
 
-function gauge<Label extends string = never>(
-  registry: Registry,
-  options: GaugeOptions<Label>,
-): void {
-  const { name, help, labelNames = [], read } = options
-  const made: Gauge<Label> = new Gauge<Label>({
-    name,
-    help,
-    labelNames: [...labelNames],
-    registers: [registry],
-    collect() {
-      made.reset()
-      read(made)
-    },
-  })
+function add(registry: Registry, family: Family, samples: () => Iterable<MetricSample>): void {
+  registry.registerSampled({ ...family, samples })
 }
 
-/** A counter whose samples are the running totals of `read`. */
-function counter<Label extends string>(
-  registry: Registry,
-  options: {
-    readonly name: string
-    readonly help: string
-    readonly labelNames: readonly Label[]
-    readonly read: (made: Counter<Label>) => void
-  },
-): void {
-  const { name, help, labelNames, read } = options
-  const made: Counter<Label> = new Counter<Label>({
-    name,
-    help,
-    labelNames: [...labelNames],
-    registers: [registry],
-    collect() {
-      made.reset()
-      read(made)
-    },
-  })
+function single(registry: Registry, name: string, help: string, read: () => number): void {
+  add(registry, { name, help, type: 'gauge' }, () => [sampleOf({}, read())])
+}
+
+function sampleOf(labels: MetricLabels, value: number): MetricSample {
+  return { suffix: '', labels, value }
 }
 
 function registerGauges(
   registry: Registry,
-  { config, topics, groups, longPolling }: BrokerParts,
+  { config, topics, groups, longPolling, stats }: BrokerParts,
   { send }: BrokerProcessors,
 ): void {
-  gauge(registry, {
-    name: 'rocketmq_broker_permission',
-    help: 'brokerPermission: 6 read and write, 4 read only, 2 write only',
-    read: (made) => made.set(config.values.brokerPermission),
+  const permission = 'brokerPermission: 6 read and write, 4 read only, 2 write only'
+  single(registry, 'rocketmq_broker_permission', permission, () => config.values.brokerPermission)
+  single(registry, 'rocketmq_topic_number', 'Topics of this broker', () => topics.all.size)
+  single(registry, 'rocketmq_consumer_group_number', 'Consumer groups of this broker', () => {
+    return groups.all.size
   })
-  gauge(registry, {
-    name: 'rocketmq_topic_number',
-    help: 'Topics of this broker',
-    read: (made) => made.set(topics.all.size),
-  })
-  gauge(registry, {
-    name: 'rocketmq_consumer_group_number',
-    help: 'Consumer groups of this broker',
-    read: (made) => made.set(groups.all.size),
-  })
-  gauge(registry, {
+  const watermark = {
     name: 'rocketmq_processor_watermark',
     help: 'Requests that wait: sends for the store, pulls for a message',
-    labelNames: ['processor'],
-    read: (made) => {
-      made.set({ processor: 'send' }, send.inFlight)
-      made.set({ processor: 'pull' }, longPolling.count)
-    },
+    type: 'gauge',
+  } as const
+  add(registry, watermark, () => [
+    sampleOf({ processor: 'send' }, send.inFlight),
+    sampleOf({ processor: 'pull' }, longPolling.count),
+  ])
+  const leftOut = 'Topics, and topics of consumer groups, whose traffic is not shown by name'
+  single(registry, 'rocketmq_broker_series_left_out', leftOut, () => {
+    return TRAFFIC.reduce((sum, name) => sum + Math.max(0, stats.count(name) - SERIES_MAX), 0)
   })
 }
 
+/** One counter each for what came in and what went out. */
+const TRAFFIC: readonly string[] = ['TOPIC_PUT_NUMS', 'GROUP_GET_NUMS']
+
 function registerTraffic(registry: Registry, { stats, topics }: BrokerParts): void {
-  const topicLabels = ['topic', 'message_type', 'is_system'] as const
-  const groupLabels = ['topic', 'consumer_group', 'is_retry', 'is_system'] as const
-  const byTopic = (name: string) => (made: Counter<(typeof topicLabels)[number]>) => {
-    for (const [topic, sum] of stats.totals(name, SERIES_MAX)) {
-      const labels = { topic, message_type: 'normal', is_system: String(topics.isSystem(topic)) }
-      made.inc(labels, sum)
-    }
+  const topicLabels = (topic: string) => ({
+    topic,
+    message_type: 'normal',
+    is_system: String(topics.isSystem(topic)),
+  })
+  const counter = (
+    name: string,
+    help: string,
+    counted: string,
+    labels: (key: string) => MetricLabels,
+  ) =>
+    add(registry, { name, help, type: 'counter' }, function* () {
+      for (const [key, { sum }] of stats.items(counted, SERIES_MAX))
+        yield sampleOf(labels(key), sum)
+    })
+  const byGroup = (key: string) => {
+    const at = key.lastIndexOf('@')
+    return groupLabelsOf(topics, key.slice(0, at), key.slice(at + 1))
   }
-  const byGroup = (name: string) => (made: Counter<(typeof groupLabels)[number]>) => {
-    for (const [key, sum] of stats.totals(name, SERIES_MAX)) {
-      const at = key.lastIndexOf('@')
-      made.inc(groupLabelsOf(topics, key.slice(0, at), key.slice(at + 1)), sum)
+  const deadLetters = (group: string) => groupLabelsOf(topics, DLQ_PREFIX + group, group)
+  const sizes = {
+    name: 'rocketmq_message_size',
+    help: 'Bytes of the messages taken from producers; those of a batch count as equally large',
+    type: 'histogram',
+  } as const
+
+  const messagesIn = 'Messages taken from producers'
+  counter('rocketmq_messages_in_total', messagesIn, 'TOPIC_PUT_NUMS', topicLabels)
+  const bytesIn = 'Bytes taken from producers'
+  counter('rocketmq_throughput_in_total', bytesIn, 'TOPIC_PUT_SIZE', topicLabels)
+  add(registry, sizes, function* () {
+    for (const [topic, item] of stats.items('TOPIC_PUT_SIZE', HISTOGRAM_SERIES_MAX)) {
+      yield* item.sizes?.samples(topicLabels(topic)) ?? []
     }
-  }
-  counter(registry, {
-    name: 'rocketmq_messages_in_total',
-    help: 'Messages taken from producers',
-    labelNames: topicLabels,
-    read: byTopic('TOPIC_PUT_NUMS'),
   })
-  counter(registry, {
-    name: 'rocketmq_throughput_in_total',
-    help: 'Bytes taken from producers',
-    labelNames: topicLabels,
-    read: byTopic('TOPIC_PUT_SIZE'),
-  })
-  counter(registry, {
-    name: 'rocketmq_messages_out_total',
-    help: 'Messages given to consumers',
-    labelNames: groupLabels,
-    read: byGroup('GROUP_GET_NUMS'),
-  })
-  counter(registry, {
-    name: 'rocketmq_throughput_out_total',
-    help: 'Bytes given to consumers',
-    labelNames: groupLabels,
-    read: byGroup('GROUP_GET_SIZE'),
-  })
-  counter(registry, {
-    name: 'rocketmq_send_to_dlq_messages_total',
-    help: 'Messages given up into dead letter queues',
-    labelNames: groupLabels,
-    read: (made) => {
-      for (const [group, sum] of stats.totals('DLQ_PUT_NUMS', SERIES_MAX)) {
-        made.inc(groupLabelsOf(topics, DLQ_PREFIX + group, group), sum)
-      }
-    },
-  })
+  const messagesOut = 'Messages given to consumers'
+  counter('rocketmq_messages_out_total', messagesOut, 'GROUP_GET_NUMS', byGroup)
+  const bytesOut = 'Bytes given to consumers'
+  counter('rocketmq_throughput_out_total', bytesOut, 'GROUP_GET_SIZE', byGroup)
+  const givenUp = 'Messages given up into dead letter queues'
+  counter('rocketmq_send_to_dlq_messages_total', givenUp, 'DLQ_PUT_NUMS', deadLetters)
 }
 
 function groupLabelsOf(
@@ -172,108 +139,132 @@ const LANGUAGES: ReadonlyMap<number, string> = new Map(
 )
 
 function registerConnections(registry: Registry, { clients }: BrokerParts): void {
-  gauge(registry, {
+  const producers = {
     name: 'rocketmq_producer_connections',
     help: 'Connected producers',
-    labelNames: ['language', 'version', 'protocol_type'],
-    read: (made) => {
-      for (const group of clients.producerGroups) {
-        for (const { language, version } of clients.producers(group) ?? []) {
-          made.inc({
-            language: LANGUAGES.get(language) ?? 'other',
-            version: String(version),
-            protocol_type: 'remoting',
-          })
-        }
+    type: 'gauge',
+  } as const
+  add(registry, producers, () => {
+    const tally = new Tally()
+    for (const group of clients.producerGroups) {
+      for (const { language, version } of clients.producers(group) ?? []) {
+        tally.count({ ...clientLabels(language, version), protocol_type: 'remoting' })
       }
-    },
+    }
+    return tally.samples()
   })
-  gauge(registry, {
+  const consumers = {
     name: 'rocketmq_consumer_connections',
     help: 'Connected consumers',
-    labelNames: [
-      'consumer_group',
-      'language',
-      'version',
-      'consume_mode',
-      'protocol_type',
-      'is_system',
-    ],
-    read: (made) => {
-      for (const name of clients.consumerGroups.slice(0, SERIES_MAX)) {
-        const group = clients.consumerGroup(name)
-        for (const { language, version } of group?.clients ?? []) {
-          made.inc({
-            consumer_group: name,
-            language: LANGUAGES.get(language) ?? 'other',
-            version: String(version),
-            consume_mode: group?.consumeType === 'CONSUME_ACTIVELY' ? 'pull' : 'push',
-            protocol_type: 'remoting',
-            is_system: String(isSystemGroup(name)),
-          })
-        }
-      }
-    },
+    type: 'gauge',
+  } as const
+  add(registry, consumers, function* () {
+    for (const name of clients.consumerGroups.slice(0, SERIES_MAX)) {
+      const group = clients.consumerGroup(name)
+      if (group !== null) yield* consumerSamples(name, group)
+    }
   })
+}
+
+/** Counts by labels, which always have the same names in the same order. */
+class Tally {
+  readonly #counts = new Map<string, { readonly labels: MetricLabels; count: number }>()
+
+  count(labels: MetricLabels): void {
+    const key = Object.values(labels).join('\0')
+    const known = this.#counts.get(key)
+    if (known === undefined) this.#counts.set(key, { labels, count: 1 })
+    else known.count++
+  }
+
+  *samples(): Iterable<MetricSample> {
+    for (const { labels, count } of this.#counts.values()) yield sampleOf(labels, count)
+  }
+}
+
+function consumerSamples(name: string, group: ConsumerGroup): Iterable<MetricSample> {
+  const tally = new Tally()
+  for (const { language, version } of group.clients) {
+    tally.count({
+      consumer_group: name,
+      ...clientLabels(language, version),
+      consume_mode: group.consumeType === 'CONSUME_ACTIVELY' ? 'pull' : 'push',
+      protocol_type: 'remoting',
+      is_system: String(isSystemGroup(name)),
+    })
+  }
+  return tally.samples()
+}
+
+function clientLabels(language: number, version: number): MetricLabels {
+  return { language: LANGUAGES.get(language) ?? 'other', version: String(version) }
 }
 
 /** Of the groups that are connected: what nobody asks for is not behind. */
-function registerLag(
-  registry: Registry,
-  { clients, offsets, store, topics, clock }: BrokerParts,
-): void {
-  const labelNames = ['topic', 'consumer_group', 'is_retry', 'is_system'] as const
-  const eachQueue = (visit: (at: { group: string; topic: string; queueId: number }) => void) => {
-    for (const group of clients.consumerGroups.slice(0, SERIES_MAX)) {
-      if (clients.messageModel(group) === 'BROADCASTING') continue
-      for (const topic of clients.consumerGroup(group)?.subscriptions.keys() ?? []) {
-        const queueCount = topics.get(topic)?.readQueueNums ?? 0
-        for (let queueId = 0; queueId < queueCount; queueId++) visit({ group, topic, queueId })
-      }
-    }
-  }
-  const behind = (group: string, topic: string, queueId: number) => {
-    const min = store.minOffsetInQueue(topic, queueId)
-    const next = Math.max(min, offsets.query(group, topic, queueId) ?? min)
-    return { next, messages: Math.max(0, store.maxOffsetInQueue(topic, queueId) - next) }
-  }
-  gauge(registry, {
+function registerLag(registry: Registry, parts: BrokerParts): void {
+  const messages = {
     name: 'rocketmq_consumer_lag_messages',
     help: 'Messages that a connected group has not committed',
-    labelNames,
-    read: (made) =>
-      eachQueue(({ group, topic, queueId }) =>
-        made.inc(groupLabelsOf(topics, topic, group), behind(group, topic, queueId).messages),
-      ),
+    type: 'gauge',
+  } as const
+  add(registry, messages, function* () {
+    for (const { group, topic } of subscribed(parts)) {
+      let sum = 0
+      for (const { behind } of queuesOf(parts, group, topic)) sum += behind
+      yield sampleOf(groupLabelsOf(parts.topics, topic, group), sum)
+    }
   })
-  gauge(registry, {
+  const latency = {
     name: 'rocketmq_consumer_lag_latency',
     help: 'Age of the oldest message that a connected group has not committed, in milliseconds',
-    labelNames,
-    read: (made) => {
-      const worst = new Map<
-        string,
-        { readonly labels: ReturnType<typeof groupLabelsOf>; age: number }
-      >()
-      eachQueue(({ group, topic, queueId }) => {
-        const { next, messages } = behind(group, topic, queueId)
-        const storedAt = messages > 0 ? store.storeTimestampAt(topic, queueId, next) : null
-        const age = storedAt === null ? 0 : Math.max(0, clock.now() - storedAt)
-        const key = `${topic}@${group}`
-        const entry = worst.get(key) ?? { labels: groupLabelsOf(topics, topic, group), age: 0 }
-        entry.age = Math.max(entry.age, age)
-        worst.set(key, entry)
-      })
-      for (const { labels, age } of worst.values()) made.set(labels, age)
-    },
+    type: 'gauge',
+  } as const
+  add(registry, latency, function* () {
+    const { store, clock, topics } = parts
+    for (const { group, topic } of subscribed(parts)) {
+      let age = 0
+      for (const { queueId, next, behind } of queuesOf(parts, group, topic)) {
+        const storedAt = behind > 0 ? store.storeTimestampAt(topic, queueId, next) : null
+        if (storedAt !== null) age = Math.max(age, clock.now() - storedAt)
+      }
+      yield sampleOf(groupLabelsOf(topics, topic, group), age)
+    }
   })
 }
 
+function* subscribed({
+  clients,
+  topics,
+}: BrokerParts): Iterable<{ readonly group: string; readonly topic: string }> {
+  let left = SERIES_MAX
+  for (const group of clients.consumerGroups) {
+    if (clients.messageModel(group) === 'BROADCASTING') continue
+    for (const topic of clients.consumerGroup(group)?.subscriptions.keys() ?? []) {
+      if (topics.get(topic) === undefined) continue
+      if (left-- <= 0) return
+      yield { group, topic }
+    }
+  }
+}
+
+function* queuesOf(
+  { store, offsets, topics }: BrokerParts,
+  group: string,
+  topic: string,
+): Iterable<{ readonly queueId: number; readonly next: number; readonly behind: number }> {
+  const queueCount = topics.get(topic)?.readQueueNums ?? 0
+  for (let queueId = 0; queueId < queueCount; queueId++) {
+    const min = store.minOffsetInQueue(topic, queueId)
+    const next = Math.max(min, offsets.query(group, topic, queueId) ?? min)
+    const behind = Math.max(0, store.maxOffsetInQueue(topic, queueId) - next)
+    yield { queueId, next, behind }
+  }
+}
+
 function registerStore(registry: Registry, { store, clock }: BrokerParts): void {
-  const labelNames = ['storage_type', 'storage_medium'] as const
   const labels = { storage_type: 'local', storage_medium: 'disk' }
   const storeGauge = (name: string, help: string, read: () => number) =>
-    gauge(registry, { name, help, labelNames, read: (made) => made.set(labels, read()) })
+    add(registry, { name, help, type: 'gauge' }, () => [sampleOf(labels, read())])
   storeGauge('rocketmq_storage_size', 'Bytes of the CommitLog', () => store.status().commitLogBytes)
   storeGauge(
     'rocketmq_storage_flush_behind_bytes',
@@ -293,4 +284,15 @@ function registerStore(registry: Registry, { store, clock }: BrokerParts): void 
       return oldest === null ? 0 : Math.max(0, clock.now() - oldest)
     },
   )
+  storeGauge(
+    'rocketmq_storage_disk_operation_age',
+    'How long the oldest disk operation has been under way, in milliseconds',
+    () => store.status().oldestDiskOperationMs,
+  )
+  const stalls = {
+    name: 'rocketmq_storage_disk_stalls_total',
+    help: 'Disk operations that took longer than 10 s',
+    type: 'counter',
+  } as const
+  add(registry, stalls, () => [sampleOf(labels, store.status().diskStalls)])
 }

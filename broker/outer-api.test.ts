@@ -1,16 +1,29 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { silentLogger } from '../common/log.ts'
 import { createRuntime } from '../common/runtime.ts'
+import { decodeDataVersion } from '../remoting/bodies/data-version.ts'
+import { decodeRegisterBrokerBody } from '../remoting/bodies/register-broker-body.ts'
+import { topicConfig } from '../remoting/bodies/topic-config.ts'
 import { RemotingClient } from '../remoting/client.ts'
 import { RequestCode } from '../remoting/request-code.ts'
 import { RemotingServer } from '../remoting/server.ts'
 import { OuterApi } from './outer-api.ts'
 import type { Network } from '../common/ports.ts'
+import type { TopicConfig } from '../remoting/bodies/topic-config.ts'
 import type { ExtFields } from '../remoting/command.ts'
 
 const runtime = createRuntime()
 
+interface Told {
+  readonly part: string | undefined
+  readonly topics: readonly string[]
+  readonly counter: number
+}
+
 interface FakeNameServer {
+  /** What each registration told. */
+  readonly told: Told[]
+  readonly queries: ExtFields[]
   readonly server: RemotingServer
   readonly port: number
   readonly registrations: ExtFields[]
@@ -23,8 +36,14 @@ let servers: FakeNameServer[] = []
 let names: Map<string, readonly string[]>
 let list = ''
 let address = '10.0.0.1:10911'
+let topics: Map<string, TopicConfig>
+let change = 1
+let periodMs = 60_000
 
 beforeEach(() => {
+  topics = new Map()
+  change = 1
+  periodMs = 60_000
   client = new RemotingClient({ ...runtime, logger: silentLogger })
   names = new Map()
   list = ''
@@ -41,17 +60,31 @@ afterEach(async () => {
 async function nameServerOn(port = 0, host = '127.0.0.1'): Promise<FakeNameServer> {
   const registrations: ExtFields[] = []
   const unregistrations: ExtFields[] = []
+  const queries: ExtFields[] = []
+  const told: Told[] = []
   const server = new RemotingServer({ ...runtime, logger: silentLogger })
   server.register(RequestCode.REGISTER_BROKER, (request) => {
-    registrations.push(request.command.extFields)
+    const { extFields, body } = request.command
+    const table = decodeRegisterBrokerBody(body, { compressed: false, withMappings: true })
+    registrations.push(extFields)
+    told.push({
+      part: extFields.get('registrationPart'),
+      topics: [...table.topics.keys()],
+      counter: table.dataVersion.counter,
+    })
     request.respond({ code: 0 })
+  })
+  server.register(RequestCode.QUERY_DATA_VERSION, (request) => {
+    queries.push(request.command.extFields)
+    const isSame = decodeDataVersion(request.command.body).counter === told.at(-1)?.counter
+    request.respond({ code: 0, extFields: { changed: String(!isSame) } })
   })
   server.register(RequestCode.UNREGISTER_BROKER, (request) => {
     unregistrations.push(request.command.extFields)
     request.respond({ code: 0 })
   })
   const listening = await server.listen(host, port)
-  const made = { server, port: listening.port, registrations, unregistrations }
+  const made = { server, port: listening.port, registrations, unregistrations, queries, told }
   servers.push(made)
   return made
 }
@@ -72,8 +105,9 @@ function outerApi(): OuterApi {
     timers: runtime.timers,
     random: runtime.random,
     logger: silentLogger,
-    periodMs: 60_000,
+    periodMs,
     timeoutMs: 1000,
+    partSize: 3,
     nameServers: () => list,
     registration: () => ({
       clusterName: 'C',
@@ -82,11 +116,9 @@ function outerApi(): OuterApi {
       brokerAddr: address,
       haServerAddr: '10.0.0.1:10912',
       term: 7,
-      table: {
-        dataVersion: { stateVersion: 0, timestamp: 1, counter: 1 },
-        topics: new Map(),
-        mappings: new Map(),
-      },
+      dataVersion: { stateVersion: 0, timestamp: 1, counter: change },
+      topics,
+      brokerPermission: 6,
     }),
   })
   return api
@@ -172,4 +204,64 @@ test('a broker that stops takes itself out', async () => {
 
 test('without name servers there is nothing to wait for', () => {
   expect(outerApi().hasRegistered).toBe(true)
+})
+
+function addTopics(...added: readonly string[]): void {
+  for (const name of added) topics.set(name, topicConfig(name))
+  change++
+}
+
+async function registered(): Promise<{ outer: OuterApi; nameServer: FakeNameServer }> {
+  const nameServer = await nameServerOn()
+  list = `127.0.0.1:${nameServer.port}`
+  const outer = outerApi()
+  outer.start()
+  await vi.waitFor(() => expect(outer.registeredWith).toHaveLength(1))
+  return { outer, nameServer }
+}
+
+test('many topics are told in parts, of which only the last has the version', async () => {
+  addTopics('A', 'B', 'C', 'D', 'E', 'F', 'G')
+
+  const { nameServer } = await registered()
+
+  expect(nameServer.told.map(({ part, topics: names }) => [part, names.join('')])).toEqual([
+    ['first', 'ABC'],
+    ['middle', 'DEF'],
+    ['last', 'G'],
+  ])
+  expect(new Set(nameServer.told.map(({ counter }) => counter)).size).toBe(3)
+  expect(nameServer.told.at(-1)?.counter).toBe(change)
+})
+
+test('a changed topic is told alone, and everything when more than topics has changed', async () => {
+  addTopics('A', 'B')
+  const { outer, nameServer } = await registered()
+
+  addTopics('C')
+  outer.changed(['C'])
+  await outer.settled(2000)
+  topics.delete('A')
+  change++
+  outer.changed(null)
+  await outer.settled(2000)
+
+  expect(nameServer.told.map(({ part, topics: names }) => [part, names.join('')])).toEqual([
+    [undefined, 'AB'],
+    ['some', 'C'],
+    [undefined, 'BC'],
+  ])
+})
+
+test('a name server that has the version is only asked for it, and told all when it has not', async () => {
+  periodMs = 1
+  addTopics('A')
+  const { nameServer } = await registered()
+  await vi.waitFor(() => expect(nameServer.queries.length).toBeGreaterThan(1), 5000)
+  expect(nameServer.told).toHaveLength(1)
+
+  nameServer.told.push({ part: undefined, topics: [], counter: -1 })
+  await vi.waitFor(() => expect(nameServer.told).toHaveLength(3), 5000)
+
+  expect(nameServer.told.at(-1)?.topics).toEqual(['A'])
 })

@@ -1,37 +1,28 @@
 /**
  * What the broker asks of name servers: registration with each of them, and leaving.
  *
- * A name in `namesrvAddr` stands for all of its addresses. The broker registers with each address when it starts, when something changed,
- * and every `registerNameServerPeriod`; with one that failed or closed the connection, it tries again within seconds. Nothing waits for a name server.
+ * A name in `namesrvAddr` stands for all of its addresses. The broker registers with each address when it starts; when topics changed, it
+ * tells of these only; every `registerNameServerPeriod` it asks whether the name server has its version, and registers if not. With one
+ * that failed or closed the connection it tries again within seconds. Nothing waits for a name server.
  */
-import { crc32 } from 'node:zlib'
 import { messageOf } from '../common/errors.ts'
-import { encodeRegisterBrokerBody } from '../remoting/bodies/register-broker-body.ts'
 import { RequestCode } from '../remoting/request-code.ts'
 import { ResponseCode } from '../remoting/response-code.ts'
 import { splitNameServers } from './config.ts'
+import { partialRegistration, versionQuery, wholeRegistration } from './registration-request.ts'
 import type { Logger } from '../common/log.ts'
 import type { Clock, Network, Random, Timer, Timers } from '../common/ports.ts'
-import type { TopicConfigTable } from '../remoting/bodies/topic-config.ts'
 import type { RemotingClient } from '../remoting/client.ts'
+import type { RemotingCommand, RequestContent } from '../remoting/command.ts'
+import type { Registration } from './registration-request.ts'
 
 const CHECK_MS = 500
 const RESOLVE_MS = 30_000
 const RETRY_MIN_MS = 500
 const RETRY_MAX_MS = 5000
 const UNREGISTER_TIMEOUT_MS = 1000
-const CRC_MASK = 0x7fff_ffff
-
-/** Who registers, and with what. */
-export interface Registration {
-  readonly clusterName: string
-  readonly brokerName: string
-  readonly brokerId: number
-  readonly brokerAddr: string
-  readonly haServerAddr: string
-  readonly term: number
-  readonly table: TopicConfigTable
-}
+/** Changes that are remembered one by one; a name server that has missed more is told everything. */
+const CHANGES_MAX = 1000
 
 export interface OuterApiOptions {
   readonly client: RemotingClient
@@ -42,6 +33,8 @@ export interface OuterApiOptions {
   readonly logger: Logger
   readonly periodMs: number
   readonly timeoutMs: number
+  /** Topics in one request, when they may be told in several; null: always all of them in one. */
+  readonly partSize: number | null
   /** `namesrvAddr` as it is now. */
   readonly nameServers: () => string
   readonly registration: () => Registration
@@ -55,12 +48,19 @@ interface NameServer {
   nextAttemptAt: number
   failures: number
   isRegistered: boolean
+  /** What it knows is in doubt, because a request failed or the connection closed. */
+  needsAll: boolean
 }
+
+/** Names of the topics that one change was about; null: not only topics. */
+type Change = readonly string[] | null
 
 export class OuterApi {
   readonly #options: OuterApiOptions
   readonly #servers = new Map<string, NameServer>()
   #change = 1
+  /** The latest changes, the last of them being number `#change`. */
+  readonly #changes: Change[] = []
   #nextResolveAt = 0
   #isResolving = false
   #hasRegistered = false
@@ -88,9 +88,11 @@ export class OuterApi {
     this.#check()
   }
 
-  /** Something that name servers are told has changed: tells them at once. */
-  changed(): void {
+  /** Something that name servers are told has changed: tells them at once. `topics`: only these were made or changed. */
+  changed(topics: Change = null): void {
     this.#change++
+    this.#changes.push(topics)
+    if (this.#changes.length > CHANGES_MAX) this.#changes.splice(0, CHANGES_MAX / 2)
     for (const server of this.#servers.values()) server.nextAttemptAt = 0
     if (this.#timer !== null) this.#check()
   }
@@ -187,29 +189,30 @@ export class OuterApi {
         nextAttemptAt: 0,
         failures: 0,
         isRegistered: false,
+        needsAll: true,
       })
     }
     if (this.#timer !== null) this.#check()
   }
 
   async #register(server: NameServer): Promise<void> {
-    const { client, clock, periodMs, timeoutMs, logger, random } = this.#options
+    const { clock, periodMs, logger, random } = this.#options
     const change = this.#change
     try {
-      const answer = await client.invoke(server.address, this.#request(), timeoutMs)
-      if (answer.code !== ResponseCode.SUCCESS)
-        throw new Error(answer.remark ?? `code ${answer.code}`)
+      await this.#tell(server)
       if (!server.isRegistered || server.failures > 0) {
         logger.info({ nameServer: server.address }, 'registered with a name server')
         await this.#watch(server)
       }
       server.isRegistered = true
       server.failures = 0
+      server.needsAll = false
       server.toldChange = change
       server.nextAttemptAt = this.#change === change ? clock.monotonic() + periodMs : 0
       this.#hasRegistered = true
     } catch (error) {
       server.failures++
+      server.needsAll = true
       const waitMs = Math.min(RETRY_MAX_MS, RETRY_MIN_MS * 2 ** Math.min(server.failures - 1, 10))
       server.nextAttemptAt = clock.monotonic() + waitMs * (0.5 + random.next() / 2)
       // The address may belong to nobody any more: ask the name again.
@@ -232,33 +235,51 @@ export class OuterApi {
     connection.onClose(() => {
       if (this.#timer === null || this.#servers.get(server.address) !== server) return
       server.isRegistered = false
+      server.needsAll = true
       server.nextAttemptAt = this.#options.clock.monotonic() + RETRY_MIN_MS
     })
   }
 
-  #request(): {
-    readonly code: number
-    readonly extFields: Readonly<Record<string, string>>
-    readonly body: Buffer
-  } {
+  /** Brings a name server to what the broker has now, with as little as is sure to do it; rejects when that fails. */
+  async #tell(server: NameServer): Promise<void> {
     const registration = this.#options.registration()
-    const body = encodeRegisterBrokerBody(registration.table, {
-      compressed: false,
-      withMappings: true,
-    })
-    return {
-      code: RequestCode.REGISTER_BROKER,
-      extFields: {
-        brokerName: registration.brokerName,
-        brokerAddr: registration.brokerAddr,
-        clusterName: registration.clusterName,
-        haServerAddr: registration.haServerAddr,
-        brokerId: String(registration.brokerId),
-        compressed: 'false',
-        bodyCrc32: String(crc32(body) & CRC_MASK),
-        term: String(registration.term),
-      },
-      body,
+    if (!server.needsAll && server.isRegistered && server.toldChange === this.#change) {
+      const answer = await this.#invoke(server, versionQuery(registration))
+      const hasAll =
+        answer.code === ResponseCode.SUCCESS && answer.extFields.get('changed') === 'false'
+      if (hasAll) return
+      server.needsAll = true
     }
+    for (const request of this.#requests(server, registration)) {
+      const answer = await this.#invoke(server, request)
+      if (answer.code !== ResponseCode.SUCCESS) {
+        throw new Error(answer.remark ?? `code ${answer.code}`)
+      }
+    }
+  }
+
+  #requests(server: NameServer, registration: Registration): Iterable<RequestContent> {
+    const { partSize } = this.#options
+    if (partSize === null) return wholeRegistration(registration, Infinity)
+    const isFollowing = !server.needsAll && server.isRegistered
+    const topics = isFollowing ? this.#topicsSince(server.toldChange) : null
+    if (topics === null) return wholeRegistration(registration, partSize)
+    return partialRegistration(registration, topics, partSize)
+  }
+
+  #invoke(server: NameServer, request: RequestContent): Promise<RemotingCommand> {
+    return this.#options.client.invoke(server.address, request, this.#options.timeoutMs)
+  }
+
+  /** The topics that changed after a change; null when there was more to it, or it is too long ago. */
+  #topicsSince(toldChange: number): ReadonlySet<string> | null {
+    const count = this.#change - toldChange
+    if (count > this.#changes.length) return null
+    const topics = new Set<string>()
+    for (const change of this.#changes.slice(this.#changes.length - count)) {
+      if (change === null) return null
+      for (const topic of change) topics.add(topic)
+    }
+    return topics
   }
 }

@@ -9,7 +9,7 @@ import type { SubscriptionGroups } from './subscription-groups.ts'
 import type { TopicTable } from './topics.ts'
 import type { HostAddress } from '../common/message.ts'
 import type { Logger } from '../common/log.ts'
-import type { Clock, DiskSpace, Random } from '../common/ports.ts'
+import type { Clock, DiskSpace, Random, Timers } from '../common/ports.ts'
 import type { Store } from '../store/types.ts'
 
 export interface BrokerParts {
@@ -23,6 +23,7 @@ export interface BrokerParts {
   readonly longPolling: LongPolling
   readonly stats: BrokerStats
   readonly clock: Clock
+  readonly timers: Pick<Timers, 'after' | 'soon'>
   readonly random: Random
   readonly logger: Logger
   /** Of the volume that holds the CommitLog; null when it cannot be told. */

@@ -1,7 +1,11 @@
 /**
  * A table that lives in memory and in one JSON file below `config/` (protocol §19.6).
  *
- * The file is replaced as a whole; all saves of one turn of the event loop share one write.
+ * The file is replaced as a whole, in pieces, so that a table of a hundred thousand entries does not stop the event loop. All saves that
+ * come before the next write begins share it; one write is under way at a time.
+ *
+ * A change made while the file is being written may stand in it or not, entry by entry: whoever made it has asked for a save of its own,
+ * which follows.
  */
 import type { Logger } from '../common/log.ts'
 import type { Timers } from '../common/ports.ts'
@@ -10,8 +14,8 @@ import type { Timers } from '../common/ports.ts'
 export interface ConfigFolder {
   /** A file, or its backup when it is missing, empty or refused by `parse`; null when there is neither. Throws when none can be parsed. */
   read<Value>(name: string, parse: (text: string) => Value): Value | null
-  /** Replaces a file atomically and durably; the former content becomes `.bak`. Throws when it cannot. */
-  write(name: string, content: string): void
+  /** Replaces a file atomically and durably, its text asked for piece by piece; the former content becomes `.bak`. Rejects when it cannot. */
+  write(name: string, pieces: Iterable<string>): Promise<void>
 }
 
 export interface PersistedFileOptions {
@@ -19,12 +23,19 @@ export interface PersistedFileOptions {
   readonly folder: ConfigFolder
   readonly timers: Pick<Timers, 'soon'>
   readonly logger: Logger
-  readonly render: () => string
+  /** The text of the file as the table is now, in pieces that take a few milliseconds each. */
+  readonly render: () => Iterable<string>
 }
+
+/** Entries of a table in one piece. */
+const PIECE_ENTRIES = 1000
 
 export class PersistedFile {
   readonly #options: PersistedFileOptions
-  #scheduled: Promise<void> | null = null
+  /** The write that has not begun: it will hold all that has changed until now. */
+  #planned: Promise<void> | null = null
+  /** The write that has begun, or the last one; never rejects. */
+  #running: Promise<void> = Promise.resolve()
 
   constructor(options: PersistedFileOptions) {
     this.#options = options
@@ -36,28 +47,51 @@ export class PersistedFile {
 
   /** Resolves when the table as it is now, or a later state of it, is on disk; rejects when it could not be written. */
   save(): Promise<void> {
-    this.#scheduled ??= new Promise((resolve, reject) => {
-      this.#options.timers.soon(() => {
-        this.#scheduled = null
-        try {
-          this.saveNow()
-          resolve()
-        } catch (error) {
-          reject(error)
-        }
-      })
-    })
-    return this.#scheduled
+    this.#planned ??= this.#saveNext()
+    return this.#planned
   }
 
-  /** Writes at once; throws when it cannot. */
-  saveNow(): void {
+  /** Resolves when nothing is being written any more. */
+  async settled(): Promise<void> {
+    // Whoever asked for the save is told of its failure.
+    await this.#planned?.catch(() => undefined)
+    await this.#running
+  }
+
+  async #saveNext(): Promise<void> {
+    await new Promise<void>((resolve) => this.#options.timers.soon(resolve))
+    await this.#running
+    this.#planned = null
+    const writing = this.#write()
+    this.#running = writing.catch(() => undefined)
+    await writing
+  }
+
+  async #write(): Promise<void> {
     const { name, folder, render, logger } = this.#options
     try {
-      folder.write(name, render())
+      await folder.write(name, render())
     } catch (error) {
       logger.error({ file: name, err: error }, 'a configuration file could not be written')
       throw error
     }
   }
+}
+
+/** `before`, the entries separated by commas, `after`: in pieces of many entries. */
+export function* tablePieces(
+  before: string,
+  entries: Iterable<string>,
+  after: string,
+): Iterable<string> {
+  let text = before
+  let count = 0
+  for (const entry of entries) {
+    text += count === 0 ? entry : `,${entry}`
+    count++
+    if (count % PIECE_ENTRIES !== 0) continue
+    yield text
+    text = ''
+  }
+  yield text + after
 }

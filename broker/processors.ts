@@ -3,10 +3,13 @@ import { RequestCode } from '../remoting/request-code.ts'
 import { success } from './processors/answers.ts'
 import { brokerAdminProcessors } from './processors/broker-admin.ts'
 import { clientProcessors } from './processors/clients.ts'
+import { FastPull } from './processors/fast-pull.ts'
+import { FAST_SEND_CODES } from './processors/fast-send.ts'
 import { groupAdminProcessors } from './processors/groups-admin.ts'
 import { lockProcessors } from './processors/locks.ts'
 import { offsetProcessors } from './processors/offsets.ts'
-import { PULL_CODES, PullProcessor } from './processors/pull.ts'
+import { PULL_CODES, PullRules } from './processors/pull-rules.ts'
+import { PullProcessor } from './processors/pull.ts'
 import { queryProcessors } from './processors/query.ts'
 import { resetOffsetProcessors } from './processors/reset-offset.ts'
 import { SEND_CODES, SendProcessor } from './processors/send.ts'
@@ -14,6 +17,7 @@ import { statsProcessors } from './processors/stats-admin.ts'
 import { topicAdminProcessors } from './processors/topics-admin.ts'
 import { StoreRates } from './store-rates.ts'
 import type { Processor } from '../remoting/connection.ts'
+import type { FrameProcessor } from '../remoting/request-frame.ts'
 import type { TopicAdminOptions } from './processors/topics-admin.ts'
 
 export interface BrokerProcessors {
@@ -21,13 +25,20 @@ export interface BrokerProcessors {
   /** To be sampled with the statistics. */
   readonly rates: StoreRates
   readonly byCode: ReadonlyMap<number, Processor>
+  /** Offered the requests of a code before they are decoded. */
+  readonly byFrame: ReadonlyMap<number, FrameProcessor>
 }
 
 export function createProcessors(options: TopicAdminOptions): BrokerProcessors {
   const { parts } = options
   const send = new SendProcessor(parts)
-  const pull = new PullProcessor(parts)
+  const rules = new PullRules(parts)
+  const pull = new PullProcessor(parts, rules)
   const rates = new StoreRates(parts.store, parts.clock)
+  const byFrame = new Map<number, FrameProcessor>()
+  const fastPull = new FastPull(parts, rules, pull)
+  for (const code of PULL_CODES) byFrame.set(code, fastPull.take)
+  for (const code of FAST_SEND_CODES) byFrame.set(code, send.fast.handle)
   const byCode = new Map<number, Processor>()
   for (const code of SEND_CODES) byCode.set(code, send.handle)
   for (const code of PULL_CODES) byCode.set(code, pull.handle)
@@ -45,5 +56,5 @@ export function createProcessors(options: TopicAdminOptions): BrokerProcessors {
   for (const family of families) for (const [code, processor] of family) byCode.set(code, processor)
   // Name servers tell a group's members of a new master; a group of one has nobody else to turn to.
   byCode.set(RequestCode.NOTIFY_MIN_BROKER_ID_CHANGE, (request) => request.respond(success()))
-  return { send, rates, byCode }
+  return { send, rates, byCode, byFrame }
 }

@@ -164,12 +164,12 @@ describe('statistics', () => {
     stats.add('TOPIC_PUT_NUMS', 'T', 60, 1)
     for (let count = 0; count < 6; count++) {
       await time.advance(SAMPLE_MS)
-      stats.sample()
+      Array.from(stats.sample())
     }
     expect(stats.view('TOPIC_PUT_NUMS', 'T')?.minute).toEqual({ sum: 60, tps: 1, avgpt: 60 })
 
     await time.advance(SAMPLE_MS)
-    stats.sample()
+    Array.from(stats.sample())
 
     expect(stats.tps('TOPIC_PUT_NUMS', 'T')).toBe(0)
     expect(stats.view('TOPIC_PUT_NUMS', 'T')?.hour.sum).toBe(60)
@@ -182,7 +182,7 @@ describe('statistics', () => {
     stats.putTotal = 5
     await time.advance(SAMPLE_MS)
 
-    stats.sample()
+    Array.from(stats.sample())
 
     expect(stats.daily).toMatchObject({ putTodayMorning: 5, putYesterdayMorning: 0 })
   })

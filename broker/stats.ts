@@ -3,8 +3,9 @@
  * and the daily totals.
  *
  * Every 10 s the running totals of all items are written down: 6 marks make a minute; every 10 min for the hour, every hour for the day.
- * An item that stood still for a whole day is forgotten.
+ * An item that stands still keeps one mark for each window (about 500 bytes in all), one that stood still for a whole day is forgotten.
  */
+import { BucketCounts, Histogram } from '../common/metrics.ts'
 import type { Clock } from '../common/ports.ts'
 
 export const SAMPLE_MS = 10_000
@@ -13,6 +14,13 @@ const HOUR_MARKS = 7
 const DAY_MARKS = 25
 const SAMPLES_PER_HOUR_MARK = 60
 const SAMPLES_PER_DAY_MARK = 360
+/** Items of which marks are made in one turn of the event loop: some milliseconds. */
+const TURN_ITEMS = 10_000
+/** Upper ends of the buckets of rocketmq_message_size: 1 KiB, 4 KiB, 512 KiB, 1 MiB, 2 MiB, 4 MiB. */
+const SIZE_ENDS: readonly number[] = [1024, 4096, 524_288, 1_048_576, 2_097_152, 4_194_304]
+const CREATE_ENDS_MS: readonly number[] = [10, 100, 1000, 3000, 5000]
+/** The counter of which sizes are kept by bucket too. */
+const SIZED_NAME = 'TOPIC_PUT_SIZE'
 
 export interface StatsWindow {
   readonly sum: number
@@ -29,23 +37,41 @@ export interface StatsSnapshot {
 }
 
 interface Mark {
-  readonly at: number
+  at: number
   readonly sum: number
   readonly times: number
 }
 
-/** One counter. The hot path touches `sum` and `times` only. */
+/** One counter. The hot path calls `add` only. */
 export class StatsItem {
   sum = 0
   times = 0
-  readonly minute: Mark[] = []
-  readonly hour: Mark[] = []
-  readonly day: Mark[] = []
+  /** Average values of the calls by bucket; null for most counters. */
+  readonly sizes: BucketCounts | null
+  readonly minute: Mark[]
+  readonly hour: Mark[]
+  readonly day: Mark[]
+
+  constructor(now: number, isSized: boolean) {
+    this.sizes = isSized ? new BucketCounts(SIZE_ENDS) : null
+    this.minute = [{ at: now, sum: 0, times: 0 }]
+    this.hour = [{ at: now, sum: 0, times: 0 }]
+    this.day = [{ at: now, sum: 0, times: 0 }]
+  }
 
   add(value: number, times: number): void {
     this.sum += value
     this.times += times
+    if (this.sizes !== null && times > 0) this.sizes.add(value / times, times)
   }
+}
+
+/** Times by outcome, for what administrators do. */
+export type CreateTimes = Histogram<'invocation_status' | 'is_system'>
+
+export function createTimes(name: string, help: string): CreateTimes {
+  const labelNames = ['invocation_status', 'is_system'] as const
+  return new Histogram({ name, help, labelNames, buckets: [...CREATE_ENDS_MS], registers: [] })
 }
 
 export class BrokerStats {
@@ -72,12 +98,7 @@ export class BrokerStats {
     if (items === undefined) this.#names.set(name, (items = new Map<string, StatsItem>()))
     let item = items.get(key)
     if (item === undefined) {
-      items.set(key, (item = new StatsItem()))
-      const now = this.#clock.now()
-      const mark = { at: now, sum: 0, times: 0 }
-      item.minute.push(mark)
-      item.hour.push(mark)
-      item.day.push(mark)
+      items.set(key, (item = new StatsItem(this.#clock.now(), name === SIZED_NAME)))
     }
     return item
   }
@@ -103,13 +124,18 @@ export class BrokerStats {
     return this.view(name, key)?.minute.tps ?? 0
   }
 
-  /** Running totals of the counters of one name, at most `limit` of them. */
-  *totals(name: string, limit: number): Iterable<readonly [string, number]> {
+  /** The counters of one name, at most `limit` of them: those that were counted first. */
+  *items(name: string, limit: number): Iterable<readonly [string, StatsItem]> {
     let left = limit
-    for (const [key, item] of this.#names.get(name) ?? []) {
+    for (const entry of this.#names.get(name) ?? []) {
       if (left-- <= 0) return
-      yield [key, item.sum]
+      yield entry
     }
+  }
+
+  /** How many keys of a name are counted. */
+  count(name: string): number {
+    return this.#names.get(name)?.size ?? 0
   }
 
   /** Forgets every counter of a topic, or of a group. */
@@ -133,21 +159,21 @@ export class BrokerStats {
     }
   }
 
-  /** To be called every `SAMPLE_MS`. */
-  sample(): void {
+  /** To be called every `SAMPLE_MS`, and gone through to its end; the caller gives others their turn after each step. */
+  *sample(): Iterable<void> {
     const now = this.#clock.now()
-    this.#samples++
+    const samples = ++this.#samples
+    this.#rollDay(now)
+    let count = 0
     for (const items of this.#names.values()) {
       for (const [key, item] of items) {
-        const mark = { at: now, sum: item.sum, times: item.times }
-        push(item.minute, mark, MINUTE_MARKS)
-        if (this.#samples % SAMPLES_PER_HOUR_MARK === 0) push(item.hour, mark, HOUR_MARKS)
-        if (this.#samples % SAMPLES_PER_DAY_MARK !== 0) continue
-        const oldest = item.day[0]
-        if (item.day.length === DAY_MARKS && oldest?.times === item.times) items.delete(key)
-        else push(item.day, mark, DAY_MARKS)
+        if (!keepsCounting(item, now, samples)) items.delete(key)
+        if (++count % TURN_ITEMS === 0) yield
       }
     }
+  }
+
+  #rollDay(now: number): void {
     if (now < this.#midnight) return
     this.#midnight = nextMidnight(now)
     this.#putYesterday = this.#putToday
@@ -157,8 +183,27 @@ export class BrokerStats {
   }
 }
 
-function push(marks: Mark[], mark: Mark, limit: number): void {
-  marks.push(mark)
+/** Makes the marks of one item; false when it stood still for a whole day. */
+function keepsCounting(item: StatsItem, now: number, samples: number): boolean {
+  push(item, item.minute, now, MINUTE_MARKS)
+  if (samples % SAMPLES_PER_HOUR_MARK === 0) push(item, item.hour, now, HOUR_MARKS)
+  if (samples % SAMPLES_PER_DAY_MARK !== 0) return true
+  const [oldest] = item.day
+  if (item.day.length === DAY_MARKS && oldest?.times === item.times) return false
+  item.day.push({ at: now, sum: item.sum, times: item.times })
+  if (item.day.length > DAY_MARKS) item.day.splice(0, 1)
+  return true
+}
+
+/** A window in which nothing was counted is one mark that moves on. */
+function push({ sum, times }: StatsItem, marks: Mark[], now: number, limit: number): void {
+  const [first] = marks
+  if (first !== undefined && first.times === times && first.sum === sum) {
+    marks.length = 1
+    first.at = now
+    return
+  }
+  marks.push({ at: now, sum, times })
   if (marks.length > limit) marks.splice(0, 1)
 }
 

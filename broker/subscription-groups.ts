@@ -1,16 +1,19 @@
 /** The consumer groups of this broker: `config/subscriptionGroup.json`, and whoever asks. */
 import {
   decodeSubscriptionGroupTable,
-  encodeSubscriptionGroupTable,
   subscriptionGroupConfig,
+  subscriptionGroupConfigRecord,
 } from '../remoting/bodies/subscription-group-config.ts'
 import { SYSTEM_GROUPS, groupProblem, isSystemGroup } from './names.ts'
-import { PersistedFile } from './persisted-table.ts'
+import { PersistedFile, tablePieces } from './persisted-table.ts'
+import { createTimes } from './stats.ts'
 import type { BrokerConfig } from './config.ts'
 import type { ConfigFolder } from './persisted-table.ts'
+import type { CreateTimes } from './stats.ts'
 import type { Logger } from '../common/log.ts'
 import type { Clock, Timers } from '../common/ports.ts'
-import { nextDataVersion } from '../remoting/bodies/data-version.ts'
+import { dataVersionRecord, nextDataVersion } from '../remoting/bodies/data-version.ts'
+import { formatFastjson } from '../remoting/bodies/fastjson.ts'
 import type { DataVersion } from '../remoting/bodies/data-version.ts'
 import type { SubscriptionGroupConfig } from '../remoting/bodies/subscription-group-config.ts'
 
@@ -26,6 +29,11 @@ export class SubscriptionGroups {
   readonly #options: SubscriptionGroupOptions
   readonly #file: PersistedFile
   readonly #groups = new Map<string, SubscriptionGroupConfig>()
+  /** How long it took to create or change groups, by outcome. */
+  readonly createTimes: CreateTimes = createTimes(
+    'rocketmq_consumer_group_create_execution_time',
+    'Milliseconds to create or change consumer groups',
+  )
   #dataVersion: DataVersion
 
   constructor(options: SubscriptionGroupOptions) {
@@ -36,11 +44,7 @@ export class SubscriptionGroups {
       folder: options.folder,
       timers: options.timers,
       logger: options.logger,
-      render: () =>
-        encodeSubscriptionGroupTable({
-          dataVersion: this.#dataVersion,
-          groups: this.#groups,
-        }).toString(),
+      render: () => this.#render(),
     })
   }
 
@@ -100,7 +104,19 @@ export class SubscriptionGroups {
     if (configs.length === 0) return
     for (const config of configs) this.#groups.set(config.groupName, config)
     this.#touch()
-    await this.#file.save()
+    const startedAt = this.#options.clock.monotonic()
+    let isSaved = false
+    try {
+      await this.#file.save()
+      isSaved = true
+    } finally {
+      const isSystem = configs.every(({ groupName }) => isSystemGroup(groupName))
+      const labels = {
+        invocation_status: isSaved ? 'success' : 'failure',
+        is_system: String(isSystem),
+      }
+      this.createTimes.observe(labels, this.#options.clock.monotonic() - startedAt)
+    }
   }
 
   /** Resolves when that is on disk; an unknown group is passed over. */
@@ -112,6 +128,27 @@ export class SubscriptionGroups {
 
   save(): Promise<void> {
     return this.#file.save()
+  }
+
+  /** Resolves when nothing is being written any more. */
+  settled(): Promise<void> {
+    return this.#file.settled()
+  }
+
+  #render(): Iterable<string> {
+    const version = formatFastjson(dataVersionRecord(this.#dataVersion)).toString()
+    return tablePieces(
+      `{"dataVersion":${version},"forbiddenTable":{},"subscriptionGroupTable":{`,
+      this.#entries(),
+      '}}',
+    )
+  }
+
+  *#entries(): Iterable<string> {
+    for (const [name, config] of this.#groups) {
+      const record = formatFastjson(subscriptionGroupConfigRecord(config)).toString()
+      yield `${formatFastjson(name).toString()}:${record}`
+    }
   }
 
   #touch(): void {

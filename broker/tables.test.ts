@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, test } from 'vitest'
 import { silentLogger } from '../common/log.ts'
-import { topicConfig } from '../remoting/bodies/topic-config.ts'
+import { formatFastjson } from '../remoting/bodies/fastjson.ts'
+import { topicConfig, topicConfigRecord } from '../remoting/bodies/topic-config.ts'
 import { subscriptionGroupConfig } from '../remoting/bodies/subscription-group-config.ts'
 import { SimulatedTime } from '../simulation/time.ts'
 import { BrokerConfig } from './config.ts'
@@ -50,6 +51,27 @@ describe('topics', () => {
     expect(before).toBeUndefined()
     expect(topics.get('T')).toBeDefined()
     expect(folder.files.get('topics.json')).toContain('"topicName":"T"')
+  })
+
+  test('the file is what the general writer of bodies would write, byte for byte', async () => {
+    const topics = topicsOf()
+    const made = topics.putAll([
+      topicConfig('plain', { order: true, topicSysFlag: 3, perm: 4 }),
+      topicConfig('%RETRY%g', { topicFilterType: 'MULTI_TAG' }),
+      topicConfig('attributed', { attributes: new Map([['message.type', 'FIFO']]) }),
+      topicConfig('"größe|'),
+    ])
+    await time.settle()
+    await made
+
+    expect(folder.files.get('topics.json')).toBe(
+      formatFastjson({
+        dataVersion: { ...topics.dataVersion },
+        topicConfigTable: new Map(
+          [...topics.all].map(([name, config]) => [name, topicConfigRecord(config)]),
+        ),
+      }).toString(),
+    )
   })
 
   test('a topic that could not be written does not exist', async () => {
@@ -174,10 +196,16 @@ describe('consumer offsets', () => {
     return offsets
   }
 
-  test('offsets that were flushed are read again', () => {
+  async function flushed(offsets: ConsumerOffsets): Promise<void> {
+    const flushing = offsets.flush()
+    await time.settle()
+    await flushing
+  }
+
+  test('offsets that were flushed are read again', async () => {
     const offsets = offsetsOf()
     offsets.commit('G', 'T', 3, 42)
-    offsets.flush()
+    await flushed(offsets)
 
     const again = offsetsOf()
 
@@ -185,25 +213,38 @@ describe('consumer offsets', () => {
     expect(again.query('G', 'T', 4)).toBeNull()
   })
 
-  test('nothing is written when nothing changed', () => {
+  test('the file is what is answered to whoever asks for all offsets', async () => {
+    const offsets = offsetsOf()
+    offsets.commit('G', 'T', 3, 42)
+    offsets.commit('G', 'T', 10, 9_007_199_254_740_991)
+    offsets.commit('%G', 'größe', 0, 0)
+
+    await flushed(offsets)
+
+    expect(folder.files.get('consumerOffset.json')).toBe(offsets.encode().toString())
+  })
+
+  test('nothing is written when nothing changed', async () => {
     const offsets = offsetsOf()
     offsets.commit('G', 'T', 0, 1)
-    offsets.flush()
+    await flushed(offsets)
     offsets.commit('G', 'T', 0, 1)
 
-    offsets.flush()
+    await flushed(offsets)
 
     expect(folder.writes).toBe(1)
   })
 
-  test('offsets that could not be written are written by the next round', () => {
+  test('offsets that could not be written are written by the next round', async () => {
     const offsets = offsetsOf()
     offsets.commit('G', 'T', 0, 1)
     folder.failure = new Error('disk full')
-    expect(() => offsets.flush()).toThrow('disk full')
+    const problem = offsets.flush().catch((error: unknown) => error)
+    await time.settle()
+    expect(await problem).toEqual(new Error('disk full'))
     folder.failure = null
 
-    offsets.flush()
+    await flushed(offsets)
 
     expect(offsetsOf().query('G', 'T', 0)).toBe(1)
   })

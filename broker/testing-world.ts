@@ -50,7 +50,6 @@ export async function createBrokerWorld(
   const config = new BrokerConfig(brokerValues({ ...SMALL, ...keys }), time.now())
   const parts = createParts(time, disk, config)
   const processors = createProcessors({ parts, registered: () => Promise.resolve() })
-  parts.store.onArrival((arrival) => parts.longPolling.onArrival(arrival))
   parts.clients.onGroupChange((group) => notifyMembers(parts, group))
   const started = parts.store.start()
   await time.settle()
@@ -80,7 +79,7 @@ export async function createBrokerWorld(
 function createParts(time: SimulatedTime, disk: SimulatedDisk, config: BrokerConfig): BrokerParts {
   const folder: ConfigFolder = {
     read: (name, parse) => readConfigFile(disk, `/store/config/${name}`, parse),
-    write: (name, content) => writeConfigFile(disk, `/store/config/${name}`, content),
+    write: (name, pieces) => writeConfigFile(disk, `/store/config/${name}`, pieces),
   }
   const tables = { config, folder, clock: time, timers: time, logger: silentLogger }
   const store = new MessageStore({
@@ -103,10 +102,11 @@ function createParts(time: SimulatedTime, disk: SimulatedDisk, config: BrokerCon
     longPolling: new LongPolling({
       clock: time,
       timers: time,
-      maxOffsetInQueue: (topic, queueId) => store.maxOffsetInQueue(topic, queueId),
+      store,
     }),
     stats: new BrokerStats(time),
     clock: time,
+    timers: time,
     random: new SeededRandom(1),
     logger: silentLogger,
     diskSpace: () => disk.spaceSync(),

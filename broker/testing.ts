@@ -6,6 +6,7 @@ import type { ConfigFolder } from './persisted-table.ts'
 import type { RequestContent, ResponseContent } from '../remoting/command.ts'
 import type { Connection, RemotingRequest } from '../remoting/connection.ts'
 import type { RemotingCommand } from '../remoting/command.ts'
+import type { AnsweredRequests } from '../remoting/request-frame.ts'
 
 /** A peer that records what it is sent. */
 export class FakeConnection implements Connection {
@@ -14,8 +15,11 @@ export class FakeConnection implements Connection {
   readonly remotePort: number
   readonly localHost = '10.0.0.1'
   isOpen: boolean = true
+  outputBytes: number = 0
   /** One-way requests that were sent to the peer. */
   readonly sent: RequestContent[] = []
+  /** What frame processors have answered. */
+  readonly written: { readonly frames: Buffer; readonly answered: AnsweredRequests }[] = []
   readonly #listeners: (() => void)[] = []
 
   constructor(id: number) {
@@ -33,6 +37,11 @@ export class FakeConnection implements Connection {
 
   invokeOneway(request: RequestContent): boolean {
     if (this.isOpen) this.sent.push(request)
+    return this.isOpen
+  }
+
+  writeFrames(source: Buffer, start: number, end: number, answered: AnsweredRequests): boolean {
+    this.written.push({ frames: Buffer.from(source.subarray(start, end)), answered })
     return this.isOpen
   }
 
@@ -109,10 +118,12 @@ export class MemoryConfigFolder implements ConfigFolder {
     return content === undefined ? null : parse(content)
   }
 
-  write(name: string, content: string): void {
-    if (this.failure !== null) throw this.failure
+  write(name: string, pieces: Iterable<string>): Promise<void> {
+    const content = Array.from(pieces).join('')
+    if (this.failure !== null) return Promise.reject(this.failure)
     this.writes++
     this.files.set(name, content)
+    return Promise.resolve()
   }
 }
 

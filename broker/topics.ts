@@ -9,7 +9,7 @@ import { asObject } from '../remoting/bodies/json-members.ts'
 import {
   Permission,
   topicConfig,
-  topicConfigRecord,
+  topicConfigEntry,
   topicConfigTableOf,
 } from '../remoting/bodies/topic-config.ts'
 import {
@@ -25,9 +25,11 @@ import {
   TIMER_TOPIC,
   isSystemTopic,
 } from './names.ts'
-import { PersistedFile } from './persisted-table.ts'
+import { PersistedFile, tablePieces } from './persisted-table.ts'
+import { createTimes } from './stats.ts'
 import type { BrokerConfig } from './config.ts'
 import type { ConfigFolder } from './persisted-table.ts'
+import type { CreateTimes } from './stats.ts'
 import type { Logger } from '../common/log.ts'
 import type { Clock, Timers } from '../common/ports.ts'
 import type { DataVersion } from '../remoting/bodies/data-version.ts'
@@ -54,7 +56,12 @@ export class TopicTable {
   /** Being written: not yet visible. */
   readonly #pending = new Map<string, TopicConfig>()
   readonly #systemTopics = new Set<string>()
-  readonly #listeners: (() => void)[] = []
+  readonly #listeners: ((topics: readonly string[] | null) => void)[] = []
+  /** How long it took to create or change topics, by outcome. */
+  readonly createTimes: CreateTimes = createTimes(
+    'rocketmq_topic_create_execution_time',
+    'Milliseconds to create or change a topic',
+  )
   #dataVersion: DataVersion
 
   constructor(options: TopicTableOptions) {
@@ -90,8 +97,8 @@ export class TopicTable {
     return isSystemTopic(topic) || this.#systemTopics.has(topic)
   }
 
-  /** `listener` is called after each change of the table: the name servers have to learn of it. */
-  onChange(listener: () => void): void {
+  /** `listener` is called after each change of the table, with the topics that were made or changed, or null when it was something else. */
+  onChange(listener: (topics: readonly string[] | null) => void): void {
     this.#listeners.push(listener)
   }
 
@@ -122,19 +129,28 @@ export class TopicTable {
       else this.#pending.set(config.topicName, config)
     }
     this.#touch()
+    const startedAt = this.#options.clock.monotonic()
+    let isSaved = false
     try {
       await this.#file.save()
+      isSaved = true
       for (const config of configs) {
         if (this.#pending.get(config.topicName) === config) {
           this.#topics.set(config.topicName, config)
         }
       }
     } finally {
+      const isSystem = configs.every(({ topicName }) => this.isSystem(topicName))
+      const labels = {
+        invocation_status: isSaved ? 'success' : 'failure',
+        is_system: String(isSystem),
+      }
+      this.createTimes.observe(labels, this.#options.clock.monotonic() - startedAt)
       for (const config of configs) {
         if (this.#pending.get(config.topicName) === config) this.#pending.delete(config.topicName)
       }
     }
-    this.#announce()
+    this.#announce(configs.map(({ topicName }) => topicName))
   }
 
   /** Creates a topic unless it is there or on its way; resolves with it once it is on disk. */
@@ -189,13 +205,13 @@ export class TopicTable {
     if (present.length === 0) return
     this.#touch()
     await this.#file.save()
-    this.#announce()
+    this.#announce(null)
   }
 
   /** What is registered has changed although no topic has: name servers look at the version. Resolves when that is on disk. */
   async bumpVersion(): Promise<void> {
     this.#touch()
-    this.#announce()
+    this.#announce(null)
     await this.#file.save()
   }
 
@@ -204,22 +220,27 @@ export class TopicTable {
     return this.#file.save()
   }
 
+  /** Resolves when nothing is being written any more. */
+  settled(): Promise<void> {
+    return this.#file.settled()
+  }
+
   #touch(): void {
     this.#dataVersion = nextDataVersion(this.#dataVersion, this.#options.clock.now())
   }
 
-  #announce(): void {
-    for (const listener of this.#listeners) listener()
+  #announce(topics: readonly string[] | null): void {
+    for (const listener of this.#listeners) listener(topics)
   }
 
-  #render(): string {
-    const table = new Map<string, ReturnType<typeof topicConfigRecord>>()
-    for (const [name, config] of this.#topics) table.set(name, topicConfigRecord(config))
-    for (const [name, config] of this.#pending) table.set(name, topicConfigRecord(config))
-    return formatFastjson({
-      dataVersion: dataVersionRecord(this.#dataVersion),
-      topicConfigTable: table,
-    }).toString()
+  #render(): Iterable<string> {
+    const version = formatFastjson(dataVersionRecord(this.#dataVersion)).toString()
+    return tablePieces(`{"dataVersion":${version},"topicConfigTable":{`, this.#entries(), '}}')
+  }
+
+  *#entries(): Iterable<string> {
+    for (const config of this.#topics.values()) yield topicConfigEntry(config)
+    for (const config of this.#pending.values()) yield topicConfigEntry(config)
   }
 
   /** The topics of protocol §14.2 that exist from the start. */

@@ -27,6 +27,35 @@ export function replaceFileDurably(
   disk.syncDirectorySync(parentOf(path))
 }
 
+/**
+ * `replaceFileDurably` for large content, off the event loop: `pieces` is taken piece by piece, with other work in between.
+ * Rejects with what the disk says; the old content is then still readable (at `path`, or as `.bak`).
+ */
+export async function replaceFileInTurns(
+  disk: Disk,
+  path: string,
+  pieces: Iterable<string>,
+  options: { readonly keepBackup: boolean },
+): Promise<void> {
+  const temporary = `${path}.tmp`
+  const file = disk.openSync(temporary, 'write')
+  try {
+    file.truncateSync(0)
+    let position = 0
+    for (const piece of pieces) {
+      const bytes = Buffer.from(piece, 'utf8')
+      await file.write(bytes, 0, bytes.length, position)
+      position += bytes.length
+    }
+    await file.datasync()
+  } finally {
+    file.closeSync()
+  }
+  if (options.keepBackup && disk.statusSync(path) !== null) disk.renameSync(path, `${path}.bak`)
+  disk.renameSync(temporary, path)
+  await disk.syncDirectory(parentOf(path))
+}
+
 /** The directory part of a path, `.` when there is none. */
 export function parentOf(path: string): string {
   const at = path.lastIndexOf('/')

@@ -102,6 +102,26 @@ describe('a record', () => {
     )
   })
 
+  test('is read for dispatching as the full reader reads it', () => {
+    fc.assert(
+      fc.property(message, place, fc.nat(9), (from, at, before) => {
+        const record = Buffer.concat([Buffer.alloc(before, 0xaa), encode(from, at)])
+        const [full, quick] = [new RecordReader(), new RecordReader()]
+
+        expect(full.read(record, before, record.length, true)).toBe(null)
+        expect(quick.readTrusted(record, before, record.length)).toBe(true)
+
+        const { type, size, queueId, queueOffset, physicalOffset, sysFlag, storeTimestamp } = full
+        const { topicAt, topicSize, propertiesAt, propertiesSize } = full
+        expect(quick).toMatchObject({
+          ...{ type, size, queueId, queueOffset, physicalOffset, sysFlag, storeTimestamp },
+          ...{ topicAt, topicSize, propertiesAt, propertiesSize },
+        })
+        expect(quick.readTrusted(record, before, record.length - 1)).toBe(false)
+      }),
+    )
+  })
+
   test('has every field where a Java broker puts it', () => {
     const record = encode(plain, plainPlace)
 

@@ -9,8 +9,8 @@
  * everything before it; records of a Java broker may lack it, and then only their body is checked.
  */
 import assert from 'node:assert/strict'
-import { crc32 } from 'node:zlib'
-import { isSafeInt64, readInt64, writeInt64 } from './bytes.ts'
+import { copyBytes, isSafeInt64, readInt32, readInt64, writeInt32, writeInt64 } from './bytes.ts'
+import { combineCrc32, crc32Of } from './crc32.ts'
 import { GantryError } from './errors.ts'
 import { MessageSysFlag } from './message.ts'
 import type { HostAddress, MessageToStore, StoredMessage } from './message.ts'
@@ -55,6 +55,12 @@ export type MessageCodecErrorCode =
 /** Bytes that are no record or no batch body. */
 export class MessageCodecError extends GantryError<MessageCodecErrorCode> {}
 
+/** From this body size on the checksum of the whole record is put together from those of its parts; below, reading twice is cheaper. */
+const COMBINED_BODY_MIN = 256
+
+const NO_BYTES = Buffer.alloc(0)
+const NO_HOST: HostAddress = { ip: Buffer.alloc(4), port: 0 }
+
 /** What the store adds to a message when it becomes a record. */
 export interface RecordPlace {
   queueOffset: number
@@ -63,66 +69,169 @@ export interface RecordPlace {
   storeHost: HostAddress
 }
 
-/** Size of the record that `encodeRecord` makes of this message, without looking at limits. */
-export function recordSize(message: MessageToStore, storeHost: HostAddress): number {
-  const topicSize = Buffer.byteLength(message.topic, 'utf8')
+/**
+ * One message to encode, as spans of bytes: made once and filled for each message, since a send has no object of its own. Whoever is given
+ * it reads it before returning, so that object and bytes can be used again at once.
+ */
+export class RecordDraft {
+  /** UTF-8, at most 32,767 bytes. */
+  topic: Buffer = NO_BYTES
+  queueId = 0
+  flag = 0
+  /** Without the two host bits: the codec sets them from the addresses. */
+  sysFlag = 0
+  bornTimestamp = 0
+  bornHost: HostAddress = NO_HOST
+  reconsumeTimes = 0
+  preparedTransactionOffset = 0
+  body: Buffer = NO_BYTES
+  bodyStart = 0
+  bodyEnd = 0
+  /** `name 0x01 value 0x02 …`, with or without the last 0x02. */
+  properties: Buffer = NO_BYTES
+  propertiesStart = 0
+  propertiesEnd = 0
+
+  setMessage(message: MessageToStore, topic: Buffer): void {
+    this.topic = topic
+    this.queueId = message.queueId
+    this.flag = message.flag
+    this.sysFlag = message.sysFlag
+    this.bornTimestamp = message.bornTimestamp
+    this.bornHost = message.bornHost
+    this.reconsumeTimes = message.reconsumeTimes
+    this.preparedTransactionOffset = message.preparedTransactionOffset
+    this.body = message.body
+    this.bodyStart = 0
+    this.bodyEnd = message.body.length
+    this.properties = message.properties
+    this.propertiesStart = 0
+    this.propertiesEnd = message.properties.length
+  }
+}
+
+/** Size of the record that `encodeDraft` makes, without looking at limits. */
+export function draftSize(draft: RecordDraft, storeHost: HostAddress): number {
+  const topicSize = draft.topic.length
   return (
     FIXED_SIZE +
     (topicSize > MAX_TOPIC_SIZE_V1 ? 1 : 0) +
-    (message.bornHost.ip.length === 16 ? IPV6_EXTRA : 0) +
+    (draft.bornHost.ip.length === 16 ? IPV6_EXTRA : 0) +
     (storeHost.ip.length === 16 ? IPV6_EXTRA : 0) +
-    message.body.length +
+    (draft.bodyEnd - draft.bodyStart) +
     topicSize +
-    storedPropertiesSize(message.properties)
+    draftPropertiesSize(draft)
   )
 }
 
 /** True when topic and properties, with what the codec adds to them, fit their length fields. */
-export function fitsRecord(message: MessageToStore): boolean {
-  const topicSize = Buffer.byteLength(message.topic, 'utf8')
+export function fitsDraft(draft: RecordDraft): boolean {
+  const topicSize = draft.topic.length
   return (
     topicSize > 0 &&
     topicSize <= MAX_TOPIC_SIZE &&
-    storedPropertiesSize(message.properties) <= MAX_PROPERTIES_SIZE
+    draftPropertiesSize(draft) <= MAX_PROPERTIES_SIZE
   )
 }
 
-/** Writes the record of a message (`fitsRecord`) at `at`; returns its size, which is `recordSize`. */
+/**
+ * Writes the record of a message (`fitsDraft`) at `at`, where `draftSize` bytes are free; returns its size.
+ *
+ * In parts, each of which V8 compiles with all of its small calls inlined; in one function they would be more than it takes.
+ */
+export function encodeDraft(
+  target: Buffer,
+  at: number,
+  draft: RecordDraft,
+  place: RecordPlace,
+): number {
+  const { body, bodyStart, bodyEnd } = draft
+  const bodySize = bodyEnd - bodyStart
+  const bodyChecksum = crc32Of(body, bodyStart, bodyEnd)
+  const hostsAt = writeNumbers(target, at, draft, place)
+  writeInt32(target, at + 8, bodyChecksum & 0x7fffffff)
+  const bodyAt = writeHosts(target, hostsAt, draft, place)
+  copyBytes(body, bodyStart, bodyEnd, target, bodyAt)
+  const end = writeTail(target, bodyAt + bodySize, draft)
+  const size = end + CRC_PROPERTY_SIZE - at
+  writeInt32(target, at, size)
+  let whole: number
+  if (bodySize < COMBINED_BODY_MIN) {
+    whole = crc32Of(target, at, end)
+  } else {
+    const bodyEndAt = bodyAt + bodySize
+    whole = combineCrc32(crc32Of(target, at, bodyAt), bodyChecksum, bodySize)
+    whole = combineCrc32(whole, crc32Of(target, bodyEndAt, end), end - bodyEndAt)
+  }
+  writeCrcProperty(target, end, whole & 0x7fffffff)
+  return size
+}
+
+/** From the magic to the born timestamp, without the body's checksum. */
+function writeNumbers(target: Buffer, at: number, draft: RecordDraft, place: RecordPlace): number {
+  writeInt32(target, at + 4, draft.topic.length > MAX_TOPIC_SIZE_V1 ? MAGIC_V2 : MAGIC_V1)
+  writeInt32(target, at + 12, draft.queueId)
+  writeInt32(target, at + 16, draft.flag)
+  writeInt64(target, at + 20, place.queueOffset)
+  writeInt64(target, at + PHYSICAL_OFFSET_AT, place.physicalOffset)
+  writeInt32(target, at + 36, withHostBits(draft.sysFlag, draft.bornHost, place.storeHost))
+  writeInt64(target, at + 40, draft.bornTimestamp)
+  return at + 48
+}
+
+/** From the born host to the body length. */
+function writeHosts(target: Buffer, at: number, draft: RecordDraft, place: RecordPlace): number {
+  let cursor = writeHost(target, at, draft.bornHost)
+  writeInt64(target, cursor, place.storeTimestamp)
+  cursor = writeHost(target, cursor + 8, place.storeHost)
+  writeInt32(target, cursor, draft.reconsumeTimes)
+  writeInt64(target, cursor + 4, draft.preparedTransactionOffset)
+  writeInt32(target, cursor + 12, draft.bodyEnd - draft.bodyStart)
+  return cursor + 16
+}
+
+/** Topic and properties, up to where the checksum goes. */
+function writeTail(target: Buffer, at: number, draft: RecordDraft): number {
+  const { topic, properties, propertiesStart, propertiesEnd } = draft
+  let cursor = at
+  if (topic.length > MAX_TOPIC_SIZE_V1) target[cursor++] = topic.length >>> 8
+  target[cursor++] = topic.length
+  cursor += copyBytes(topic, 0, topic.length, target, cursor)
+  const isOpen = needsSeparator(draft)
+  const storedSize = propertiesEnd - propertiesStart + (isOpen ? 1 : 0) + CRC_PROPERTY_SIZE
+  target[cursor] = storedSize >>> 8
+  target[cursor + 1] = storedSize
+  cursor += 2 + copyBytes(properties, propertiesStart, propertiesEnd, target, cursor + 2)
+  if (isOpen) target[cursor++] = PROPERTY_SEPARATOR
+  return cursor
+}
+
+/** For `MessageToStore`; see `draftSize`. */
+export function recordSize(message: MessageToStore, storeHost: HostAddress): number {
+  return draftSize(draftOf(message), storeHost)
+}
+
+/** For `MessageToStore`; see `fitsDraft`. */
+export function fitsRecord(message: MessageToStore): boolean {
+  return fitsDraft(draftOf(message))
+}
+
+/** For `MessageToStore`; see `encodeDraft`. */
 export function encodeRecord(
   target: Buffer,
   at: number,
   message: MessageToStore,
   place: RecordPlace,
 ): number {
-  const { body, properties, bornHost } = message
-  const { storeHost } = place
-  const topicSize = Buffer.byteLength(message.topic, 'utf8')
-  const isV2 = topicSize > MAX_TOPIC_SIZE_V1
-  target.writeUInt32BE(isV2 ? MAGIC_V2 : MAGIC_V1, at + 4)
-  target.writeInt32BE(bodyCrc(body), at + 8)
-  target.writeInt32BE(message.queueId, at + 12)
-  target.writeInt32BE(message.flag, at + 16)
-  writeInt64(target, at + 20, place.queueOffset)
-  writeInt64(target, at + PHYSICAL_OFFSET_AT, place.physicalOffset)
-  target.writeInt32BE(withHostBits(message.sysFlag, bornHost, storeHost), at + 36)
-  writeInt64(target, at + 40, message.bornTimestamp)
-  let cursor = writeHost(target, at + 48, bornHost)
-  writeInt64(target, cursor, place.storeTimestamp)
-  cursor = writeHost(target, cursor + 8, storeHost)
-  target.writeInt32BE(message.reconsumeTimes, cursor)
-  writeInt64(target, cursor + 4, message.preparedTransactionOffset)
-  target.writeInt32BE(body.length, cursor + 12)
-  cursor += 16 + body.copy(target, cursor + 16)
-  if (isV2) cursor = target.writeInt16BE(topicSize, cursor)
-  else cursor = target.writeUInt8(topicSize, cursor)
-  cursor += target.write(message.topic, cursor, 'utf8')
-  target.writeInt16BE(storedPropertiesSize(properties), cursor)
-  cursor += 2 + properties.copy(target, cursor + 2)
-  if (needsSeparator(properties)) target[cursor++] = PROPERTY_SEPARATOR
-  const size = cursor + CRC_PROPERTY_SIZE - at
-  target.writeInt32BE(size, at)
-  writeCrcProperty(target, cursor, checksum(target, at, cursor))
-  return size
+  const draft = draftOf(message)
+  assert(at + draftSize(draft, place.storeHost) <= target.length)
+  return encodeDraft(target, at, draft, place)
+}
+
+function draftOf(message: MessageToStore): RecordDraft {
+  const draft = new RecordDraft()
+  draft.setMessage(message, Buffer.from(message.topic, 'utf8'))
+  return draft
 }
 
 /** Writes the eight bytes that say: the rest of this file is blank. */
@@ -189,6 +298,40 @@ export class RecordReader {
     this.type = 'message'
     this.size = size
     return null
+  }
+
+  /**
+   * Like `read` for bytes that are known to be good, since this process encoded or checked them, with only the fields that dispatching needs:
+   * queueId, offsets, sysFlag, storeTimestamp, topic and properties. False when there is no message or blank at `at` after all.
+   */
+  readTrusted(source: Buffer, at: number, end: number): boolean {
+    this.size = end - at < BLANK_HEADER_SIZE ? 0 : readInt32(source, at)
+    const magic = readInt32(source, at + 4) >>> 0
+    if (magic === MAGIC_BLANK) {
+      this.type = 'blank'
+      return this.size >= BLANK_HEADER_SIZE
+    }
+    if (this.size < FIXED_SIZE || this.size > end - at) return false
+    this.type = 'message'
+    this.queueId = readInt32(source, at + 12)
+    this.queueOffset = readTrustedInt64(source, at + 20)
+    this.physicalOffset = readTrustedInt64(source, at + PHYSICAL_OFFSET_AT)
+    this.sysFlag = readInt32(source, at + 36)
+    const storeTimestampAt =
+      at + 56 + ((this.sysFlag & MessageSysFlag.BORN_HOST_V6) === 0 ? 0 : IPV6_EXTRA)
+    this.storeTimestamp = readTrustedInt64(source, storeTimestampAt)
+    const bodySizeAt =
+      storeTimestampAt + 28 + ((this.sysFlag & MessageSysFlag.STORE_HOST_V6) === 0 ? 0 : IPV6_EXTRA)
+    const topicLengthAt = bodySizeAt + 4 + readInt32(source, bodySizeAt)
+    this.topicAt = topicLengthAt + (magic === MAGIC_V2 ? 2 : 1)
+    this.topicSize = source[topicLengthAt] ?? 0
+    if (magic === MAGIC_V2) this.topicSize = this.topicSize * 256 + (source[topicLengthAt + 1] ?? 0)
+    this.propertiesAt = this.topicAt + this.topicSize + 2
+    this.propertiesSize = at + this.size - this.propertiesAt
+    const storedSizeAt = this.propertiesAt - 2
+    return (
+      this.propertiesSize === (source[storedSizeAt] ?? 0) * 256 + (source[storedSizeAt + 1] ?? 0)
+    )
   }
 
   topic(source: Buffer): string {
@@ -363,20 +506,21 @@ function badBatch(at: number, field: string): MessageCodecError {
   return new MessageCodecError('badBatch', `batch body: wrong ${field} at byte ${at}`)
 }
 
-function bodyCrc(body: Buffer): number {
-  return crc32(body) & 0x7fffffff
-}
-
 function checksum(source: Buffer, start: number, end: number): number {
-  return crc32(source.subarray(start, end)) & 0x7fffffff
+  return crc32Of(source, start, end) & 0x7fffffff
 }
 
-function needsSeparator(properties: Buffer): boolean {
-  return properties.length > 0 && properties[properties.length - 1] !== PROPERTY_SEPARATOR
+function needsSeparator({ properties, propertiesStart, propertiesEnd }: RecordDraft): boolean {
+  return propertiesEnd > propertiesStart && properties[propertiesEnd - 1] !== PROPERTY_SEPARATOR
 }
 
-function storedPropertiesSize(properties: Buffer): number {
-  return properties.length + (needsSeparator(properties) ? 1 : 0) + CRC_PROPERTY_SIZE
+function draftPropertiesSize(draft: RecordDraft): number {
+  const size = draft.propertiesEnd - draft.propertiesStart
+  return size + (needsSeparator(draft) ? 1 : 0) + CRC_PROPERTY_SIZE
+}
+
+function readTrustedInt64(source: Buffer, at: number): number {
+  return readInt32(source, at) * 0x1_0000_0000 + (readInt32(source, at + 4) >>> 0)
 }
 
 function withHostBits(sysFlag: number, bornHost: HostAddress, storeHost: HostAddress): number {
@@ -389,8 +533,9 @@ function withHostBits(sysFlag: number, bornHost: HostAddress, storeHost: HostAdd
 }
 
 function writeHost(target: Buffer, at: number, host: HostAddress): number {
-  const cursor = at + host.ip.copy(target, at)
-  return target.writeInt32BE(host.port, cursor)
+  const cursor = at + copyBytes(host.ip, 0, host.ip.length, target, at)
+  writeInt32(target, cursor, host.port)
+  return cursor + 4
 }
 
 function readHost(source: Buffer, at: number, size: number): HostAddress {
@@ -398,15 +543,16 @@ function readHost(source: Buffer, at: number, size: number): HostAddress {
 }
 
 function writeCrcProperty(target: Buffer, at: number, crc: number): void {
-  CRC_NAME.copy(target, at)
-  let cursor = at + CRC_NAME.length
-  target[cursor++] = NAME_VALUE_SEPARATOR
+  for (let index = 0; index < CRC_NAME.length; index++) target[at + index] = CRC_NAME[index] ?? 0
+  target[at + CRC_NAME.length] = NAME_VALUE_SEPARATOR
+  const end = at + CRC_PROPERTY_SIZE - 1
   let rest = crc
-  for (let digit = 0; digit < CRC_DIGITS; digit++) {
-    target[cursor++] = 0x30 + (rest % 10)
-    rest = Math.floor(rest / 10)
+  for (let cursor = at + CRC_NAME.length + 1; cursor < end; cursor++) {
+    const tenth = (rest / 10) | 0
+    target[cursor] = 0x30 + rest - tenth * 10
+    rest = tenth
   }
-  target[cursor] = PROPERTY_SEPARATOR
+  target[end] = PROPERTY_SEPARATOR
 }
 
 function readCrcDigits(source: Buffer, at: number): number {

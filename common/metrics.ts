@@ -1,9 +1,39 @@
-/** prom-client behind one door: each role makes a registry of its own, so that two roles can live in one process. */
-import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client'
+/**
+ * prom-client behind one door: each role makes a registry of its own, so that two roles can live in one process.
+ *
+ * Its parts are imported one by one: the whole package loads a push gateway, and with it 10 MiB of Node's HTTP client in every role.
+ */
+import assert from 'node:assert/strict'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import Counter from 'prom-client/lib/counter.js'
+import Gauge from 'prom-client/lib/gauge.js'
+import Histogram from 'prom-client/lib/histogram.js'
+import PromRegistry from 'prom-client/lib/registry.js'
 
-export { Counter, Gauge, Histogram, Registry }
+export { Counter, Gauge, Histogram }
 
 export type NodeType = 'broker' | 'nameserver' | 'proxy' | 'operator'
+
+export type MetricLabels = Readonly<Record<string, string>>
+
+export interface MetricSample {
+  /** Behind the metric's name: nothing, or `_bucket`, `_sum`, `_count`. */
+  readonly suffix: string
+  readonly labels: MetricLabels
+  readonly value: number
+}
+
+/** A metric whose samples are made while they are written, for those with thousands of series. */
+export interface SampledMetric {
+  readonly name: string
+  readonly help: string
+  readonly type: 'counter' | 'gauge' | 'histogram'
+  samples(): Iterable<MetricSample>
+}
+
+/** Samples that are made in one turn of the event loop; the dearest ones look at a record in each queue of a topic. */
+const TURN_SAMPLES = 128
+const NO_LABELS: MetricLabels = {}
 
 /** A registry whose samples all carry RocketMQ's common labels (`cluster`, `node_type`, `node_id`). */
 export function createRegistry(labels: {
@@ -11,16 +41,117 @@ export function createRegistry(labels: {
   readonly nodeType: NodeType
   readonly nodeId: string
 }): Registry {
-  const registry = new Registry()
-  registry.setDefaultLabels({
+  return new Registry({
     cluster: labels.cluster,
     node_type: labels.nodeType,
     node_id: labels.nodeId,
   })
-  return registry
 }
 
-/** Adds Node's process metrics (event-loop delay, heap, CPU). Roles call it; tests need not. */
-export function collectProcessMetrics(registry: Registry): void {
-  collectDefaultMetrics({ register: registry })
+export class Registry extends PromRegistry {
+  readonly #commonLabels: string
+  readonly #sampled = new Map<string, SampledMetric>()
+
+  /** `commonLabels` stand in every sample. */
+  constructor(commonLabels: MetricLabels = NO_LABELS) {
+    super()
+    this.setDefaultLabels(commonLabels)
+    this.#commonLabels = labelsText(commonLabels)
+  }
+
+  registerSampled(metric: SampledMetric): void {
+    assert(!this.#sampled.has(metric.name), `${metric.name} is registered twice`)
+    this.#sampled.set(metric.name, metric)
+  }
+
+  /** The text exposition; other work has its turn in between. */
+  override async metrics(): Promise<string> {
+    const parts: string[] = []
+    for (const metric of this.getMetricsAsArray()) {
+      parts.push(await this.getSingleMetricAsString(metric.name), '\n\n')
+      await nextTurn()
+    }
+    for (const metric of this.#sampled.values()) await this.#writeSampled(metric, parts)
+    return parts.join('')
+  }
+
+  async #writeSampled(metric: SampledMetric, parts: string[]): Promise<void> {
+    const { name, help, type } = metric
+    let text = `# HELP ${name} ${escapeHelp(help)}\n# TYPE ${name} ${type}\n`
+    let count = 0
+    for (const sample of metric.samples()) {
+      text += this.#line(name, sample)
+      count++
+      if (count % TURN_SAMPLES !== 0) continue
+      parts.push(text)
+      text = ''
+      await nextTurn()
+    }
+    parts.push(text, '\n')
+    await nextTurn()
+  }
+
+  #line(name: string, { suffix, labels, value }: MetricSample): string {
+    const own = labelsText(labels)
+    const comma = own === '' || this.#commonLabels === '' ? '' : ','
+    const all = `${own}${comma}${this.#commonLabels}`
+    return `${name}${suffix}${all === '' ? '' : `{${all}}`} ${valueText(value)}\n`
+  }
+}
+
+/** One histogram without labels; `add` is fit for hot paths. */
+export class BucketCounts {
+  readonly #ends: readonly number[]
+  /** One for each bucket, not cumulative, and one for all above. */
+  readonly #counts: number[]
+  #sum = 0
+
+  /** `ends`: the upper bounds, ascending, inclusive. */
+  constructor(ends: readonly number[]) {
+    this.#ends = ends
+    this.#counts = Array.from({ length: ends.length + 1 }, () => 0)
+  }
+
+  /** `times` values that are all `value`. */
+  add(value: number, times: number): void {
+    let index = 0
+    while (index < this.#ends.length && value > (this.#ends[index] ?? 0)) index++
+    this.#counts[index] = (this.#counts[index] ?? 0) + times
+    this.#sum += value * times
+  }
+
+  *samples(labels: MetricLabels): Iterable<MetricSample> {
+    let count = 0
+    for (const [index, inBucket] of this.#counts.entries()) {
+      count += inBucket
+      const end = this.#ends[index]
+      const le = end === undefined ? '+Inf' : String(end)
+      yield { suffix: '_bucket', labels: { le, ...labels }, value: count }
+    }
+    yield { suffix: '_sum', labels, value: this.#sum }
+    yield { suffix: '_count', labels, value: count }
+  }
+}
+
+function labelsText(labels: MetricLabels): string {
+  let text = ''
+  for (const name of Object.keys(labels)) {
+    text += `${text === '' ? '' : ','}${name}="${escapeLabel(labels[name] ?? '')}"`
+  }
+  return text
+}
+
+const SPECIAL = /[\\"\n]/g
+
+function escapeLabel(value: string): string {
+  return value.replace(SPECIAL, (character) => (character === '\n' ? '\\n' : `\\${character}`))
+}
+
+function escapeHelp(text: string): string {
+  return text.replaceAll('\\', '\\\\').replaceAll('\n', '\\n')
+}
+
+function valueText(value: number): string {
+  if (value === Number.POSITIVE_INFINITY) return '+Inf'
+  return value === Number.NEGATIVE_INFINITY ? '-Inf' : String(value)
 }

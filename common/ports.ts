@@ -43,6 +43,8 @@ export interface DiskFile {
   read(target: Buffer, targetStart: number, length: number, position: number): Promise<number>
   /** Writes all of `source[start, start+length)` at `position`, or throws. */
   writeSync(source: Buffer, start: number, length: number, position: number): void
+  /** Like `writeSync`, without blocking the event loop; the source must stay as it is until then. */
+  write(source: Buffer, start: number, length: number, position: number): Promise<void>
   /** fdatasync off the event loop. A rejection means that what was written may be lost: never retry (reliability D1). */
   datasync(): Promise<void>
   datasyncSync(): void
@@ -87,6 +89,12 @@ export interface Disk {
   removeSync(path: string): void
   /** fsync of a directory, so that creations and renames in it survive a power cut (reliability D2). */
   syncDirectorySync(path: string): void
+  /** Like `syncDirectorySync`, without blocking the event loop. */
+  syncDirectory(path: string): Promise<void>
+  /** Makes a file of `size` bytes (zeroes where there was nothing) and syncs it, off the event loop; its name is not synced. */
+  createFile(path: string, size: number): Promise<void>
+  /** Removes one file off the event loop: freeing the blocks of a large one takes long. Absent is fine. */
+  removeFile(path: string): Promise<void>
   spaceSync(path: string): DiskSpace
   /** Takes an exclusive lock bound to this process (released by the kernel when it dies); `null` when another holds it. */
   lockSync(path: string): DiskLock | null
@@ -131,7 +139,10 @@ export interface Listener {
 }
 
 export interface Network {
-  /** Rejects with the system's error (`EADDRINUSE` …). `onSocket` returns the handler of an accepted socket. Port 0: any free one. */
+  /**
+   * Rejects with the system's error (`EADDRINUSE` …). `onSocket` returns the handler of an accepted socket. Port 0: any free one.
+   * Accepted sockets share a buffer: what their `onData` is given is valid during the call only.
+   */
   listen(host: string, port: number, onSocket: (socket: Socket) => SocketHandler): Promise<Listener>
   /** Rejects when no connection stands within `timeoutMs`. */
   connect(options: {

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process'
 import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { expect, onTestFinished, test } from 'vitest'
 import { createRuntime } from './runtime.ts'
 import type { Socket } from './ports.ts'
@@ -128,7 +129,7 @@ async function echoServer() {
   const listener = await network.listen('127.0.0.1', 0, (socket) => {
     accepted.push(socket)
     return {
-      onData: (bytes) => void socket.write(bytes),
+      onData: (bytes) => void socket.write(Buffer.from(bytes)),
       onDrain: () => undefined,
       onClose: (error) => closed.push(error),
     }
@@ -167,6 +168,44 @@ test('bytes cross a connection in order, also when several buffers are written t
 
   await all
 
+  expect(Buffer.concat(received).equals(sent)).toBe(true)
+})
+
+// Goal: pausing an accepted socket holds the peer back, and loses nothing. Method: more bytes than the kernel keeps, paused after the first.
+test('an accepted socket that was paused goes on where it stopped', async () => {
+  const sent = Buffer.alloc(20_000_000, 'back-pressure')
+  const received: Buffer[] = []
+  const { promise: paused, resolve: onPaused } = Promise.withResolvers<Socket>()
+  const { promise: closed, resolve: onClosed } = Promise.withResolvers<Error | null>()
+  const listener = await network.listen('127.0.0.1', 0, (socket) => ({
+    onData: (bytes) => {
+      received.push(Buffer.from(bytes))
+      if (received.length > 1) return
+      socket.pause()
+      onPaused(socket)
+    },
+    onDrain: () => undefined,
+    onClose: onClosed,
+  }))
+  onTestFinished(() => listener.close())
+  await network.connect({
+    host: '127.0.0.1',
+    port: listener.port,
+    timeoutMs: 5_000,
+    onSocket: (socket) => {
+      socket.write(sent)
+      socket.end()
+      return { onData: () => undefined, onDrain: () => undefined, onClose: () => undefined }
+    },
+  })
+
+  const socket = await paused
+  for (let turn = 0; turn < 50; turn++) await nextTurn()
+  const countWhilePaused = received.length
+  socket.resume()
+
+  expect(await closed).toBeNull()
+  expect(countWhilePaused).toBe(1)
   expect(Buffer.concat(received).equals(sent)).toBe(true)
 })
 

@@ -27,6 +27,7 @@ import { ResponseCode } from '../remoting/response-code.ts'
 import { failure, success } from './handler.ts'
 import type { Handler, HandlerDependencies } from './handler.ts'
 import { ORDER_TOPIC_CONFIG } from './kv-config.ts'
+import { REGISTRATION_PARTS } from './route-table.ts'
 import type { Registration } from './route-table.ts'
 
 /** From this version (V3_0_11) on the body of a registration is wrapped, */
@@ -154,7 +155,16 @@ function registrationOf(command: RemotingCommand, connection: Connection): Regis
     term: optionalLong(extFields, 'term') ?? 0,
     topicTable: topicTableOf(command),
     connectionId: connection.id,
+    part: registrationPartOf(optionalString(extFields, 'registrationPart')),
   }
+}
+
+/** A broker of Gantry with many topics tells of them in several requests; without the field (Java's brokers too) it tells all at once. */
+function registrationPartOf(name: string | null): Registration['part'] {
+  if (name === null) return 'whole'
+  const part = REGISTRATION_PARTS.find((known) => known === name)
+  if (part === undefined) throw new RemotingError('invalidField', `registrationPart ${name}`)
+  return part
 }
 
 function topicTableOf({ body, version, extFields }: RemotingCommand): TopicConfigTable {

@@ -56,8 +56,10 @@ const CONNECTION: Connection = {
   remotePort: 1,
   localHost: '127.0.0.1',
   isOpen: true,
+  outputBytes: 0,
   invoke: () => Promise.reject(new Error('unused')),
   invokeOneway: () => false,
+  writeFrames: () => false,
   onClose: () => undefined,
   close: () => undefined,
 }

@@ -6,7 +6,8 @@ import { parseArgs } from 'node:util'
 import { ConfigError } from '../common/config.ts'
 import { ExitCode, messageOf } from '../common/errors.ts'
 import { createLogger } from '../common/log.ts'
-import { collectProcessMetrics, createRegistry } from '../common/metrics.ts'
+import { createRegistry } from '../common/metrics.ts'
+import { checkFilesLimit, collectProcessMetrics } from '../common/process-metrics.ts'
 import { listenProblem, nextSignal, usageProblem } from '../common/role-main.ts'
 import type { EndOfRole } from '../common/role-main.ts'
 import { createRuntime } from '../common/runtime.ts'
@@ -68,11 +69,13 @@ async function serve(config: LoadedConfig<NamesrvSchema>): Promise<number> {
   for (const warning of warnings) logger.warn({ problem: warning }, 'unknown configuration key')
   if (ignored.length > 0) logger.info({ keys: ignored }, 'configuration keys without effect here')
   const registry = createRegistry({ cluster: '', nodeType: 'nameserver', nodeId: hostname() })
-  collectProcessMetrics(registry)
+  const runtime = createRuntime()
+  collectProcessMetrics(registry, runtime.disk)
+  checkFilesLimit(runtime.disk, values.maxConnections, logger)
 
   const stopped = nextSignal()
   try {
-    const nameServer = new NameServer({ values, runtime: createRuntime(), logger, registry })
+    const nameServer = new NameServer({ values, runtime, logger, registry })
     await nameServer.start()
     const signal = await stopped
     logger.info({ signal }, 'the name server stops')

@@ -3,6 +3,8 @@ import { encodeClusterInfo } from '../remoting/bodies/cluster-info.ts'
 import { encodeTopicList } from '../remoting/bodies/simple-bodies.ts'
 import { decodeTopicRouteData, encodeTopicRouteData } from '../remoting/bodies/topic-route-data.ts'
 import type { TopicRouteData } from '../remoting/bodies/topic-route-data.ts'
+import type { JsonDialect } from '../remoting/bodies/fastjson.ts'
+import { NO_FIELDS } from '../remoting/command.ts'
 import type { ExtFields, RemotingCommand, ResponseContent } from '../remoting/command.ts'
 import { optionalBoolean, optionalString, requireString } from '../remoting/header-fields.ts'
 import { RequestCode } from '../remoting/request-code.ts'
@@ -14,6 +16,8 @@ import { MASTER_ID } from './broker-group.ts'
 
 /** Clients from this version (V4_9_4) on read strict JSON only. */
 const STANDARD_JSON_VERSION = 401
+/** Routes that are kept encoded, some 400 bytes each. */
+const ROUTE_BODIES_MAX = 20_000
 
 export function routeHandlers(
   dependencies: HandlerDependencies,
@@ -82,25 +86,72 @@ export function routeHandlers(
 }
 
 function routeHandler(dependencies: HandlerDependencies): Handler {
-  const { routes, settings, kvConfig, clock } = dependencies
+  const { settings, kvConfig, clock } = dependencies
   const startedAt = clock.monotonic()
+  const bodies = new RouteBodies(dependencies)
   return (command) => {
     const { needWaitForService, waitSecondsForService, orderMessageEnable } = settings.values
     const topic = requireString(command.extFields, 'topic')
     if (needWaitForService && clock.monotonic() - startedAt < waitSecondsForService * 1000) {
       return failure(ResponseCode.SYSTEM_ERROR, 'name server not ready')
     }
-    const found = routes.route(topic)
-    if (found === null) {
-      return failure(
-        ResponseCode.TOPIC_NOT_EXIST,
-        `No topic route info in name server for the topic: ${topic}`,
-      )
-    }
     const orderTopicConf = orderMessageEnable ? kvConfig.get(ORDER_TOPIC_CONFIG, topic) : null
-    const route = withinZone({ ...found, orderTopicConf }, command.extFields)
     const dialect = readsStandardJson(command) ? 'standard' : 'fastjson'
-    return success({ body: encodeTopicRouteData(route, dialect) })
+    const body =
+      orderTopicConf === null && zoneOf(command.extFields) === null
+        ? bodies.get(topic, dialect)
+        : bodies.encode(topic, dialect, { orderTopicConf, extFields: command.extFields })
+    if (body !== null) return success({ body })
+    return failure(
+      ResponseCode.TOPIC_NOT_EXIST,
+      `No topic route info in name server for the topic: ${topic}`,
+    )
+  }
+}
+
+/** Encoded routes: clients ask for the same ones every 30 s, and nearly always nothing has changed. */
+class RouteBodies {
+  readonly #dependencies: HandlerDependencies
+  readonly #bodies: Readonly<Record<JsonDialect, Map<string, Buffer>>> = {
+    standard: new Map(),
+    fastjson: new Map(),
+  }
+  #version = -1
+  /** What the routes were made with: it is replaced when it changes. */
+  #values: object | null = null
+
+  constructor(dependencies: HandlerDependencies) {
+    this.#dependencies = dependencies
+  }
+
+  /** The answer to an ordinary question; null when there is no route. */
+  get(topic: string, dialect: JsonDialect): Buffer | null {
+    const { routes, settings } = this.#dependencies
+    const bodies = this.#bodies[dialect]
+    if (this.#version !== routes.version || this.#values !== settings.values) {
+      this.#version = routes.version
+      this.#values = settings.values
+      this.#bodies.standard.clear()
+      this.#bodies.fastjson.clear()
+    }
+    const known = bodies.get(topic)
+    if (known !== undefined) return known
+    const made = this.encode(topic, dialect, { orderTopicConf: null, extFields: NO_FIELDS })
+    if (made === null) return null
+    if (bodies.size >= ROUTE_BODIES_MAX) bodies.clear()
+    bodies.set(topic, made)
+    return made
+  }
+
+  encode(
+    topic: string,
+    dialect: JsonDialect,
+    asked: { readonly orderTopicConf: string | null; readonly extFields: ExtFields },
+  ): Buffer | null {
+    const found = this.#dependencies.routes.route(topic)
+    if (found === null) return null
+    const { orderTopicConf, extFields } = asked
+    return encodeTopicRouteData(withinZone({ ...found, orderTopicConf }, extFields), dialect)
   }
 }
 
@@ -111,11 +162,17 @@ function readsStandardJson({ version, extFields }: RemotingCommand): boolean {
   )
 }
 
+/** The zone that a client in zone mode wants to stay in, or null. */
+function zoneOf(extFields: ExtFields): string | null {
+  const zoneName = optionalString(extFields, '__ZONE_NAME')
+  if (optionalBoolean(extFields, '__ZONE_MODE') !== true || zoneName === null) return null
+  return zoneName.trim() === '' ? null : zoneName
+}
+
 /** A client in zone mode gets the brokers of its zone, and those without a master, wherever they are. */
 function withinZone(route: TopicRouteData, extFields: ExtFields): TopicRouteData {
-  const zoneName = optionalString(extFields, '__ZONE_NAME')
-  if (optionalBoolean(extFields, '__ZONE_MODE') !== true || zoneName === null) return route
-  if (zoneName.trim() === '') return route
+  const zoneName = zoneOf(extFields)
+  if (zoneName === null) return route
   const isNear = (name: string | null) => name?.toLowerCase() === zoneName.toLowerCase()
   const brokerDatas = route.brokerDatas.filter(
     (broker) => isNear(broker.zoneName) || !broker.brokerAddrs.has(MASTER_ID),

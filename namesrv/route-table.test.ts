@@ -337,3 +337,64 @@ test('a slave that registers alone brings its topics without the write bit', () 
   expect(permissions(table, 'T1')).toEqual([4])
   expect(table.route('T1')?.brokerDatas[0]?.brokerAddrs).toEqual(new Map([[0, 'b:2']]))
 })
+
+test('a registration in parts removes only the topics that stand in none of them', () => {
+  const table = routeTable({ deleteTopicWithBrokerRegistration: true })
+  table.register(registration({ topicTable: topicTable(['A', 'B', 'C', 'OLD']) }), 0)
+  const part = (name: 'first' | 'middle' | 'last', counter: number, ...topics: string[]) =>
+    table.register(registration({ part: name, topicTable: topicTable(topics, { counter }) }), 1)
+
+  part('first', -1, 'A')
+  part('middle', -2, 'B')
+  const before = table.topics()
+  part('last', 2, 'C')
+
+  expect(before).toEqual(['A', 'B', 'C', 'OLD'])
+  expect(table.topics()).toEqual(['A', 'B', 'C'])
+})
+
+test('a few changed topics are taken over, and no other is touched', () => {
+  const table = routeTable({ deleteTopicWithBrokerRegistration: true })
+  table.register(registration({ topicTable: topicTable(['A', 'B']) }), 0)
+  const changed = topicTable([topicConfig('B', { perm: 4 }), 'C'], { counter: 2 })
+
+  const result = table.register(registration({ part: 'some', topicTable: changed }), 1)
+
+  expect(result.type).toBe('registered')
+  expect(table.topics()).toEqual(['A', 'B', 'C'])
+  expect(permissions(table, 'B')).toEqual([4])
+})
+
+test.each(['some', 'middle', 'last'] as const)(
+  'a broker that is not known cannot begin with part %s',
+  (part) => {
+    const table = routeTable()
+
+    const result = table.register(registration({ part }), 0)
+
+    expect(result).toEqual({ type: 'refused' })
+    expect(table.topics()).toEqual([])
+  },
+)
+
+test('the version changes with whatever changes a route, and not with a sign of life', () => {
+  const table = routeTable()
+  const versions = [table.version]
+  const step = (act: () => unknown) => {
+    act()
+    versions.push(table.version)
+  }
+
+  step(() => table.register(registration(), 0))
+  step(() => table.wipeWritePermission('broker-a'))
+  step(() => table.registerTopic('T9', []))
+  step(() => table.deleteTopic('T1', null))
+  step(() =>
+    table.unregister([{ brokerName: 'broker-a', brokerAddr: '10.0.0.1:10911', term: null }]),
+  )
+
+  expect(new Set(versions).size).toBe(versions.length)
+  const { version } = table
+  table.touch('10.0.0.1:10911', 5)
+  expect(table.version).toBe(version)
+})

@@ -38,6 +38,9 @@ export interface RouteTableOptions {
   readonly notifyMinBrokerIdChanged: boolean
 }
 
+/** What a registration tells of the broker's topics: all, a part of all of them, or some that have changed. */
+export const REGISTRATION_PARTS = ['whole', 'first', 'middle', 'last', 'some'] as const
+
 export interface Registration {
   readonly clusterName: string
   readonly brokerName: string
@@ -53,6 +56,7 @@ export interface Registration {
   readonly topicTable: TopicConfigTable
   /** The connection over which it came: its end takes the broker away. */
   readonly connectionId: number
+  readonly part: (typeof REGISTRATION_PARTS)[number]
 }
 
 export type RegisterResult =
@@ -66,7 +70,7 @@ export type RegisterResult =
     }
   /** An older term or state version than the present broker's: nothing has changed. */
   | { readonly type: 'outdated'; readonly term: number }
-  /** A single topic of a broker that has not registered yet. */
+  /** A single topic, or a later part, of a broker that has not registered yet. */
   | { readonly type: 'refused' }
 
 export interface Unregistration {
@@ -98,6 +102,9 @@ export class RouteTable {
   /** Queues by topic and broker name. */
   readonly #topics = new Map<string, Map<string, QueueData>>()
   readonly #mappings = new Map<string, Map<string, TopicQueueMapping>>()
+  /** By broker name: what the parts of a registration have told so far, while topics may have to be removed. */
+  readonly #toldTopics = new Map<string, Set<string>>()
+  #version = 0
 
   /** `options` is asked at each use, so that they may change while running. */
   constructor(options: () => RouteTableOptions) {
@@ -106,6 +113,11 @@ export class RouteTable {
 
   get brokerCount(): number {
     return this.#live.size
+  }
+
+  /** Differs after everything that may have changed a route. */
+  get version(): number {
+    return this.#version
   }
 
   get topicCount(): number {
@@ -119,8 +131,12 @@ export class RouteTable {
     if (presentLive !== undefined && isOutdated(registration, presentLive)) {
       return { type: 'outdated', term: presentLive.term }
     }
-    if (present === undefined && topicTable.topics.size === 1) return { type: 'refused' }
+    const isBeginning = registration.part === 'whole' || registration.part === 'first'
+    if (present === undefined && (topicTable.topics.size === 1 || !isBeginning)) {
+      return { type: 'refused' }
+    }
 
+    this.#version++
     const notifications = [...this.#displace(registration)]
     const group = this.#groupOf(clusterName, brokerName)
     const minBrokerIdChanged = brokerId < (lowestId(group) ?? MASTER_ID)
@@ -151,6 +167,7 @@ export class RouteTable {
 
   /** Takes brokers away; returns whom to tell. */
   unregister(brokers: readonly Unregistration[]): readonly MinBrokerIdChange[] {
+    this.#version++
     const notifications: MinBrokerIdChange[] = []
     for (const broker of brokers) {
       const live = this.#live.get(broker.brokerAddr)
@@ -247,11 +264,13 @@ export class RouteTable {
   /** Adds queues by hand (217). Nothing happens when one of the groups is not known. */
   registerTopic(topic: string, queueDatas: readonly QueueData[]): void {
     if (!queueDatas.every(({ brokerName }) => this.#groups.has(brokerName))) return
+    this.#version++
     for (const queueData of queueDatas) this.#putQueues(topic, queueData)
   }
 
   /** Forgets a topic, or only its queues in one cluster. */
   deleteTopic(topic: string, clusterName: string | null): void {
+    this.#version++
     if (clusterName === null) {
       this.#topics.delete(topic)
       return
@@ -338,6 +357,7 @@ export class RouteTable {
   #removeGroup(group: BrokerGroup): void {
     const { brokerName } = group
     this.#groups.delete(brokerName)
+    this.#toldTopics.delete(brokerName)
     this.#leaveCluster(group)
     for (const topic of this.#topics.keys()) this.#removeQueues(topic, brokerName)
     for (const [topic, byBroker] of this.#mappings) {
@@ -364,9 +384,7 @@ export class RouteTable {
     if (!isMaster && !isPrimeSlave) return
     const options = this.#options()
     if (options.deleteTopicWithBrokerRegistration && topicTable.mappings.size === 0) {
-      for (const topic of this.#topics.keys()) {
-        if (!topicTable.topics.has(topic)) this.#removeQueues(topic, brokerName)
-      }
+      this.#removeMissing(registration)
     }
     for (const {
       topicName,
@@ -393,6 +411,24 @@ export class RouteTable {
     }
   }
 
+  /** Removes the topics which a registration, with all its parts, no longer has. */
+  #removeMissing({ brokerName, part, topicTable }: Registration): void {
+    if (part === 'some') return
+    if (part === 'first') this.#toldTopics.set(brokerName, new Set())
+    let told: ReadonlySet<string> | undefined = new Set(topicTable.topics.keys())
+    if (part !== 'whole') {
+      const parts = this.#toldTopics.get(brokerName)
+      for (const topic of told) parts?.add(topic)
+      told = parts
+      if (part !== 'last') return
+    }
+    this.#toldTopics.delete(brokerName)
+    if (told === undefined) return
+    for (const topic of this.#topics.keys()) {
+      if (!told.has(topic)) this.#removeQueues(topic, brokerName)
+    }
+  }
+
   #putQueues(topic: string, queueData: QueueData): void {
     const queues = this.#topics.get(topic) ?? new Map<string, QueueData>()
     queues.set(queueData.brokerName, queueData)
@@ -405,6 +441,7 @@ export class RouteTable {
   }
 
   #changePermission(brokerName: string, change: (perm: number) => number): number {
+    this.#version++
     let count = 0
     for (const queues of this.#topics.values()) {
       const queueData = queues.get(brokerName)

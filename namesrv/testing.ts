@@ -30,6 +30,7 @@ export function registration(given: Partial<Registration> = {}): Registration {
     term: 0,
     topicTable: topicTable(['TBW102', 'T1']),
     connectionId: 1,
+    part: 'whole',
     ...given,
   }
 }

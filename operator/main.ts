@@ -7,7 +7,7 @@ import { AdminServer, commonAdminRoutes } from '../common/admin-server.ts'
 import { ExitCode, messageOf, systemCodeOf } from '../common/errors.ts'
 import { createLogger } from '../common/log.ts'
 import type { Logger, LogLevel } from '../common/log.ts'
-import { collectProcessMetrics } from '../common/metrics.ts'
+import { collectProcessMetrics } from '../common/process-metrics.ts'
 import { nearestName } from '../common/nearest-name.ts'
 import type { Runtime } from '../common/ports.ts'
 import { createRuntime } from '../common/runtime.ts'
@@ -82,7 +82,7 @@ async function serve(settings: Settings): Promise<number> {
   endOnFaults(logger, end)
   const operator = createOperator(settings, runtime, logger, end)
   if (operator === null) return ExitCode.USAGE
-  collectProcessMetrics(operator.metrics.registry)
+  collectProcessMetrics(operator.metrics.registry, runtime.disk)
 
   let admin: AdminServer
   try {

@@ -58,6 +58,9 @@ export class RemotingClient implements AsyncDisposable {
       wheel: new TimeoutWheel(clock, timers),
       pool: new ChunkPool(),
       pausesWithOutput: false,
+      metrics: NO_METRICS,
+      onFrame: null,
+      sharesInput: false,
       onRequest: (connection, command) => this.#dispatcher.dispatch(connection, command),
       onClosed: (connection) => {
         this.#open.delete(connection)

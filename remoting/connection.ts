@@ -1,5 +1,6 @@
 /** What processors and services see of a connection and of a request that came over it. */
 import type { RemotingCommand, RequestContent, ResponseContent } from './command.ts'
+import type { AnsweredRequests } from './request-frame.ts'
 
 export interface Connection {
   /** Unique among the connections of one server or client, in order of arrival. */
@@ -10,10 +11,18 @@ export interface Connection {
   readonly remotePort: number
   readonly localHost: string
   readonly isOpen: boolean
+  /** Output that the peer has not taken yet. Who answers much at once waits until it is less. */
+  readonly outputBytes: number
   /** Sends a request and resolves with the answer; rejects with `RemotingError` (`timeout`, `closed`, `tooManyInFlight`). */
   invoke(request: RequestContent, timeoutMs: number): Promise<RemotingCommand>
   /** Sends a one-way request; dropped (false) when the connection is closed or its output is over the limit. */
   invokeOneway(request: RequestContent): boolean
+  /**
+   * Answers requests that a frame processor has taken with `source[start, end)`: whole frames, one for each of them, none for one-way
+   * requests. The bytes are copied; everything written in one turn leaves in one write at the end of the callback under way, not a
+   * turn later. False when the connection is closed: the requests end all the same.
+   */
+  writeFrames(source: Buffer, start: number, end: number, answered: AnsweredRequests): boolean
   /** `listener` is called once when the connection has closed; at once if it already has. */
   onClose(listener: () => void): void
   close(): void

@@ -9,15 +9,22 @@ import { RemotingError } from './errors.ts'
 /** The header word, the least a frame has. */
 const FRAME_MIN_LENGTH = 4
 const GATHER_MIN_SIZE = 4096
+const NOTHING = Buffer.alloc(0)
 
-/** Called for each frame: `[start, end)` is the frame without its length field. The bytes are not reused afterwards. */
-export type FrameHandler = (source: Buffer, start: number, end: number) => void
+/**
+ * Called for each frame: `[start, end)` is the frame without its length field. True when the handler is done with the bytes, which may
+ * then be overwritten; otherwise they are not reused.
+ */
+export type FrameHandler = (source: Buffer, start: number, end: number) => boolean | void
+
+/** A gathering buffer up to this size is kept for the next frame that spans chunks. */
+const GATHER_KEEP_SIZE = 16 * 1024
 
 export class FrameDecoder {
   readonly #maxLength: number
   readonly #onFrame: FrameHandler
   /** The unfinished frame with its length field; `#size` bytes of it are there. */
-  #gathered: Buffer = Buffer.alloc(0)
+  #gathered: Buffer = NOTHING
   #size = 0
 
   /** `maxLength` bounds the bytes after the length field. */
@@ -42,6 +49,8 @@ export class FrameDecoder {
       at = end
     }
     while (at < chunk.length) at = this.#gather(chunk, at)
+    // Kept from frame to frame while the stream flows, but not by a connection that has gone quiet.
+    if (this.#size === 0) this.#gathered = NOTHING
   }
 
   /** Copies what is missing of the unfinished frame, first its length field; returns where the rest of the chunk starts. */
@@ -55,9 +64,10 @@ export class FrameDecoder {
     if (this.#size === wanted) {
       if (isLengthKnown) {
         const frame = this.#gathered
-        this.#gathered = Buffer.alloc(0)
+        this.#gathered = NOTHING
         this.#size = 0
-        this.#onFrame(frame, 4, wanted)
+        const isDone = this.#onFrame(frame, 4, wanted) === true
+        if (isDone && frame.length <= GATHER_KEEP_SIZE) this.#gathered = frame
       } else {
         this.#checkLength(this.#gathered.readInt32BE(0))
       }

@@ -1,4 +1,5 @@
 /** The decoders that untrusted bytes reach, each with valid examples to start from and the errors it may throw. */
+import assert from 'node:assert/strict'
 import { constants, deflateSync } from 'node:zlib'
 import { ConfigError, fileSource, flag, integer, loadConfig, text } from '../common/config.ts'
 import { parseJavaProperties } from '../common/java-properties.ts'
@@ -20,8 +21,12 @@ import { decodeTopicStatsTable } from './bodies/topic-stats-table.ts'
 import { decodeCommand } from './command-codec.ts'
 import { RemotingError } from './errors.ts'
 import { FrameDecoder } from './frame-decoder.ts'
+import { FrameScanner } from './frame-scanner.ts'
 import * as examples from './fuzz-examples.ts'
 import { decodeJsonHeader } from './json-header.ts'
+import { copyUnescaped } from './request-frame.ts'
+import type { ExtFields, RemotingCommand } from './command.ts'
+import type { RequestFrame } from './request-frame.ts'
 
 export interface FuzzDecoder {
   readonly name: string
@@ -54,6 +59,12 @@ export const FUZZ_DECODERS: readonly FuzzDecoder[] = [
     name: 'binary-header',
     examples: examples.binaryHeaders(),
     decode: (bytes) => void decodeBinaryHeader(bytes, 0, bytes.length),
+    isExpected: isRemotingError,
+  },
+  {
+    name: 'frame-scanner',
+    examples: examples.frames(),
+    decode: scanFrame,
     isExpected: isRemotingError,
   },
   body('fastjson', parseFastjson, examples.jsonTexts()),
@@ -118,6 +129,55 @@ function decodeStream(bytes: Buffer): void {
 
 function decodeFrame(bytes: Buffer): void {
   decodeCommand(bytes, Math.min(4, bytes.length), bytes.length)
+}
+
+/** What the scanner takes means what the decoder says; a `RemotingError` of the decoder then is a fault of the scanner. */
+function scanFrame(bytes: Buffer): void {
+  const scanner = new FrameScanner()
+  const start = Math.min(4, bytes.length)
+  if (!scanner.scan(bytes, start, bytes.length, 0)) return
+  let command: RemotingCommand
+  try {
+    command = decodeCommand(bytes, start, bytes.length)
+  } catch (error) {
+    throw new Error('the scanner takes a frame that the decoder refuses', { cause: error })
+  }
+  assert.deepEqual(scannedFields(scanner), wellFormed(command.extFields))
+  const { code, opaque, flag, version, serializeType } = scanner
+  const {
+    body: _body,
+    language: _language,
+    remark: _remark,
+    extFields: _fields,
+    ...decoded
+  } = command
+  assert.deepEqual({ code, opaque, flag, version, serializeType }, decoded)
+  assert(bytes.subarray(scanner.bodyStart, scanner.bodyEnd).equals(command.body))
+}
+
+/** Fields as they are once written as UTF-8, which has no half surrogate pairs. */
+export function wellFormed(fields: ExtFields): Map<string, string> {
+  return new Map([...fields].map(([name, value]) => [name, value.toWellFormed()]))
+}
+
+/** The ext fields of a scanned frame as the ordinary decoder has them. */
+export function scannedFields(frame: RequestFrame): Map<string, string> {
+  const fields = new Map<string, string>()
+  for (let index = 0; index < frame.fieldCount; index++) {
+    const name = frame.source.toString('utf8', frame.nameStart(index), frame.nameEnd(index))
+    const start = frame.valueStart(index)
+    const end = frame.valueEnd(index)
+    if (!frame.hasEscapes(index)) {
+      fields.set(name, frame.source.toString('utf8', start, end))
+      continue
+    }
+    // What is not UTF-8 was replaced before the escapes were looked at.
+    const text = Buffer.from(frame.source.toString('utf8', start, end))
+    const target = Buffer.alloc(text.length)
+    const size = copyUnescaped(text, 0, text.length, target, 0)
+    fields.set(name, target.toString('utf8', 0, size))
+  }
+  return fields
 }
 
 function decodeAnswers(bytes: Buffer): void {

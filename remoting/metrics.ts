@@ -1,18 +1,11 @@
 /** Metrics of remoting servers: RocketMQ's `rocketmq_rpc_latency`, and counters of what was refused or closed, by reason. */
-import { Counter, Gauge, Histogram } from '../common/metrics.ts'
-import type { Registry } from '../common/metrics.ts'
+import { BucketCounts, Counter, Gauge } from '../common/metrics.ts'
+import type { SampledMetric, MetricSample, Registry } from '../common/metrics.ts'
 import { requestCodeName } from './request-code.ts'
 import { responseCodeName } from './response-code.ts'
 
 const BUCKETS_MS: readonly number[] = [1, 3, 5, 7, 10, 100, 1_000, 2_000, 3_000]
-const LABELS = [
-  'protocol_type',
-  'request_code',
-  'response_code',
-  'is_long_polling',
-  'result',
-] as const
-type Label = (typeof LABELS)[number]
+type Label = 'protocol_type' | 'request_code' | 'response_code' | 'is_long_polling' | 'result'
 
 const RESULTS = ['success', 'oneway', 'process_request_failed', 'write_channel_failed'] as const
 export type RpcResult = (typeof RESULTS)[number]
@@ -42,52 +35,29 @@ export interface RpcSample {
 
 interface Cell {
   readonly labels: Readonly<Record<Label, string>>
-  /** One for each bucket, not cumulative, and one for all above. */
-  readonly counts: number[]
-  sum: number
+  readonly latency: BucketCounts
 }
 
-type Sample = { metricName: string; value: number; labels: Partial<Record<Label | 'le', string>> }
-
 /** Counts in plain arrays by number; labels and cumulative buckets are made when somebody scrapes. */
-class RpcLatency extends Histogram<Label | 'le'> {
-  /** Always empty: knows how a histogram describes itself. */
-  readonly #description = new Histogram<Label | 'le'>({ ...DESCRIPTION, registers: [] })
+class RpcLatency implements SampledMetric {
+  readonly name = 'rocketmq_rpc_latency'
+  readonly help = 'Milliseconds from the arrival of a request to its answer'
+  readonly type = 'histogram'
   readonly #cells = new Map<number, Cell>()
 
-  constructor(registry: Registry) {
-    super({ ...DESCRIPTION, registers: [registry] })
-  }
-
-  record(sample: RpcSample): void {
+  record(sample: RpcSample, count: number): void {
     const key = keyOf(sample)
     let cell = this.#cells.get(key)
     if (cell === undefined) {
       cell = newCell(sample)
       this.#cells.set(key, cell)
     }
-    let bucket = 0
-    while (bucket < BUCKETS_MS.length && sample.latencyMs > (BUCKETS_MS[bucket] ?? 0)) bucket++
-    cell.counts[bucket] = (cell.counts[bucket] ?? 0) + 1
-    cell.sum += sample.latencyMs
+    cell.latency.add(sample.latencyMs, count)
   }
 
-  override get(): ReturnType<Histogram<Label | 'le'>['get']> {
-    return this.getForPromString()
+  *samples(): Iterable<MetricSample> {
+    for (const { labels, latency } of this.#cells.values()) yield* latency.samples(labels)
   }
-
-  /** What the registry calls when it is scraped; `Histogram.get` calls it too. */
-  async getForPromString(): ReturnType<Histogram<Label | 'le'>['get']> {
-    const description = await this.#description.get()
-    return { ...description, values: [...this.#cells.values()].flatMap(samplesOf) }
-  }
-}
-
-const DESCRIPTION = {
-  name: 'rocketmq_rpc_latency',
-  help: 'Milliseconds from the arrival of a request to its answer',
-  labelNames: LABELS,
-  buckets: [...BUCKETS_MS],
 }
 
 /** One number for all labels. Unknown codes share one: a peer must not be able to make new cells. */
@@ -110,33 +80,14 @@ function newCell(sample: RpcSample): Cell {
       is_long_polling: String(isLongPolling),
       result,
     },
-    counts: Array.from({ length: BUCKETS_MS.length + 1 }, () => 0),
-    sum: 0,
+    latency: new BucketCounts(BUCKETS_MS),
   }
-}
-
-function samplesOf(cell: Cell): Sample[] {
-  const samples: Sample[] = []
-  let count = 0
-  cell.counts.forEach((inBucket, index) => {
-    count += inBucket
-    const le = BUCKETS_MS[index]
-    samples.push({
-      metricName: 'rocketmq_rpc_latency_bucket',
-      labels: { le: le === undefined ? '+Inf' : String(le), ...cell.labels },
-      value: count,
-    })
-  })
-  samples.push(
-    { metricName: 'rocketmq_rpc_latency_sum', labels: cell.labels, value: cell.sum },
-    { metricName: 'rocketmq_rpc_latency_count', labels: cell.labels, value: count },
-  )
-  return samples
 }
 
 /** What servers report; one object serves all servers of a role (the broker's main and VIP ports). */
 export interface RemotingMetrics {
-  readonly recordRpc: (sample: RpcSample) => void
+  /** `count` requests (one, when not given) that ended alike. */
+  readonly recordRpc: (sample: RpcSample, count?: number) => void
   readonly connectionOpened: () => void
   readonly connectionClosed: (reason: CloseReason) => void
   /** A connection or request that was turned away. */
@@ -146,7 +97,8 @@ export interface RemotingMetrics {
 /** Registers the metrics; once per registry. */
 export function createRemotingMetrics(registry: Registry): RemotingMetrics {
   const registers = [registry]
-  const latency = new RpcLatency(registry)
+  const latency = new RpcLatency()
+  registry.registerSampled(latency)
   const connections = new Gauge({
     name: 'rocketmq_remoting_connections',
     help: 'Open remoting connections',
@@ -165,7 +117,7 @@ export function createRemotingMetrics(registry: Registry): RemotingMetrics {
     registers,
   })
   return {
-    recordRpc: (sample) => latency.record(sample),
+    recordRpc: (sample, count = 1) => latency.record(sample, count),
     connectionOpened: () => connections.inc(),
     connectionClosed: (reason) => {
       connections.dec()

@@ -75,6 +75,17 @@ export class OutputBuffer implements FrameTarget {
     this.commit(at + bytes.length)
   }
 
+  /** Copies `source[start, end)`, in pieces when it is long. */
+  appendCopy(source: Buffer, start: number, end: number): void {
+    for (let from = start; from < end;) {
+      const to = Math.min(end, from + CHUNK_SIZE)
+      const { buffer, at } = this.reserve(to - from)
+      source.copy(buffer, at, from, to)
+      this.commit(at + to - from)
+      from = to
+    }
+  }
+
   /** Hands out all that waits, in order. `release` must be called once, telling whether the kernel has taken everything. */
   take(): { readonly segments: readonly Buffer[]; readonly release: (isWritten: boolean) => void } {
     this.#seal()

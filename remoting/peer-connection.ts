@@ -19,9 +19,10 @@ import type { Connection } from './connection.ts'
 import { RemotingError } from './errors.ts'
 import { FrameDecoder } from './frame-decoder.ts'
 import type { RemotingLimits } from './limits.ts'
-import type { CloseReason } from './metrics.ts'
+import type { CloseReason, RemotingMetrics } from './metrics.ts'
 import { OutputBuffer } from './output-buffer.ts'
 import type { ChunkPool } from './output-buffer.ts'
+import type { AnsweredRequests } from './request-frame.ts'
 import type { TimeoutWheel } from './timeout-wheel.ts'
 
 const OPAQUE_MAX = 0x7fff_ffff
@@ -40,6 +41,13 @@ export interface PeerContext {
   readonly pool: ChunkPool
   /** Servers stop reading from a peer that does not take its answers. A client must not: both would wait for each other. */
   readonly pausesWithOutput: boolean
+  readonly metrics: RemotingMetrics
+  /** Offers the frame whose header word starts at `start`; true when it is taken. Null: nobody takes frames. */
+  readonly onFrame:
+    | ((connection: PeerConnection, source: Buffer, start: number, end: number) => boolean)
+    | null
+  /** Received bytes are valid only while they are handed over (`Network.listen`). */
+  readonly sharesInput: boolean
   readonly onRequest: (connection: PeerConnection, command: RemotingCommand) => void
   readonly onClosed: (connection: PeerConnection, reason: CloseReason) => void
 }
@@ -68,10 +76,13 @@ export class PeerConnection implements Connection {
   #isOpen = true
   #closeReason: CloseReason | null = null
   #isFlushPlanned = false
+  #isEarlyFlushPlanned = false
   #isDraining = true
   #isPaused = false
   #isReadingStopped = false
   #isEnding = false
+  /** What is being read, when it is overwritten by the next read: commands outlive that. */
+  #shared: Buffer | null = null
   #hasReceived = false
   #inFlight = 0
   #inFlightBytes = 0
@@ -91,9 +102,9 @@ export class PeerConnection implements Connection {
     this.#serializeType = serializeType
     this.#output = new OutputBuffer(context.pool)
     this.#lastActivity = context.clock.monotonic()
-    this.#decoder = new FrameDecoder(context.limits.frameMaxLength, (source, start, end) => {
-      this.#onFrame(source, start, end)
-    })
+    this.#decoder = new FrameDecoder(context.limits.frameMaxLength, (source, start, end) =>
+      this.#onFrame(source, start, end),
+    )
   }
 
   /** What the network calls. */
@@ -109,9 +120,18 @@ export class PeerConnection implements Connection {
     return this.#isOpen
   }
 
+  get outputBytes(): number {
+    return this.#output.size + this.#socket.pendingBytes
+  }
+
   /** Accepted requests that wait for their answer. */
   get inFlight(): number {
     return this.#inFlight
+  }
+
+  /** When the frames at hand were read, `Clock.monotonic()`. */
+  get receivedAt(): number {
+    return this.#lastActivity
   }
 
   invoke(request: RequestContent, timeoutMs: number): Promise<RemotingCommand> {
@@ -202,9 +222,17 @@ export class PeerConnection implements Connection {
     this.#updateReading()
   }
 
-  requestDone(size: number): void {
+  /** Takes `requestAccepted` back: the request goes another way, and is accepted there before anything else happens. */
+  requestNotTaken(size: number): void {
     assert(this.#inFlight > 0)
     this.#inFlight--
+    this.#inFlightBytes -= size
+  }
+
+  /** `count` requests of together `size` bytes have been answered. */
+  requestDone(size: number, count: number = 1): void {
+    assert(this.#inFlight >= count)
+    this.#inFlight -= count
     this.#inFlightBytes -= size
     this.#updateReading()
     if (this.#inFlight === 0) for (const listener of this.#idleListeners.splice(0)) listener()
@@ -231,12 +259,35 @@ export class PeerConnection implements Connection {
     return this.#isOpen
   }
 
+  writeFrames(source: Buffer, start: number, end: number, answered: AnsweredRequests): boolean {
+    const { requestCode, responseCode, count, isLongPolling } = answered
+    this.requestDone(answered.bytes, count)
+    if (this.#isOpen && end > start) {
+      this.#output.appendCopy(source, start, end)
+      this.#planEarlyFlush()
+    }
+    const written = this.#isOpen ? 'success' : 'write_channel_failed'
+    const { metrics, clock } = this.#context
+    metrics.recordRpc(
+      {
+        requestCode,
+        responseCode,
+        isLongPolling,
+        result: responseCode === null ? 'oneway' : written,
+        latencyMs: clock.monotonic() - answered.receivedAt,
+      },
+      count,
+    )
+    return this.#isOpen
+  }
+
   #onData(bytes: Buffer): void {
     if (!this.#isOpen || this.#isEnding) return
     this.#lastActivity = this.#context.clock.monotonic()
     if (!this.#hasReceived && this.#isForeign(bytes)) return
     this.#hasReceived = true
     try {
+      if (this.#context.sharesInput) this.#shared = bytes
       this.#decoder.push(bytes)
     } catch (error) {
       if (!(error instanceof RemotingError)) throw error
@@ -275,11 +326,27 @@ export class PeerConnection implements Connection {
     return true
   }
 
-  #onFrame(source: Buffer, start: number, end: number): void {
+  /** True when nobody looks at the bytes any more. */
+  #onFrame(source: Buffer, start: number, end: number): boolean {
     this.#frameStartedAt = null
     // An earlier frame of the same chunk may have closed the connection.
-    if (!this.#isOpen) return
-    const command = decodeCommand(source, start, end)
+    if (!this.#isOpen) return true
+    const { onFrame } = this.#context
+    if (onFrame !== null && onFrame(this, source, start, end)) {
+      const isBinary = source[start] === SerializeType.ROCKETMQ
+      this.#serializeType = isBinary ? SerializeType.ROCKETMQ : SerializeType.JSON
+      return true
+    }
+    if (source === this.#shared) {
+      const own = Buffer.from(source.subarray(start, end))
+      this.#onCommand(decodeCommand(own, 0, own.length))
+    } else {
+      this.#onCommand(decodeCommand(source, start, end))
+    }
+    return false
+  }
+
+  #onCommand(command: RemotingCommand): void {
     if (!isResponse(command)) {
       this.#serializeType = command.serializeType
       this.#context.onRequest(this, command)
@@ -323,17 +390,32 @@ export class PeerConnection implements Connection {
   }
 
   #planFlush(): void {
-    if (this.#output.size + this.#socket.pendingBytes > this.#context.limits.maxOutputBytes) {
-      this.closeFor('outputLimit')
-      return
-    }
+    if (this.#isOverOutputLimit()) return
     if (this.#isFlushPlanned) return
     this.#isFlushPlanned = true
-    this.#context.timers.soon(() => this.#flush())
+    this.#context.timers.soon(() => {
+      this.#isFlushPlanned = false
+      this.#flush()
+    })
+  }
+
+  /** Sends what waits when the callback under way is over: all answers that it brings leave in one write. */
+  #planEarlyFlush(): void {
+    if (this.#isOverOutputLimit() || this.#isEarlyFlushPlanned) return
+    this.#isEarlyFlushPlanned = true
+    queueMicrotask(() => {
+      this.#isEarlyFlushPlanned = false
+      this.#flush()
+    })
+  }
+
+  #isOverOutputLimit(): boolean {
+    if (this.outputBytes <= this.#context.limits.maxOutputBytes) return false
+    this.closeFor('outputLimit')
+    return true
   }
 
   #flush(): void {
-    this.#isFlushPlanned = false
     if (!this.#isOpen || this.#output.size === 0) return
     const { segments, release } = this.#output.take()
     const [first] = segments

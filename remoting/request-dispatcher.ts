@@ -3,17 +3,18 @@ import assert from 'node:assert/strict'
 import { messageOf } from '../common/errors.ts'
 import type { Logger } from '../common/log.ts'
 import type { Clock } from '../common/ports.ts'
+import { decodeCommand } from './command-codec.ts'
 import { isOneway } from './command.ts'
 import type { RemotingCommand, ResponseContent } from './command.ts'
 import type { Processor, RemotingRequest } from './connection.ts'
 import { RemotingError } from './errors.ts'
+import { FrameScanner, REQUEST_OVERHEAD_BYTES } from './frame-scanner.ts'
 import type { RemotingMetrics, RpcResult } from './metrics.ts'
 import { notSupportedRemark } from './not-implemented.ts'
 import type { PeerConnection } from './peer-connection.ts'
+import type { FrameProcessor } from './request-frame.ts'
 import { ResponseCode } from './response-code.ts'
 
-/** What a waiting request occupies besides its body. */
-const REQUEST_OVERHEAD_BYTES = 512
 /** Longest text of an exception that leaves as a remark. */
 const REMARK_MAX_CHARACTERS = 4096
 
@@ -26,6 +27,8 @@ interface Dependencies {
 export class RequestDispatcher {
   readonly #dependencies: Dependencies
   readonly #processors = new Map<number, Processor>()
+  readonly #frameProcessors = new Map<number, FrameProcessor>()
+  readonly #frame = new FrameScanner()
 
   constructor(dependencies: Dependencies) {
     this.#dependencies = dependencies
@@ -39,6 +42,41 @@ export class RequestDispatcher {
   register(code: number, processor: Processor): void {
     assert(!this.#processors.has(code), `request code ${code} has a processor already`)
     this.#processors.set(code, processor)
+  }
+
+  /** `processor` sees the requests of a code first; what it does not take goes to the ordinary one, which must be there. */
+  registerFrameProcessor(code: number, processor: FrameProcessor): void {
+    assert(this.#processors.has(code), `request code ${code} has no ordinary processor`)
+    assert(!this.#frameProcessors.has(code), `request code ${code} has a frame processor already`)
+    this.#frameProcessors.set(code, processor)
+  }
+
+  /** Offers the frame whose header word starts at `start` to its frame processor; false when nothing has happened. */
+  dispatchFrame(connection: PeerConnection, source: Buffer, start: number, end: number): boolean {
+    if (this.#frameProcessors.size === 0) return false
+    const frame = this.#frame
+    if (!frame.scan(source, start, end, connection.receivedAt)) return false
+    const processor = this.#frameProcessors.get(frame.code)
+    if (processor === undefined) return false
+    const { inFlight } = connection
+    const { inFlightBytes } = frame
+    // Counted before, since the answer may be written within the call.
+    connection.requestAccepted(inFlightBytes)
+    try {
+      if (processor(connection, frame)) return true
+    } catch (error) {
+      const { clock, metrics, logger } = this.#dependencies
+      const command = decodeCommand(source, start, end)
+      if (connection.inFlight > inFlight) {
+        connection.requestNotTaken(inFlightBytes)
+        this.#fail(new AcceptedRequest(connection, command, clock, metrics), error)
+      } else {
+        logger.error({ code: command.code, err: error }, 'a processor failed after its answer')
+      }
+      return true
+    }
+    connection.requestNotTaken(inFlightBytes)
+    return false
   }
 
   dispatch(connection: PeerConnection, command: RemotingCommand): void {

@@ -137,6 +137,20 @@ test('the output buffer is used again without mixing turns up', async () => {
   expect(answers).toHaveLength(50)
 })
 
+// Goal: a request outlives the bytes it came in. Method: they are overwritten while it waits, whole and gathered from two pieces.
+test('what is read next does not change a request that waits', async () => {
+  const { handler, parked } = await startServer()
+  const bytes = request({ code: 1001, opaque: 1, body: Buffer.from('first body') })
+  const pieces = [bytes, bytes.subarray(0, 20), bytes.subarray(20)].map((each) => Buffer.from(each))
+
+  for (const piece of pieces) {
+    handler.onData(piece)
+    piece.fill(0x2a)
+  }
+
+  expect(parked.map(({ command }) => String(command.body))).toEqual(['first body', 'first body'])
+})
+
 // Goal: bytes that the kernel has not taken are not overwritten. Method: one peer takes nothing while another is served.
 test('the output of a slow peer is left alone while others are answered', async () => {
   const { socket, handler, time, connect } = await startServer()

@@ -12,6 +12,7 @@ import type {
 } from '../common/ports.ts'
 import { SerializeType } from './command.ts'
 import type { Processor } from './connection.ts'
+import type { FrameProcessor } from './request-frame.ts'
 import { DEFAULT_LIMITS } from './limits.ts'
 import type { RemotingLimits } from './limits.ts'
 import { NO_METRICS } from './metrics.ts'
@@ -66,6 +67,10 @@ export class RemotingServer implements AsyncDisposable {
       wheel: new TimeoutWheel(clock, timers),
       pool: new ChunkPool(),
       pausesWithOutput: true,
+      metrics: this.#metrics,
+      sharesInput: true,
+      onFrame: (connection, source, start, end) =>
+        this.#dispatcher.dispatchFrame(connection, source, start, end),
       onRequest: (connection, command) => this.#dispatcher.dispatch(connection, command),
       onClosed: (connection, reason) => {
         this.#connections.delete(connection)
@@ -87,6 +92,11 @@ export class RemotingServer implements AsyncDisposable {
   /** One processor for each code; before `listen`. */
   register(code: number, processor: Processor): void {
     this.#dispatcher.register(code, processor)
+  }
+
+  /** Offers requests of a code to `processor` before they are decoded; `register` the ordinary one first. Before `listen`. */
+  registerFrameProcessor(code: number, processor: FrameProcessor): void {
+    this.#dispatcher.registerFrameProcessor(code, processor)
   }
 
   /** Accepts connections; may be called for several addresses. Rejects with the system's error (`EADDRINUSE` …). Port 0: any. */

@@ -21,7 +21,16 @@ import type {
 const PAGE_SIZE = 4096
 const SECTOR_SIZE = 512
 
-type DiskOperation = 'write' | 'datasync' | 'truncate' | 'rename' | 'open' | 'syncDirectory'
+type DiskOperation =
+  | 'write'
+  | 'datasync'
+  | 'truncate'
+  | 'rename'
+  | 'open'
+  | 'syncDirectory'
+  | 'remove'
+
+const CHANGES: ReadonlySet<DiskOperation> = new Set(['write', 'truncate', 'rename', 'remove'])
 
 /** Thrown for planned faults and for wrong use; `code` is the system's. */
 class SimulatedDiskError extends Error {
@@ -52,6 +61,8 @@ export class SimulatedDisk implements Disk {
   readonly totalBytes: number
   /** Asynchronous reads wait for it. */
   slowReads: Promise<void> = Promise.resolve()
+  /** Asynchronous writes wait for it. */
+  slowWrites: Promise<void> = Promise.resolve()
   /** Bytes that somebody else takes up. */
   foreignBytes = 0
   #names = new Map<string, FileNode>()
@@ -59,7 +70,9 @@ export class SimulatedDisk implements Disk {
   #directories = new Set<string>(['/', '.'])
   #locks = new Set<string>()
   #epoch = 0
-  #faults: { operation: DiskOperation; countdown: number; code: string }[] = []
+  /** The volume takes no writes: EROFS. */
+  isReadOnly = false
+  #faults: { operation: DiskOperation | 'any'; countdown: number; code: string }[] = []
   #heldSyncs: (() => void)[] | null = null
   /** How often each operation was called. */
   readonly counts: Record<DiskOperation, number> = {
@@ -69,6 +82,7 @@ export class SimulatedDisk implements Disk {
     rename: 0,
     open: 0,
     syncDirectory: 0,
+    remove: 0,
   }
 
   constructor(options: SimulatedDiskOptions) {
@@ -76,8 +90,8 @@ export class SimulatedDisk implements Disk {
     this.totalBytes = options.totalBytes ?? 1024 ** 4
   }
 
-  /** The n-th next operation of a kind (1 = the next) throws `code`; a write does half of its bytes first. */
-  failOn(operation: DiskOperation, nth: number, code: string): void {
+  /** The n-th next operation of a kind, or of any (1 = the next), throws `code`; a write does half of its bytes first. */
+  failOn(operation: DiskOperation | 'any', nth: number, code: string): void {
     this.#faults.push({ operation, countdown: nth, code })
   }
 
@@ -185,6 +199,25 @@ export class SimulatedDisk implements Disk {
     }
   }
 
+  async syncDirectory(path: string): Promise<void> {
+    await this.#later(() => this.syncDirectorySync(path))
+  }
+
+  async createFile(path: string, size: number): Promise<void> {
+    await this.#later(() => {
+      const file = this.openSync(path, 'write')
+      file.truncateSync(size)
+      file.datasyncSync()
+    })
+  }
+
+  async removeFile(path: string): Promise<void> {
+    await this.#later(() => {
+      this.#count('remove', path)
+      this.#names.delete(path)
+    })
+  }
+
   spaceSync(): DiskSpace {
     const availableBytes = Math.max(0, this.totalBytes - this.foreignBytes - this.#usedBytes())
     return { totalBytes: this.totalBytes, availableBytes }
@@ -199,6 +232,11 @@ export class SimulatedDisk implements Disk {
         if (epoch === this.#epoch) this.#locks.delete(path)
       },
     }
+  }
+
+  /** Bytes of a file that were ever written, in whole pages. */
+  writtenBytes(path: string): number {
+    return (this.#names.get(path)?.pages.size ?? 0) * PAGE_SIZE
   }
 
   get epoch(): number {
@@ -216,6 +254,7 @@ export class SimulatedDisk implements Disk {
 
   write(node: FileNode, path: string, bytes: Buffer, position: number): void {
     const fault = this.#faultOf('write')
+    if (this.isReadOnly) throw new SimulatedDiskError('EROFS', path)
     const writable = fault === null ? bytes : bytes.subarray(0, bytes.length >> 1)
     if (this.spaceSync().availableBytes < writable.length && this.totalBytes < 1024 ** 4) {
       throw new SimulatedDiskError('ENOSPC', path)
@@ -254,6 +293,22 @@ export class SimulatedDisk implements Disk {
     node.modifiedMs = this.#clock.now()
   }
 
+  /** In a later turn, and not at all when the process is killed before. */
+  #later(run: () => void): Promise<void> {
+    const epoch = this.#epoch
+    return new Promise((resolve, reject) => {
+      queueMicrotask(() => {
+        if (epoch !== this.#epoch) return
+        try {
+          run()
+          resolve()
+        } catch (error) {
+          reject(error)
+        }
+      })
+    })
+  }
+
   #count(operation: DiskOperation, path: string): void {
     const fault = this.#faultOf(operation)
     if (fault !== null) throw new SimulatedDiskError(fault, `${operation} ${path}`)
@@ -262,9 +317,10 @@ export class SimulatedDisk implements Disk {
   #faultOf(operation: DiskOperation): string | null {
     this.counts[operation]++
     for (const fault of this.#faults) {
-      if (fault.operation === operation && --fault.countdown === 0) return fault.code
+      const isMeant = fault.operation === operation || fault.operation === 'any'
+      if (isMeant && --fault.countdown === 0) return fault.code
     }
-    return null
+    return this.isReadOnly && CHANGES.has(operation) ? 'EROFS' : null
   }
 
   #usedBytes(): number {
@@ -309,6 +365,11 @@ class SimulatedFile implements DiskFile {
   writeSync(source: Buffer, start: number, length: number, position: number): void {
     const bytes = source.subarray(start, start + length)
     this.#disk.write(this.#open(), this.path, bytes, position)
+  }
+
+  async write(source: Buffer, start: number, length: number, position: number): Promise<void> {
+    await this.#disk.slowWrites
+    this.writeSync(source, start, length, position)
   }
 
   datasync(): Promise<void> {

@@ -45,6 +45,12 @@ export class SimulatedTime implements Clock, Timers {
     this.#soon = []
   }
 
+  /** Lets time pass without running a timer, each of which is then due once: the process was stopped, or the machine slept. */
+  freeze(byMs: number): void {
+    this.#moveTo(this.#monotonic + byMs)
+    for (const timer of this.#timers) timer.at = Math.max(timer.at, this.#monotonic)
+  }
+
   /** Moves the wall clock alone, as a correction of the time would. */
   jumpWall(byMs: number): void {
     this.#wall += byMs

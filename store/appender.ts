@@ -1,46 +1,35 @@
 /**
- * The way of a put: validated, encoded at the end of the log in memory, written with all others of the turn in one call, and
- * answered when it is committed.
+ * The way of a message into the log: checked, encoded at the end of the log in memory, written with all others of the turn in one
+ * call, and answered when it is committed.
  *
  * With ASYNC_FLUSH the commit offset follows the write; with SYNC_FLUSH it follows the fdatasync, of which one is under way at a
  * time and serves all that were written before it began (group commit).
+ *
+ * What is appended between two writes is a batch: it reaches the file as a whole, or is taken back as a whole. A batch ends with the
+ * turn, or earlier when the log's buffer needs it. A message makes no object here: who waits is noted per waiter and batch.
  */
-import { fitsRecord, recordSize } from '../common/message-codec.ts'
+import { RecordDraft, draftSize, fitsDraft } from '../common/message-codec.ts'
 import type { RecordPlace } from '../common/message-codec.ts'
 import { MessageSysFlag } from '../common/message.ts'
 import type { HostAddress, MessageToStore } from '../common/message.ts'
 import { MAX_PROPERTIES_SIZE } from '../common/properties.ts'
-import { messageOf, systemCodeOf } from '../common/errors.ts'
+import { messageOf } from '../common/errors.ts'
 import type { Clock, Timers } from '../common/ports.ts'
 import type { CommitLog } from './commit-log.ts'
-import type { ConsumeQueue } from './consume-queue.ts'
 import { isTopicName } from './consume-queues.ts'
 import type { ConsumeQueues } from './consume-queues.ts'
+import { isNoRoom } from './errors.ts'
 import type { StoreStatistics } from './put-statistics.ts'
 import { PutStatus } from './types.ts'
-import type { PutResult } from './types.ts'
+import type { AppendQueue, CommitWaiter, LastAppend, PutResult } from './types.ts'
+import { WaiterQueue } from './waiter-queue.ts'
+import type { Waiting } from './waiter-queue.ts'
 
 /** Java's limit of a whole record is that of the body and this. */
 const RECORD_OVERHEAD_MAX = 64 * 1024
 
-/** Appended and not yet committed bytes above which puts are refused: the disk does not keep up. */
-const MAX_UNCOMMITTED_BYTES = 256 * 1024 * 1024
-
-/** What must be taken back when a put could not be written. */
-interface Appended {
-  readonly startOffset: number
-  readonly queue: ConsumeQueue
-  readonly nextOffsetBefore: number
-}
-
-interface Waiter extends Appended {
-  readonly endOffset: number
-  readonly startedAt: number
-  readonly bytes: number
-  readonly result: PutResult
-  readonly done: (result: PutResult) => void
-  isAnswered: boolean
-}
+/** Appended and not yet flushed bytes above which SYNC_FLUSH refuses messages: the disk does not keep up. */
+const MAX_UNFLUSHED_BYTES = 256 * 1024 * 1024
 
 export interface AppenderOptions {
   readonly commitLog: CommitLog
@@ -62,17 +51,33 @@ export interface AppenderOptions {
 
 export class Appender {
   readonly #options: AppenderOptions
+  readonly #maxRecordSize: number
   readonly #place: RecordPlace
+  /** For the messages of `put`. */
+  readonly #draft = new RecordDraft()
   /** Answered after the write that ends this turn. */
-  #afterWrite: Waiter[] = []
-  /** Answered once committed, in the order of the log. */
-  #afterCommit: Waiter[] = []
+  readonly #afterWrite = new WaiterQueue()
+  /** Answered once committed. */
+  readonly #afterCommit = new WaiterQueue()
+  /** Entries of batches that were taken back; told at the end of the turn. */
+  #refused: Waiting[] = []
+  #refusedReason = ''
+  #batchNumber = 0
+  #isBatchOpen = false
+  #batchStart = 0
+  #batchStartedAt = 0
+  /** Queues that the open batch appended to. */
+  #batchQueues: AppendQueue[] = []
+  /** A write or the making of a file failed for good; told at the end of the turn. */
+  #failure: { readonly error: unknown } | null = null
   #isTurnScheduled = false
   #isTimeoutScheduled = false
   #isStopped = false
 
   constructor(options: AppenderOptions) {
     this.#options = options
+    const { commitLog, maxMessageSize } = options
+    this.#maxRecordSize = Math.min(commitLog.maxRecordSize, maxMessageSize + RECORD_OVERHEAD_MAX)
     const storeHost = options.storeHost()
     this.#place = { queueOffset: 0, physicalOffset: 0, storeTimestamp: 0, storeHost }
   }
@@ -81,143 +86,263 @@ export class Appender {
     return this.#afterWrite.length + this.#afterCommit.length
   }
 
+  get batchNumber(): number {
+    return this.#batchNumber
+  }
+
+  get lastAppend(): LastAppend {
+    return this.#place
+  }
+
+  /** See `Store.append`. */
+  append(queue: AppendQueue, draft: RecordDraft, waiter: CommitWaiter): PutStatus {
+    const { commitLog, statistics, isSyncFlush } = this.#options
+    draft.topic = queue.topicBytes
+    draft.queueId = queue.queueId
+    const status = this.#refusalOf() === null ? this.#check(draft) : PutStatus.SERVICE_NOT_AVAILABLE
+    if (status !== PutStatus.OK) {
+      statistics.putFailedTimes++
+      return status
+    }
+    const batchNumber = this.#batchNumber
+    if (!this.#tryEncode(queue, draft) || (commitLog.isPendingSplit && !this.#endBatch())) {
+      statistics.putFailedTimes++
+      return PutStatus.SERVICE_NOT_AVAILABLE
+    }
+    const waiting = isSyncFlush ? this.#afterCommit : this.#afterWrite
+    const entry = waiting.entryOf(waiter, batchNumber, this.#batchStartedAt)
+    entry.endOffset = commitLog.endOffset
+    entry.messages++
+    entry.bytes += commitLog.endOffset - this.#place.physicalOffset
+    return PutStatus.OK
+  }
+
+  /** See `Store.put`. */
   put(
     messages: readonly MessageToStore[],
     waitForFlush: boolean,
     done: (result: PutResult) => void,
   ): void {
-    const { commitLog, clock, isSyncFlush } = this.#options
-    this.#place.storeHost = this.#options.storeHost()
-    const refused = this.#check(messages)
+    const { commitLog, consumeQueues, statistics, isSyncFlush } = this.#options
     const first = messages[0]
+    const refused = this.#refusalOfPut(messages)
     if (refused !== null || first === undefined) {
-      this.#options.statistics.putFailedTimes++
+      statistics.putFailedTimes++
       done(refused ?? refusal(PutStatus.MESSAGE_ILLEGAL, 'a put without a message'))
       return
     }
-    const startedAt = clock.monotonic()
-    const startOffset = commitLog.endOffset
-    const queue = this.#options.consumeQueues.getOrCreate(first.topic, first.queueId)
-    const nextOffsetBefore = queue.nextOffset
-    let result: PutResult
-    try {
-      result = this.#append(messages, queue)
-    } catch (error) {
-      // Making room wrote what was pending, and that failed. What of this put was encoded goes with it.
-      this.#failWrite(error, [{ startOffset, queue, nextOffsetBefore }])
-      this.#options.statistics.putFailedTimes++
-      done(refusal(PutStatus.SERVICE_NOT_AVAILABLE, messageOf(error)))
+    const waiter = new PutWaiter(done)
+    if (!this.#encodeAll(messages, consumeQueues.getOrCreate(first.topic, first.queueId), waiter)) {
+      statistics.putFailedTimes++
+      done(refusal(PutStatus.SERVICE_NOT_AVAILABLE, this.#refusedReason))
       return
     }
-    const endOffset = commitLog.endOffset
-    const bytes = endOffset - startOffset
-    const waiter: Waiter = {
-      startOffset,
-      endOffset,
-      startedAt,
-      bytes,
-      result,
-      done,
-      queue,
-      nextOffsetBefore,
-      isAnswered: false,
-    }
-    if (isSyncFlush && waitForFlush) this.#afterCommit.push(waiter)
-    else this.#afterWrite.push(waiter)
-    this.#scheduleTurn()
+    const waiting = isSyncFlush && waitForFlush ? this.#afterCommit : this.#afterWrite
+    const entry = waiting.entryOf(waiter, this.#batchNumber, this.#batchStartedAt)
+    entry.endOffset = commitLog.endOffset
+    entry.messages = messages.length
+    entry.bytes = commitLog.endOffset - (waiter.physicalOffsets[0] ?? 0)
   }
 
-  /** Writes what is pending now, instead of at the end of the turn. */
+  /** Writes what is pending now, instead of at the end of the turn, and answers what that commits. */
   writeNow(): void {
     if (this.#isStopped) return
-    const { commitLog } = this.#options
-    try {
-      commitLog.writePending()
-    } catch (error) {
-      this.#failWrite(error, [])
+    this.#endBatch()
+    this.#tellRefused()
+    if (this.#failure !== null) {
+      this.#options.onFailure(this.#failure.error)
       return
     }
     this.#options.onWritten()
-    const written = this.#afterWrite
-    this.#afterWrite = []
-    for (const waiter of written) this.#answer(waiter, waiter.result)
+    this.#afterWrite.takeAll((entry) => this.#answer(entry, PutStatus.OK, null))
     if (this.#afterCommit.length > 0) this.#scheduleTimeout()
   }
 
   /** Answers what is committed. */
   release(commitOffset: number): void {
-    let count = 0
-    while (count < this.#afterCommit.length) {
-      const waiter = this.#afterCommit[count]
-      if (waiter === undefined || waiter.endOffset > commitOffset) break
-      this.#answer(waiter, waiter.result)
-      count++
-    }
-    if (count > 0) this.#afterCommit.splice(0, count)
+    this.#afterCommit.takeBelow(commitOffset, (entry) => this.#answer(entry, PutStatus.OK, null))
   }
 
   /** Refuses everything that waits, and writes nothing more: the store is closed or has failed. */
   refuseAll(reason: string): void {
     this.#isStopped = true
-    const waiters = [...this.#afterWrite, ...this.#afterCommit]
-    this.#afterWrite = []
-    this.#afterCommit = []
-    for (const waiter of waiters) {
-      this.#answer(waiter, refusal(PutStatus.SERVICE_NOT_AVAILABLE, reason))
-    }
+    this.#tellRefused()
+    const refuse = (entry: Waiting): void =>
+      this.#answer(entry, PutStatus.SERVICE_NOT_AVAILABLE, reason)
+    this.#afterWrite.takeAll(refuse)
+    this.#afterCommit.takeAll(refuse)
   }
 
-  #check(messages: readonly MessageToStore[]): PutResult | null {
-    const { commitLog, maxMessageSize } = this.#options
-    const reason = this.#options.refusal()
-    if (reason !== null) return refusal(PutStatus.SERVICE_NOT_AVAILABLE, reason)
-    if (
-      commitLog.endOffset - commitLog.flushedOffset > MAX_UNCOMMITTED_BYTES &&
-      this.#options.isSyncFlush
-    ) {
-      return refusal(PutStatus.OS_PAGE_CACHE_BUSY, 'the disk does not keep up with the writes')
+  #refusalOf(): string | null {
+    if (this.#isStopped || this.#failure !== null) return 'the store takes no writes any more'
+    return this.#options.refusal()
+  }
+
+  /** What speaks against a message, but for its name. */
+  #check(draft: RecordDraft): PutStatus {
+    const { commitLog, maxMessageSize, isSyncFlush } = this.#options
+    if (isSyncFlush && commitLog.endOffset - commitLog.flushedOffset > MAX_UNFLUSHED_BYTES) {
+      return PutStatus.OS_PAGE_CACHE_BUSY
     }
-    const { storeHost } = this.#place
-    const maxRecordSize = Math.min(commitLog.maxRecordSize, maxMessageSize + RECORD_OVERHEAD_MAX)
+    if (!this.#isBatchOpen) this.#openBatch()
+    const isLegal =
+      draft.bodyEnd - draft.bodyStart <= maxMessageSize &&
+      Number.isSafeInteger(draft.bornTimestamp) &&
+      Number.isSafeInteger(draft.preparedTransactionOffset) &&
+      fitsDraft(draft) &&
+      draftSize(draft, this.#place.storeHost) <= this.#maxRecordSize
+    return isLegal ? PutStatus.OK : PutStatus.MESSAGE_ILLEGAL
+  }
+
+  /** Null when every message of the put can be taken. */
+  #refusalOfPut(messages: readonly MessageToStore[]): PutResult | null {
+    const reason = this.#refusalOf()
+    if (reason !== null) return refusal(PutStatus.SERVICE_NOT_AVAILABLE, reason)
+    const { maxMessageSize } = this.#options
+    const first = messages[0]
     for (const message of messages) {
-      if (!isTopicName(message.topic) || message.queueId < 0) {
+      const isOfQueue = message.topic === first?.topic && message.queueId === first.queueId
+      if (!isOfQueue || message.queueId < 0 || !isTopicName(message.topic)) {
         return refusal(PutStatus.MESSAGE_ILLEGAL, 'the topic or queue is impossible')
       }
-      if (message.body.length > maxMessageSize || !fitsRecord(message)) {
-        return refusal(
-          PutStatus.MESSAGE_ILLEGAL,
-          `the body has ${message.body.length} of ${maxMessageSize} bytes, the properties ${message.properties.length} of ${MAX_PROPERTIES_SIZE}`,
-        )
+      this.#draft.setMessage(message, Buffer.from(message.topic))
+      const status = this.#check(this.#draft)
+      if (status === PutStatus.OS_PAGE_CACHE_BUSY) {
+        return refusal(status, 'the disk does not keep up with the writes')
       }
-      if (recordSize(message, storeHost) > maxRecordSize) {
+      if (status !== PutStatus.OK) {
         return refusal(
-          PutStatus.MESSAGE_ILLEGAL,
-          `the record is larger than ${maxRecordSize} bytes`,
+          status,
+          `the body has ${message.body.length} of ${maxMessageSize} bytes, the properties ${message.properties.length} of ${MAX_PROPERTIES_SIZE}, ` +
+            `the whole record may have ${this.#maxRecordSize}`,
         )
       }
     }
     return null
   }
 
-  #append(messages: readonly MessageToStore[], queue: ConsumeQueue): PutResult {
-    const { commitLog, clock } = this.#options
-    const place = this.#place
-    // Times of a log never go back, so that a queue can be searched by time whatever the clock does.
-    place.storeTimestamp = Math.max(clock.now(), commitLog.lastStoreTimestamp)
-    const physicalOffsets: number[] = []
-    let firstQueueOffset = -1
+  /** Encodes the messages of a put, all or none. */
+  #encodeAll(messages: readonly MessageToStore[], queue: AppendQueue, waiter: PutWaiter): boolean {
+    const { commitLog } = this.#options
+    const draft = this.#draft
+    let size = 0
     for (const message of messages) {
-      place.queueOffset = hasQueueOffset(message.sysFlag) ? queue.nextOffset++ : 0
-      if (firstQueueOffset === -1) firstQueueOffset = place.queueOffset
-      commitLog.append(message, recordSize(message, place.storeHost), place)
-      physicalOffsets.push(place.physicalOffset)
+      draft.setMessage(message, queue.topicBytes)
+      size += draftSize(draft, this.#place.storeHost)
     }
-    return {
-      status: PutStatus.OK,
-      reason: null,
-      physicalOffsets,
-      queueOffset: firstQueueOffset,
-      storeTimestamp: place.storeTimestamp,
+    // Parts of a put that the buffer cannot hold in one piece are written before the whole is there: it gets a batch of its own.
+    if (!commitLog.hasRoom(size)) {
+      if (!this.#endBatch()) return false
+      this.#openBatch()
+    }
+    for (const message of messages) {
+      draft.setMessage(message, queue.topicBytes)
+      try {
+        this.#encode(queue, draft)
+        if (commitLog.isPendingSplit) commitLog.writePending()
+      } catch (error) {
+        this.#takeBack(error)
+        return false
+      }
+      waiter.add(this.#place)
+    }
+    return true
+  }
+
+  /** False when there is no file for the record: nothing has been encoded then. */
+  #tryEncode(queue: AppendQueue, draft: RecordDraft): boolean {
+    try {
+      this.#encode(queue, draft)
+      return true
+    } catch (error) {
+      this.#noteFailure(error)
+      return false
+    }
+  }
+
+  #encode(queue: AppendQueue, draft: RecordDraft): void {
+    const { commitLog } = this.#options
+    const place = this.#place
+    if (queue.batchNumber !== this.#batchNumber) {
+      queue.batchNumber = this.#batchNumber
+      queue.offsetBeforeBatch = queue.nextOffset
+      this.#batchQueues.push(queue)
+    }
+    const hasOffset = hasQueueOffset(draft.sysFlag)
+    place.queueOffset = hasOffset ? queue.nextOffset : 0
+    commitLog.append(draft, draftSize(draft, place.storeHost), place)
+    if (hasOffset) queue.nextOffset++
+  }
+
+  /** A batch has one store time, one store host, and one fate. */
+  #openBatch(): void {
+    const { commitLog, clock, storeHost } = this.#options
+    this.#isBatchOpen = true
+    this.#batchStart = commitLog.endOffset
+    this.#batchStartedAt = clock.monotonic()
+    this.#place.storeHost = storeHost()
+    // Times of a log never go back, so that a queue can be searched by time whatever the clock does.
+    this.#place.storeTimestamp = Math.max(clock.now(), commitLog.lastStoreTimestamp)
+    this.#scheduleTurn()
+  }
+
+  /** Writes what is pending; false when that failed, and the batch was taken back. */
+  #endBatch(): boolean {
+    if (this.#failure !== null) return false
+    if (!this.#isBatchOpen) this.#batchStart = this.#options.commitLog.writtenOffset
+    try {
+      this.#options.commitLog.writePending()
+    } catch (error) {
+      this.#takeBack(error)
+      return false
+    }
+    this.#closeBatch()
+    return true
+  }
+
+  #closeBatch(): void {
+    this.#isBatchOpen = false
+    this.#batchNumber++
+    this.#batchQueues = []
+  }
+
+  /** The batch is not in the file: drops it with its queue offsets, and notes whom to refuse. */
+  #takeBack(error: unknown): void {
+    this.#noteFailure(error)
+    const lost = [
+      ...this.#afterWrite.takeBatch(this.#batchNumber),
+      ...this.#afterCommit.takeBatch(this.#batchNumber),
+    ]
+    this.#refused.push(...lost)
+    for (const queue of this.#batchQueues) queue.nextOffset = queue.offsetBeforeBatch
+    this.#closeBatch()
+    this.#scheduleTurn()
+    // After a failure for good the files stay as they are: the next start decides by checksums.
+    if (this.#failure !== null) return
+    try {
+      this.#options.commitLog.truncate(this.#batchStart)
+    } catch (truncateError) {
+      this.#failure = { error: truncateError }
+    }
+  }
+
+  /** A full disk is no damage (reliability R10): it is waited out. Everything else ends the store. */
+  #noteFailure(error: unknown): void {
+    if (isNoRoom(error)) {
+      this.#refusedReason = 'the disk is full'
+      this.#options.onDiskFull(error)
+      return
+    }
+    this.#refusedReason = messageOf(error)
+    this.#failure ??= { error }
+    this.#scheduleTurn()
+  }
+
+  #tellRefused(): void {
+    const refused = this.#refused
+    this.#refused = []
+    for (const entry of refused) {
+      this.#answer(entry, PutStatus.SERVICE_NOT_AVAILABLE, this.#refusedReason)
     }
   }
 
@@ -230,65 +355,67 @@ export class Appender {
     })
   }
 
-  #answer(waiter: Waiter, result: PutResult): void {
-    if (waiter.isAnswered) return
-    waiter.isAnswered = true
+  #answer(entry: Waiting, status: PutStatus, reason: string | null): void {
+    if (entry.isAnswered) return
+    entry.isAnswered = true
     const { statistics, clock } = this.#options
-    const elapsed = clock.monotonic() - waiter.startedAt
-    if (result.status === PutStatus.OK) {
-      statistics.put(result.physicalOffsets.length, waiter.bytes, elapsed)
+    if (status === PutStatus.OK) {
+      statistics.put(entry.messages, entry.bytes, clock.monotonic() - entry.startedAt)
     } else {
-      statistics.putFailedTimes++
+      statistics.putFailedTimes += entry.messages
     }
-    waiter.done(result)
+    entry.waiter.committed(status, reason)
   }
 
-  /** The end of the log is not on disk: drop it, with its queue offsets, and refuse the puts. */
-  #failWrite(error: unknown, unanswered: readonly Appended[]): void {
-    const { commitLog } = this.#options
-    if (systemCodeOf(error) !== 'ENOSPC') {
-      this.#options.onFailure(error)
-      return
-    }
-    // A full disk is no damage (reliability R10): nothing of these records was acknowledged, so they are taken back.
-    const isLost = (waiter: Waiter): boolean => waiter.endOffset > commitLog.writtenOffset
-    const lost = [...this.#afterWrite, ...this.#afterCommit].filter(isLost)
-    this.#afterWrite = this.#afterWrite.filter((waiter) => !isLost(waiter))
-    this.#afterCommit = this.#afterCommit.filter((waiter) => !isLost(waiter))
-    commitLog.dropPending()
-    for (const { startOffset, queue, nextOffsetBefore } of [...lost, ...unanswered]) {
-      queue.nextOffset = Math.min(queue.nextOffset, nextOffsetBefore)
-      // The first part of a large put may have been written on its own.
-      if (startOffset < commitLog.endOffset) commitLog.truncate(startOffset)
-    }
-    this.#options.onDiskFull(error)
-    for (const waiter of lost) {
-      this.#answer(waiter, refusal(PutStatus.SERVICE_NOT_AVAILABLE, 'the disk is full'))
-    }
-    if (this.#afterWrite.length > 0) this.#scheduleTurn()
-  }
-
-  /** A put that waits longer than `syncFlushTimeout` is answered: stored, but not known to be on disk. */
+  /** Who waits longer than `syncFlushTimeout` is answered: stored, but not known to be on disk. */
   #scheduleTimeout(): void {
     if (this.#isTimeoutScheduled) return
-    const oldest = this.#afterCommit.find((waiter) => !waiter.isAnswered)
-    if (oldest === undefined) return
+    const oldest = this.#afterCommit.oldestUnanswered
+    if (oldest === null) return
     this.#isTimeoutScheduled = true
     const { clock, timers, syncFlushTimeoutMs } = this.#options
     const delay = Math.max(1, oldest.startedAt + syncFlushTimeoutMs - clock.monotonic())
     timers.after(delay, () => {
       this.#isTimeoutScheduled = false
       const deadline = clock.monotonic() - syncFlushTimeoutMs
-      for (const waiter of this.#afterCommit) {
-        if (waiter.startedAt > deadline) break
-        const { result } = waiter
-        this.#answer(waiter, {
-          ...result,
-          status: PutStatus.FLUSH_DISK_TIMEOUT,
-          reason: 'flush timeout',
-        })
+      for (;;) {
+        const entry = this.#afterCommit.oldestUnanswered
+        if (entry === null || entry.startedAt > deadline) break
+        this.#answer(entry, PutStatus.FLUSH_DISK_TIMEOUT, 'flush timeout')
       }
       this.#scheduleTimeout()
+    })
+  }
+}
+
+/** Who waits for a `put`. */
+class PutWaiter implements CommitWaiter {
+  readonly physicalOffsets: number[] = []
+  readonly #done: (result: PutResult) => void
+  #queueOffset = 0
+  #storeTimestamp = 0
+
+  constructor(done: (result: PutResult) => void) {
+    this.#done = done
+  }
+
+  add({ physicalOffset, queueOffset, storeTimestamp }: LastAppend): void {
+    if (this.physicalOffsets.length === 0) this.#queueOffset = queueOffset
+    this.physicalOffsets.push(physicalOffset)
+    this.#storeTimestamp = storeTimestamp
+  }
+
+  committed(status: PutStatus, reason: string | null): void {
+    if (status === PutStatus.SERVICE_NOT_AVAILABLE) {
+      this.#done(refusal(status, reason ?? 'the store takes no writes'))
+      return
+    }
+    this.#done({
+      status,
+      reason,
+      physicalOffsets: this.physicalOffsets,
+      queueOffset: this.#queueOffset,
+      storeTimestamp: this.#storeTimestamp,
     })
   }
 }

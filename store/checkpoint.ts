@@ -14,7 +14,8 @@ import type { Disk, DiskFile } from '../common/ports.ts'
 const PAGE_SIZE = 4096
 const OWN_AT = 64
 const OWN_MAGIC = 0x474e5459
-const OWN_VERSION = 1
+/** From version 2 on `queuepositions` reaches as far as the derived offset. */
+const OWN_VERSION = 2
 const CRC_AT = OWN_AT + 20
 
 export interface Checkpoint {
@@ -31,6 +32,8 @@ export interface Checkpoint {
     readonly derivedOffset: number
     /** The store was closed in order after this was written. */
     readonly isClean: boolean
+    /** `queuepositions` reaches as far; an older Gantry wrote none. */
+    readonly hasPositions: boolean
   } | null
 }
 
@@ -89,9 +92,11 @@ export class CheckpointFile {
 function readOwn(page: Buffer): Checkpoint['own'] {
   if (page.length < CRC_AT + 4 || page.readUInt32BE(OWN_AT) !== OWN_MAGIC) return null
   if (page.readUInt32BE(CRC_AT) !== crc32(page.subarray(0, CRC_AT))) return null
-  if (page.readUInt32BE(OWN_AT + 4) !== OWN_VERSION) return null
+  const version = page.readUInt32BE(OWN_AT + 4)
+  if (version < 1 || version > OWN_VERSION) return null
   return {
     derivedOffset: readInt64(page, OWN_AT + 8),
     isClean: page.readUInt32BE(OWN_AT + 16) === 1,
+    hasPositions: version >= 2,
   }
 }

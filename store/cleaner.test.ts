@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { MessageStore } from './message-store.ts'
 import { get, openStore, put, simulatedWorld, testMessage } from './testing.ts'
-import type { StoreConfig } from './types.ts'
+import type { Retention, SlowestRead, StoreConfig } from './types.ts'
 
 type World = ReturnType<typeof simulatedWorld>
 
@@ -17,12 +17,17 @@ const COARSE: Partial<StoreConfig> = {
 /** A store with several full segments, at noon of a day. */
 async function filled(
   overrides: Partial<StoreConfig> = {},
+  retention: Retention | null = null,
 ): Promise<{ readonly world: World; readonly store: MessageStore }> {
   const world = simulatedWorld()
   const noon = new Date(world.time.now())
   noon.setHours(12, 0, 0, 0)
   world.time.jumpWall(noon.getTime() - world.time.now())
-  const { store } = await openStore(world, { fileReservedTime: 5, ...COARSE, ...overrides })
+  const { store } = await openStore(
+    world,
+    { fileReservedTime: 5, ...COARSE, ...overrides },
+    retention,
+  )
   for (let index = 0; index < 120; index++) {
     const message = testMessage({ body: 'x'.repeat(1000), properties: { KEYS: `k${index}` } })
     await world.settle(put(store, message))
@@ -127,5 +132,86 @@ describe('cleaning', () => {
     expect(reopened.maxOffsetInQueue('Orders', 0)).toBe(120)
     const result = await world.settle(put(reopened, testMessage()))
     expect(result.queueOffset).toBe(120)
+  })
+})
+
+/** A broker whose slowest group and topic attributes a test sets. */
+function fakeRetention(): Retention & {
+  slowest: SlowestRead | null
+  read: number | null
+  hours: number | null
+} {
+  return {
+    slowest: null,
+    read: null,
+    hours: null,
+    slowestRead() {
+      return Promise.resolve(this.slowest)
+    },
+    readOffset() {
+      return this.read
+    },
+    reserveHours() {
+      return this.hours
+    },
+  }
+}
+
+describe('messages that were not read', () => {
+  const unread = { topic: 'Orders', consumerGroup: 'G', isProtected: true }
+
+  test('are kept beyond their time and above all watermarks, until they are read', async () => {
+    const retention = fakeRetention()
+    const { world, store } = await filled({ deleteWhen: '21' }, retention)
+    const before = segments(world)
+    retention.slowest = { ...unread, physicalOffset: 100 }
+    world.disk.foreignBytes = world.disk.totalBytes * 0.95
+    await world.time.advance(20 * HOUR)
+    expect(segments(world)).toBe(before)
+    expect(store.status()).toMatchObject({ unreadKeptFor: 'G', deletedSegments: 0 })
+    expect(store.status().readOnlyReason).toContain('disk is full')
+
+    retention.slowest = { ...unread, physicalOffset: 3 * 16 * 1024 + 1 }
+    await world.time.advance(2 * HOUR)
+    expect(store.status()).toMatchObject({ unreadKeptFor: 'G', minPhysicalOffset: 3 * 16 * 1024 })
+    retention.slowest = null
+    await world.time.advance(2 * HOUR)
+
+    expect(store.status()).toMatchObject({ unreadKeptFor: null, deletedUnreadSegments: 0 })
+    expect(segments(world)).toBeLessThan(before - 3)
+  })
+
+  test('go, and are counted, when the policy lets them', async () => {
+    const retention = fakeRetention()
+    const { world, store } = await filled({ deleteWhen: '21' }, retention)
+    retention.slowest = { ...unread, physicalOffset: 100, isProtected: false }
+
+    await world.time.advance(10 * HOUR)
+
+    expect(store.status().deletedUnreadSegments).toBeGreaterThan(0)
+    expect(store.status().unreadKeptFor).toBeNull()
+  })
+
+  test('stay in the queue of a topic with a shorter time of its own', async () => {
+    const retention = fakeRetention()
+    const { world, store } = await filled({ deleteWhen: '04' }, retention)
+    retention.hours = 2
+    retention.read = 50
+    await world.time.advance(HOUR)
+    expect(store.minOffsetInQueue('Orders', 0)).toBe(0)
+
+    await world.time.advance(2 * HOUR)
+    expect(store.minOffsetInQueue('Orders', 0)).toBe(50)
+    retention.read = null
+    await world.time.advance(HOUR)
+
+    expect(store.minOffsetInQueue('Orders', 0)).toBe(120)
+    expect(store.status().minPhysicalOffset).toBe(0)
+    expect(await world.settle(get(store, { queueOffset: 7 }))).toMatchObject({
+      status: 'OFFSET_TOO_SMALL',
+      nextBeginOffset: 120,
+    })
+    const result = await world.settle(put(store, testMessage()))
+    expect(result).toMatchObject({ status: 'OK', queueOffset: 120 })
   })
 })

@@ -10,11 +10,10 @@ import {
   PHYSICAL_OFFSET_AT,
   RecordReader,
   encodeBlank,
-  encodeRecord,
+  encodeDraft,
 } from '../common/message-codec.ts'
-import type { RecordPlace } from '../common/message-codec.ts'
+import type { RecordDraft, RecordPlace } from '../common/message-codec.ts'
 import { readInt64 } from '../common/bytes.ts'
-import type { MessageToStore } from '../common/message.ts'
 import type { Disk } from '../common/ports.ts'
 import { FilePool } from './file-pool.ts'
 import { LogBuffer } from './log-buffer.ts'
@@ -39,6 +38,11 @@ export class CommitLog {
   #endOffset = 0
   #writtenOffset = 0
   #flushedOffset = 0
+  /** What the sync under way reaches; a truncation meanwhile lowers it. */
+  #syncTarget = 0
+  /** Between the blank record of a roll that is not written yet and the next segment lies nothing to write; -1 when there is no such gap. */
+  #gapStart = -1
+  #gapEnd = -1
   /** Store timestamp of the newest record; the next one is not older. */
   lastStoreTimestamp = 0
 
@@ -79,12 +83,31 @@ export class CommitLog {
     this.#ensureSegment(endOffset)
   }
 
-  /** Encodes one record of `size` bytes at the end, in memory; sets `place.physicalOffset`. `writePending` puts it into the file. */
-  append(message: MessageToStore, size: number, place: RecordPlace): void {
+  /** True when `size` bytes of records fit behind the end without another piece of the buffer or another segment. */
+  hasRoom(size: number): boolean {
+    return (
+      !this.#needsRoll(size) && !this.buffer.needsSwitch(size + BLANK_HEADER_SIZE, this.#endOffset)
+    )
+  }
+
+  /**
+   * What is pending lies in two pieces of the buffer: it must be written before anything else is appended, since the next piece may be
+   * the first of them again.
+   */
+  get isPendingSplit(): boolean {
+    return this.#writtenOffset < this.buffer.newestStart
+  }
+
+  /**
+   * Encodes one record of `size` bytes at the end, in memory; sets `place.physicalOffset`. `writePending` puts it into the file.
+   * Throws what the disk throws when there is no next segment, and then nothing was encoded.
+   */
+  append(draft: RecordDraft, size: number, place: RecordPlace): void {
     this.#makeRoom(size)
     place.physicalOffset = this.#endOffset
-    const written = encodeRecord(this.buffer.bytes, this.buffer.at, message, place)
-    assert.equal(written, size)
+    const written = encodeDraft(this.buffer.bytes, this.buffer.at, draft, place)
+    if (written !== size) assert.equal(written, size)
+    this.buffer.take(size)
     this.#endOffset += size
     this.lastStoreTimestamp = place.storeTimestamp
   }
@@ -100,32 +123,46 @@ export class CommitLog {
       at < bytes.length;
       at += this.#reader.type === 'blank' ? 8 : this.#reader.size
     ) {
+      if (this.isPendingSplit) this.writePending()
       this.#reader.read(bytes, at, bytes.length, false)
       if (this.#reader.type === 'blank') {
         this.#roll()
+        this.writePending()
         continue
       }
       this.#makeRoom(this.#reader.size)
       bytes.copy(this.buffer.bytes, this.buffer.at, at, at + this.#reader.size)
+      this.buffer.take(this.#reader.size)
       this.#endOffset += this.#reader.size
       this.lastStoreTimestamp = this.#reader.storeTimestamp
     }
     return true
   }
 
-  /** Hands everything appended to the kernel, in one write. Throws what the disk throws; what was not written stays pending. */
+  /** Hands everything appended to the kernel, in one write for each piece. Throws what the disk throws; what was not written stays pending. */
   writePending(): void {
-    const length = this.#endOffset - this.#writtenOffset
-    if (length === 0) return
-    const isThere = this.buffer.find(this.#writtenOffset)
-    assert(isThere && this.buffer.end - this.buffer.at === length, 'pending bytes are in one chunk')
-    this.segments.writeSync(this.buffer.bytes, this.buffer.at, length, this.#writtenOffset)
-    this.#writtenOffset = this.#endOffset
+    while (this.#writtenOffset < this.#endOffset) {
+      if (this.#writtenOffset === this.#gapStart) {
+        this.#writtenOffset = this.#gapEnd
+        continue
+      }
+      const isThere = this.buffer.find(this.#writtenOffset)
+      assert(isThere && this.buffer.end > this.buffer.at, 'pending bytes are in the buffer')
+      const { segmentSize } = this.segments
+      const length = Math.min(
+        this.buffer.end - this.buffer.at,
+        segmentSize - (this.#writtenOffset % segmentSize),
+      )
+      this.segments.writeSync(this.buffer.bytes, this.buffer.at, length, this.#writtenOffset)
+      this.#writtenOffset += length
+    }
+    this.#gapStart = -1
   }
 
   /** fdatasync of everything written so far. One call at a time. A rejection is final (reliability D1). */
   async flush(): Promise<void> {
     const target = this.#writtenOffset
+    this.#syncTarget = target
     for (
       let at = this.segments.startOf(this.#flushedOffset);
       at < target;
@@ -133,33 +170,21 @@ export class CommitLog {
     ) {
       await this.segments.datasync(at)
     }
-    // A truncation meanwhile made the end smaller.
-    this.#flushedOffset = Math.max(this.#flushedOffset, Math.min(target, this.#writtenOffset))
+    await this.segments.syncNames()
+    this.#flushedOffset = Math.max(this.#flushedOffset, this.#syncTarget)
   }
 
-  /** Drops what was appended but not written. */
-  dropPending(): void {
-    this.buffer.truncate(this.#writtenOffset)
-    this.#endOffset = this.#writtenOffset
-  }
-
-  /** Cuts the log to end at a record boundary. Only `truncation.ts` calls this, after it has cut what is derived. */
+  /** Cuts the log to end at a record boundary, after what is derived from the rest has been cut. */
   truncate(physicalOffset: number): void {
     assert(physicalOffset >= this.startOffset && physicalOffset <= this.#endOffset)
     this.buffer.truncate(physicalOffset)
+    this.#gapStart = -1
+    this.#syncTarget = Math.min(this.#syncTarget, physicalOffset)
     this.#endOffset = physicalOffset
     this.#writtenOffset = Math.min(this.#writtenOffset, physicalOffset)
     this.#flushedOffset = Math.min(this.#flushedOffset, physicalOffset)
     this.segments.zeroFrom(physicalOffset, true)
     this.#ensureSegment(physicalOffset)
-  }
-
-  /** Creates the segment after the current one ahead of need, once half of the current one is used. */
-  prepareNextSegment(): void {
-    const used = this.#endOffset % this.segments.segmentSize
-    const nextStart = this.segments.startOf(this.#endOffset) + this.segments.segmentSize
-    if (used * 2 < this.segments.segmentSize || this.segments.endOffset > nextStart) return
-    this.segments.create(this.segments.endOffset, true)
   }
 
   /** Copies `size` bytes from anywhere below `endOffset`; false when they are not there. */
@@ -195,19 +220,20 @@ export class CommitLog {
     this.#files.closeAll()
   }
 
-  #makeRoom(size: number): void {
-    assert(size <= this.maxRecordSize)
-    const segmentEnd = this.segments.startOf(this.#endOffset) + this.segments.segmentSize
-    if (this.#endOffset + size + BLANK_HEADER_SIZE > segmentEnd) this.#roll()
-    this.#reserve(size)
+  #needsRoll(size: number): boolean {
+    const { segmentSize } = this.segments
+    return (this.#endOffset % segmentSize) + size + BLANK_HEADER_SIZE > segmentSize
   }
 
-  #reserve(size: number): void {
-    if (this.buffer.needsSwitch(size, this.#endOffset)) {
-      this.writePending()
-      this.buffer.switch(size, this.#endOffset)
+  #makeRoom(size: number): void {
+    if (size > this.maxRecordSize) assert.fail('a record fits into a segment')
+    if (this.#needsRoll(size)) this.#roll()
+    // Room for a blank record is always left, which so never needs a piece of its own.
+    if (this.buffer.needsSwitch(size + BLANK_HEADER_SIZE, this.#endOffset)) {
+      assert(!this.isPendingSplit)
+      this.buffer.switch(size + BLANK_HEADER_SIZE, this.#endOffset)
     }
-    this.buffer.reserve(size)
+    this.buffer.seekEnd()
   }
 
   /** Ends the current segment with a blank record and goes to the next. */
@@ -215,17 +241,22 @@ export class CommitLog {
     const segmentEnd = this.segments.startOf(this.#endOffset) + this.segments.segmentSize
     const blankSize = segmentEnd - this.#endOffset
     this.#ensureSegment(segmentEnd)
-    this.#reserve(BLANK_HEADER_SIZE)
+    if (this.buffer.needsSwitch(BLANK_HEADER_SIZE, this.#endOffset)) {
+      assert.equal(this.#writtenOffset, this.#endOffset)
+      this.buffer.switch(BLANK_HEADER_SIZE, this.#endOffset)
+    }
+    this.buffer.seekEnd()
     encodeBlank(this.buffer.bytes, this.buffer.at, blankSize)
-    this.#endOffset += BLANK_HEADER_SIZE
-    this.writePending()
+    this.buffer.take(BLANK_HEADER_SIZE)
+    // Without a gap, the buffer goes on in the same piece.
+    this.#gapStart = blankSize === BLANK_HEADER_SIZE ? -1 : this.#endOffset + BLANK_HEADER_SIZE
+    this.#gapEnd = segmentEnd
     this.#endOffset = segmentEnd
-    this.#writtenOffset = segmentEnd
   }
 
   #ensureSegment(offset: number): void {
-    if (this.segments.isEmpty) this.segments.create(this.segments.startOf(offset), true)
-    while (this.segments.endOffset <= offset) this.segments.create(this.segments.endOffset, true)
+    if (this.segments.isEmpty) this.segments.create(this.segments.startOf(offset), false)
+    while (this.segments.endOffset <= offset) this.segments.create(this.segments.endOffset, false)
   }
 
   #isContinuation(bytes: Buffer): boolean {

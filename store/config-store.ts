@@ -1,5 +1,5 @@
 /** The files of `config/`: whole JSON texts, replaced atomically, the previous one kept as `.bak` (protocol §19.6). */
-import { parentOf, replaceFileDurably } from '../common/durable-file.ts'
+import { parentOf, replaceFileInTurns } from '../common/durable-file.ts'
 import { messageOf } from '../common/errors.ts'
 import type { Disk } from '../common/ports.ts'
 import { StoreError } from './errors.ts'
@@ -29,8 +29,12 @@ export function readConfigFile<Value>(
   return null
 }
 
-/** Replaces a configuration file; creates its folder when missing. */
-export function writeConfigFile(disk: Disk, path: string, text: string): void {
+/** Replaces a configuration file; creates its folder when missing. `pieces` of its text are asked for one by one. */
+export async function writeConfigFile(
+  disk: Disk,
+  path: string,
+  pieces: Iterable<string>,
+): Promise<void> {
   disk.makeDirectorySync(parentOf(path))
-  replaceFileDurably(disk, path, text, { keepBackup: true })
+  await replaceFileInTurns(disk, path, pieces, { keepBackup: true })
 }

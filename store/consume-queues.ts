@@ -1,36 +1,75 @@
-/** All ConsumeQueues of a store, by topic and queue. */
+/**
+ * All ConsumeQueues of a store: by topic and queue, and by the bytes of a record's topic, which the dispatcher has.
+ *
+ * What is not written yet takes at most `MAX_UNWRITTEN_BYTES` of memory: beyond that the queues that have waited longest are written.
+ */
 import type { Disk } from '../common/ports.ts'
-import { CONSUME_QUEUE_UNIT_SIZE, ConsumeQueue } from './consume-queue.ts'
-import { StoreError } from './errors.ts'
+import { ConsumeQueue } from './consume-queue.ts'
+import type { ConsumeQueueContext } from './consume-queue.ts'
+import { CONSUME_QUEUE_UNIT_SIZE } from './consume-queue-unit.ts'
+import { StoreError, isNoRoom } from './errors.ts'
 import { FilePool } from './file-pool.ts'
+import type { QueuePosition } from './queue-positions.ts'
+import { QueueTable, hashTopic } from './queue-table.ts'
+import { UnitPool } from './unit-pool.ts'
 
 /** ConsumeQueue files open at once; a broker may have tens of thousands. */
 const MAX_OPEN_FILES = 1024
 
 const MAX_TOPIC_LENGTH = 255
 
+/** For 16 to 1,600,000 units, as few or many queues share them. */
+const MAX_UNWRITTEN_BYTES = 32 * 1024 * 1024
+
+export interface ConsumeQueuesOptions {
+  readonly disk: Disk
+  readonly directory: string
+  readonly fileSize: number
+  /** For tests: instead of 32 MiB. */
+  readonly maxUnwrittenBytes?: number
+}
+
+interface Topic {
+  readonly bytes: Buffer
+  readonly hash: number
+  readonly queues: ConsumeQueue[]
+}
+
 export class ConsumeQueues {
   readonly directory: string
   readonly #disk: Disk
   readonly #files: FilePool
-  readonly #fileSize: number
-  readonly #topics = new Map<string, Map<number, ConsumeQueue>>()
+  readonly #context: ConsumeQueueContext
+  readonly #pool = new UnitPool()
+  readonly #maxUnwrittenBytes: number
+  readonly #topics = new Map<string, Topic>()
+  #table = new QueueTable()
+  /** Queues with something to write or to sync, in the order in which they got it. */
+  #dirty: ConsumeQueue[] = []
+  /** The next of them to be written when memory is short. */
+  #cursor = 0
 
-  constructor(options: {
-    readonly disk: Disk
-    readonly directory: string
-    readonly fileSize: number
-  }) {
-    this.directory = options.directory
-    this.#disk = options.disk
-    this.#files = new FilePool(options.disk, MAX_OPEN_FILES)
-    this.#fileSize = Math.ceil(options.fileSize / CONSUME_QUEUE_UNIT_SIZE) * CONSUME_QUEUE_UNIT_SIZE
+  constructor(options: ConsumeQueuesOptions) {
+    const { disk, directory, fileSize } = options
+    this.directory = directory
+    this.#disk = disk
+    this.#files = new FilePool(disk, MAX_OPEN_FILES)
+    this.#maxUnwrittenBytes = options.maxUnwrittenBytes ?? MAX_UNWRITTEN_BYTES
+    this.#context = {
+      disk,
+      files: this.#files,
+      fileSize: Math.ceil(fileSize / CONSUME_QUEUE_UNIT_SIZE) * CONSUME_QUEUE_UNIT_SIZE,
+      pool: this.#pool,
+      onDirty: (queue) => this.#list(queue),
+      onGrow: () => {
+        if (this.#pool.usedBytes >= this.#maxUnwrittenBytes) this.#relieve()
+      },
+    }
   }
 
   /** Finds all queues on disk; of each only the units of records below `physicalEnd` count. */
   load(physicalEnd: number): void {
-    this.#files.closeAll()
-    this.#topics.clear()
+    this.#forgetAll()
     for (const topic of this.#disk.listSync(this.directory)) {
       if (!topic.isDirectory || !isTopicName(topic.name)) continue
       for (const queue of this.#disk.listSync(`${this.directory}/${topic.name}`)) {
@@ -40,42 +79,100 @@ export class ConsumeQueues {
     }
   }
 
+  /** Knows all queues from `queuepositions`, without a look at their files. */
+  restore(positions: readonly QueuePosition[], mayHoldStale: boolean): void {
+    this.#forgetAll()
+    for (const { topic, queueId, minOffset, maxOffset } of positions) {
+      this.getOrCreate(topic, queueId).restore(minOffset, maxOffset, mayHoldStale)
+    }
+  }
+
   get(topic: string, queueId: number): ConsumeQueue | null {
-    return this.#topics.get(topic)?.get(queueId) ?? null
+    const found = this.#topics.get(topic)
+    if (found === undefined) return null
+    return this.#table.find(found.hash, found.bytes, 0, found.bytes.length, queueId)
   }
 
   /** The caller has checked the topic by `isTopicName`, since it becomes part of a path. */
   getOrCreate(topic: string, queueId: number): ConsumeQueue {
-    let queues = this.#topics.get(topic)
-    if (queues === undefined) {
-      queues = new Map()
-      this.#topics.set(topic, queues)
-    }
-    let queue = queues.get(queueId)
-    if (queue === undefined) {
-      queue = this.#create(topic, queueId)
-      queues.set(queueId, queue)
-    }
-    return queue
+    return this.get(topic, queueId) ?? this.#create(topic, queueId)
+  }
+
+  /** The queue of a record whose topic is `source[start, end)`; made when absent. No string is made of a topic that is known. */
+  getOrCreateByBytes(source: Buffer, start: number, end: number, queueId: number): ConsumeQueue {
+    const hash = hashTopic(source, start, end)
+    return (
+      this.#table.find(hash, source, start, end, queueId) ??
+      this.#create(source.toString('utf8', start, end), queueId)
+    )
   }
 
   *all(): Generator<ConsumeQueue, void> {
-    for (const queues of this.#topics.values()) yield* queues.values()
+    for (const { queues } of this.#topics.values()) yield* queues
   }
 
   ofTopic(topic: string): Iterable<ConsumeQueue> {
-    return this.#topics.get(topic)?.values() ?? []
+    return this.#topics.get(topic)?.queues ?? []
+  }
+
+  /**
+   * The queues with something to write or to sync, which are then off the list: the caller does both, or puts them back by `putBack`.
+   */
+  takeDirty(): readonly ConsumeQueue[] {
+    const dirty = this.#dirty
+    this.#dirty = []
+    this.#cursor = 0
+    for (const queue of dirty) queue.isListed = false
+    return dirty
+  }
+
+  putBack(queues: readonly ConsumeQueue[]): void {
+    for (const queue of queues) if (queue.isDirty && !queue.isListed) this.#list(queue)
+  }
+
+  /** Hands all new units to the kernel. */
+  writePending(): void {
+    for (const queue of this.#dirty) if (queue.hasUnwritten) queue.writePending()
+    this.#cursor = this.#dirty.length
   }
 
   /** Removes every queue, files and all, to be built anew from the log. */
   removeAll(): void {
-    this.#files.closeAll()
-    this.#topics.clear()
+    this.#forgetAll()
     this.#disk.removeSync(this.directory)
   }
 
   close(): void {
     this.#files.closeAll()
+  }
+
+  #forgetAll(): void {
+    this.#files.closeAll()
+    for (const queue of this.all()) queue.forget()
+    this.#topics.clear()
+    this.#table = new QueueTable()
+    this.takeDirty()
+  }
+
+  #list(queue: ConsumeQueue): void {
+    queue.isListed = true
+    this.#dirty.push(queue)
+  }
+
+  /** Writes the queue that has waited longest; its blocks serve the next messages. */
+  #relieve(): void {
+    for (let looked = 0; looked < this.#dirty.length; looked++) {
+      if (this.#cursor >= this.#dirty.length) this.#cursor = 0
+      const queue = this.#dirty[this.#cursor++]
+      if (queue?.hasUnwritten !== true) continue
+      try {
+        queue.writePending()
+      } catch (error) {
+        // On a full disk the units stay in memory, and soon no messages come any more.
+        if (!isNoRoom(error)) throw error
+      }
+      return
+    }
   }
 
   #create(topic: string, queueId: number): ConsumeQueue {
@@ -85,14 +182,21 @@ export class ConsumeQueues {
         `a record names the impossible topic ${JSON.stringify(topic)}`,
       )
     }
-    return new ConsumeQueue({
-      disk: this.#disk,
-      files: this.#files,
+    let found = this.#topics.get(topic)
+    if (found === undefined) {
+      const bytes = Buffer.from(topic)
+      found = { bytes, hash: hashTopic(bytes, 0, bytes.length), queues: [] }
+      this.#topics.set(topic, found)
+    }
+    const queue = new ConsumeQueue(this.#context, {
       directory: `${this.directory}/${topic}/${queueId}`,
-      fileSize: this.#fileSize,
       topic,
+      topicBytes: found.bytes,
       queueId,
     })
+    found.queues.push(queue)
+    this.#table.add(found.hash, queue)
+    return queue
   }
 }
 

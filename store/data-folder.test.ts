@@ -103,6 +103,7 @@ describe('the data folder', () => {
       'consumequeue/Orders/0/00000000000000000000 1000',
       'index/INDEX 20444',
       'lock 0',
+      'queuepositions 97',
     ])
     world.cleanUp()
   })
@@ -111,20 +112,20 @@ describe('the data folder', () => {
 describe('a configuration file', () => {
   const path = '/store/config/topics.json'
 
-  test('is read back, and the previous content is kept beside it', () => {
+  test('is read back, and the previous content is kept beside it', async () => {
     const { disk } = simulatedWorld()
     expect(readConfigFile(disk, path, JSON.parse)).toBe(null)
-    writeConfigFile(disk, path, '{"version":1}')
-    writeConfigFile(disk, path, '{"version":2}')
+    await writeConfigFile(disk, path, ['{"version":1}'])
+    await writeConfigFile(disk, path, ['{"version":2}'])
 
     expect(readConfigFile(disk, path, JSON.parse)).toEqual({ version: 2 })
     expect(disk.readFileSync(`${path}.bak`)?.toString()).toBe('{"version":1}')
   })
 
-  test.each(['', '{"versi'])('that holds %j is replaced by its backup', (damaged) => {
+  test.each(['', '{"versi'])('that holds %j is replaced by its backup', async (damaged) => {
     const { disk } = simulatedWorld()
-    writeConfigFile(disk, path, '{"version":1}')
-    writeConfigFile(disk, path, '{"version":2}')
+    await writeConfigFile(disk, path, ['{"version":1}'])
+    await writeConfigFile(disk, path, ['{"version":2}'])
     const file = disk.openSync(path, 'write')
     file.truncateSync(0)
     file.writeSync(Buffer.from(damaged), 0, damaged.length, 0)
@@ -132,14 +133,14 @@ describe('a configuration file', () => {
     expect(readConfigFile(disk, path, JSON.parse)).toEqual({ version: 1 })
   })
 
-  test('without a readable backup is an error that names it', () => {
+  test('without a readable backup is an error that names it', async () => {
     const { disk } = simulatedWorld()
-    writeConfigFile(disk, path, '{"versi')
+    await writeConfigFile(disk, path, ['{"versi'])
 
     expect(() => readConfigFile(disk, path, JSON.parse)).toThrow(path)
   })
 
-  test('is the old or the new one after a power cut at any operation', () => {
+  test('is the old or the new one after a power cut at any operation', async () => {
     for (let nth = 1; nth < 12; nth++) {
       for (const operation of [
         'open',
@@ -150,12 +151,12 @@ describe('a configuration file', () => {
         'syncDirectory',
       ] as const) {
         const { disk } = simulatedWorld()
-        writeConfigFile(disk, path, '{"version":1}')
-        writeConfigFile(disk, path, '{"version":2}')
+        await writeConfigFile(disk, path, ['{"version":1}'])
+        await writeConfigFile(disk, path, ['{"version":2}'])
         disk.failOn(operation, nth, 'EIO')
         let isWritten = true
         try {
-          writeConfigFile(disk, path, '{"version":3}')
+          await writeConfigFile(disk, path, ['{"version":3}'])
         } catch {
           isWritten = false
         }

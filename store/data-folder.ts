@@ -15,6 +15,8 @@ const KNOWN_NAMES: ReadonlySet<string> = new Set([
   'timerwheel',
   'timerlog',
   'checkpoint',
+  'queuepositions',
+  'queuepositions.tmp',
   'abort',
   'lock',
   'raft',

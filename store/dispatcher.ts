@@ -7,18 +7,14 @@
 import { javaHashCodeOfUtf8 } from '../common/bytes.ts'
 import { RecordReader } from '../common/message-codec.ts'
 import { MessageSysFlag } from '../common/message.ts'
-import {
-  NAME_VALUE_SEPARATOR,
-  PROPERTY_SEPARATOR,
-  PropertyName,
-  propertyIn,
-} from '../common/properties.ts'
+import { PropertyName, propertyIn } from '../common/properties.ts'
 import type { CommitLog } from './commit-log.ts'
 import type { ConsumeQueue } from './consume-queue.ts'
 import type { ConsumeQueues } from './consume-queues.ts'
 import { StoreError } from './errors.ts'
 import { LogScanner } from './log-scanner.ts'
 import type { MessageIndex } from './message-index.ts'
+import { PropertyFinder } from './property-finder.ts'
 import type { Arrival } from './types.ts'
 
 export interface DispatcherOptions {
@@ -26,17 +22,18 @@ export interface DispatcherOptions {
   readonly consumeQueues: ConsumeQueues
   /** Null when `messageIndexEnable` is false. */
   readonly index: MessageIndex | null
-  readonly onArrival: (arrival: Arrival) => void
 }
 
 export class Dispatcher {
   readonly #commitLog: CommitLog
   readonly #queues: ConsumeQueues
   readonly #index: MessageIndex | null
-  readonly #onArrival: (arrival: Arrival) => void
+  #onArrival: ((arrival: Arrival) => void) | null = null
   readonly #reader = new RecordReader()
   readonly #properties = new PropertyFinder()
   #scanner: LogScanner | null = null
+  /** Queues with new units that somebody watches. */
+  #watched: ConsumeQueue[] = []
   /** Everything below has been dispatched. */
   dispatchedOffset = 0
   /** Store timestamp of the last dispatched record. */
@@ -46,7 +43,11 @@ export class Dispatcher {
     this.#commitLog = options.commitLog
     this.#queues = options.consumeQueues
     this.#index = options.index
-    this.#onArrival = options.onArrival
+  }
+
+  /** From now on `listener` is told of every message: costly, and for tests; see `tellWatchers`. */
+  onArrival(listener: (arrival: Arrival) => void): void {
+    this.#onArrival = listener
   }
 
   resume(dispatchedOffset: number): void {
@@ -66,19 +67,44 @@ export class Dispatcher {
     return this.dispatchedOffset >= limit
   }
 
+  /** Tells the watchers of the queues that have got new units since the last call. */
+  tellWatchers(): void {
+    if (this.#watched.length === 0) return
+    const watched = this.#watched
+    this.#watched = []
+    for (const queue of watched) {
+      queue.isTelling = false
+      queue.watcher?.arrived()
+    }
+  }
+
   /** Derives from one record that `reader` has accepted. Also recovery calls this. */
   dispatchRecord(reader: RecordReader, source: Buffer): void {
     const transaction = reader.sysFlag & MessageSysFlag.TRANSACTION_MASK
     const isRollback = transaction === MessageSysFlag.TRANSACTION_ROLLBACK
     const isPrepared = transaction === MessageSysFlag.TRANSACTION_PREPARED
-    const queue = this.#queues.getOrCreate(reader.topic(source), reader.queueId)
+    const topicEnd = reader.topicAt + reader.topicSize
+    const queue = this.#queues.getOrCreateByBytes(source, reader.topicAt, topicEnd, reader.queueId)
     this.#properties.scan(source, reader.propertiesAt, reader.propertiesAt + reader.propertiesSize)
     this.lastStoreTimestamp = reader.storeTimestamp
     if (!isRollback && this.#index !== null) this.#putKeys(this.#index, reader, source, queue)
     if (isRollback || isPrepared) return
     const tagsCode = this.#tagsCode(queue, reader, source)
     queue.append(reader.queueOffset, reader.physicalOffset, reader.size, tagsCode)
-    this.#onArrival({
+    if (queue.watcher !== null && !queue.isTelling) {
+      queue.isTelling = true
+      this.#watched.push(queue)
+    }
+    if (this.#onArrival !== null) this.#tellArrival(this.#onArrival, queue, reader, tagsCode)
+  }
+
+  #tellArrival(
+    onArrival: (arrival: Arrival) => void,
+    queue: ConsumeQueue,
+    reader: RecordReader,
+    tagsCode: number,
+  ): void {
+    onArrival({
       topic: queue.topic,
       queueId: queue.queueId,
       queueOffset: reader.queueOffset,
@@ -101,12 +127,13 @@ export class Dispatcher {
     let at = this.#commitLog.buffer.at
     const reader = this.#reader
     while (this.dispatchedOffset < stop && at < end) {
-      const problem = reader.read(bytes, at, end, false)
-      if (problem !== null || reader.type === 'end') throw this.#damaged(problem ?? 'end')
+      const isThere = reader.readTrusted(bytes, at, end)
+      if (!isThere) throw this.#damaged('no record')
       if (reader.type === 'blank') {
         this.dispatchedOffset += reader.size
         return
       }
+      if (reader.physicalOffset !== this.dispatchedOffset) throw this.#damaged('misplaced')
       this.dispatchRecord(reader, bytes)
       this.dispatchedOffset += reader.size
       at += reader.size
@@ -130,8 +157,8 @@ export class Dispatcher {
       index.put(indexHash(hash), reader.physicalOffset, reader.storeTimestamp)
     }
     for (let start = keysStart; start < keysEnd;) {
-      const space = source.indexOf(0x20, start)
-      const end = space === -1 || space > keysEnd ? keysEnd : space
+      let end = start
+      while (end < keysEnd && source[end] !== SPACE) end++
       if (end > start) {
         const hash = javaHashCodeOfUtf8(source, start, end, queue.keyHashSeed)
         index.put(indexHash(hash), reader.physicalOffset, reader.storeTimestamp)
@@ -145,6 +172,8 @@ export class Dispatcher {
     return new StoreError('corrupt', `${path}: ${problem} at offset ${this.dispatchedOffset}`)
   }
 }
+
+const SPACE = 0x20
 
 /** Messages wait here for their delay level; a unit's tag field is the delivery time instead (protocol §19.2). */
 const SCHEDULE_TOPIC = 'SCHEDULE_TOPIC_XXXX'
@@ -167,58 +196,4 @@ export function deliveryTimestampOf(reader: RecordReader, source: Buffer): numbe
 /** What an index file stores for a hash: its absolute value, 0 for the one that has none (protocol §19.3). */
 export function indexHash(hash: number): number {
   return hash === -0x8000_0000 ? 0 : Math.abs(hash)
-}
-
-/** Finds the values of TAGS, KEYS and UNIQ_KEY in one pass; an absent one has start = end. */
-class PropertyFinder {
-  tagsStart = 0
-  tagsEnd = 0
-  keysStart = 0
-  keysEnd = 0
-  uniqueStart = 0
-  uniqueEnd = 0
-
-  scan(source: Buffer, start: number, end: number): void {
-    this.tagsStart = 0
-    this.tagsEnd = 0
-    this.keysStart = 0
-    this.keysEnd = 0
-    this.uniqueStart = 0
-    this.uniqueEnd = 0
-    let nameStart = start
-    let separator = -1
-    for (let at = start; at <= end; at++) {
-      const byte = at === end ? PROPERTY_SEPARATOR : source[at]
-      if (byte === NAME_VALUE_SEPARATOR && separator === -1) separator = at
-      if (byte !== PROPERTY_SEPARATOR) continue
-      if (separator !== -1 && separator + 1 < at) this.#take(source, nameStart, separator, at)
-      nameStart = at + 1
-      separator = -1
-    }
-  }
-
-  #take(source: Buffer, nameStart: number, separator: number, end: number): void {
-    const length = separator - nameStart
-    if (length === 4 && isName(source, nameStart, TAGS)) {
-      this.tagsStart = separator + 1
-      this.tagsEnd = end
-    } else if (length === 4 && isName(source, nameStart, KEYS)) {
-      this.keysStart = separator + 1
-      this.keysEnd = end
-    } else if (length === 8 && isName(source, nameStart, UNIQ_KEY)) {
-      this.uniqueStart = separator + 1
-      this.uniqueEnd = end
-    }
-  }
-}
-
-const TAGS = Buffer.from('TAGS')
-const KEYS = Buffer.from('KEYS')
-const UNIQ_KEY = Buffer.from('UNIQ_KEY')
-
-function isName(source: Buffer, at: number, name: Buffer): boolean {
-  for (let index = 0; index < name.length; index++) {
-    if (source[at + index] !== name[index]) return false
-  }
-  return true
 }

@@ -256,7 +256,10 @@ describe('truncation', () => {
         }
 
         const state = (of: World, from: MessageStore): unknown => ({
-          queues: from.queues().filter(({ maxOffset }) => maxOffset > 0),
+          queues: from
+            .queues()
+            .filter(({ maxOffset }) => maxOffset > 0)
+            .sort((left, right) => left.queueId - right.queueId),
           end: from.status().maxPhysicalOffset,
           keys: Array.from({ length: 7 }, (_, key) =>
             from

@@ -1,4 +1,4 @@
-import { GantryError } from '../common/errors.ts'
+import { GantryError, messageOf, systemCodeOf } from '../common/errors.ts'
 
 export type StoreErrorCode =
   /** Another process uses the folder. */
@@ -13,6 +13,28 @@ export type StoreErrorCode =
   | 'derivedCorrupt'
   /** A write or sync failed: nothing more is acknowledged until a restart (reliability D1). */
   | 'ioFailed'
+  /** The disk has not answered for so long that the process should end: what it may still do to the files is unknown. */
+  | 'diskStalled'
 
 /** What keeps a store from opening or going on. */
 export class StoreError extends GantryError<StoreErrorCode> {}
+
+/** What a disk answers that takes no writes now and may take them later: no damage was done. */
+const NO_ROOM: ReadonlySet<string | null> = new Set(['ENOSPC', 'EDQUOT', 'EROFS'])
+
+/** True when a write was refused because the volume is full or read-only. Never asked of a failed sync. */
+export function isNoRoom(error: unknown): boolean {
+  return NO_ROOM.has(systemCodeOf(error))
+}
+
+/**
+ * Settles as the sync of a file or folder does, but that its failure is final, whatever code it has (reliability D1): the kernel may
+ * have dropped what was to be on disk.
+ */
+export async function finalSync(path: string, sync: Promise<void>): Promise<void> {
+  try {
+    await sync
+  } catch (error) {
+    throw new StoreError('ioFailed', `${path} cannot be synced: ${messageOf(error)}`, error)
+  }
+}

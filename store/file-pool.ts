@@ -1,5 +1,6 @@
 /** Open files of a store, at most so many: the least recently used are closed, and opened again when needed. */
 import type { Disk, DiskFile, DiskOpenMode } from '../common/ports.ts'
+import { finalSync } from './errors.ts'
 
 interface PooledFile {
   readonly file: DiskFile
@@ -7,6 +8,8 @@ interface PooledFile {
   /** Asynchronous operations under way; such a file is closed after the last of them. */
   pins: number
   isForgotten: boolean
+  /** Called when a forgotten file has been closed. */
+  onClosed: (() => void) | null
 }
 
 export class FilePool {
@@ -49,10 +52,37 @@ export class FilePool {
     const entry = this.#entry(path)
     entry.pins++
     try {
-      await entry.file.datasync()
+      await finalSync(path, entry.file.datasync())
     } finally {
       unpin(entry)
     }
+  }
+
+  async write(path: string, source: Buffer, position: number): Promise<void> {
+    const entry = this.#entry(path)
+    entry.pins++
+    try {
+      await entry.file.write(source, 0, source.length, position)
+    } finally {
+      unpin(entry)
+    }
+  }
+
+  /**
+   * Removes a file off the event loop, once nobody reads it any more: the one that closes a removed file last would have to wait
+   * until its blocks are freed.
+   */
+  async remove(path: string): Promise<void> {
+    const entry = this.#files.get(path)
+    if (entry !== undefined) {
+      this.#files.delete(path)
+      const closed = new Promise<void>((resolve) => {
+        entry.onClosed = resolve
+      })
+      close(entry)
+      await closed
+    }
+    await this.#disk.removeFile(path)
   }
 
   /** Closes the file when it is open; call it before removing the file. */
@@ -80,6 +110,7 @@ export class FilePool {
       lastUse: ++this.#uses,
       pins: 0,
       isForgotten: false,
+      onClosed: null,
     }
     this.#files.set(path, entry)
     return entry
@@ -99,10 +130,12 @@ export class FilePool {
 
 function unpin(entry: PooledFile): void {
   entry.pins--
-  if (entry.isForgotten && entry.pins === 0) entry.file.closeSync()
+  if (entry.isForgotten) close(entry)
 }
 
 function close(entry: PooledFile): void {
   entry.isForgotten = true
-  if (entry.pins === 0) entry.file.closeSync()
+  if (entry.pins > 0) return
+  entry.file.closeSync()
+  entry.onClosed?.()
 }

@@ -4,13 +4,18 @@
  *
  * A failed sync is never repeated (reliability D1): the kernel may have dropped the pages and call the next one a success.
  */
-import { systemCodeOf } from '../common/errors.ts'
+import type { Logger } from '../common/log.ts'
 import type { Clock, Disk, Timers, Timer } from '../common/ports.ts'
 import type { CheckpointFile } from './checkpoint.ts'
 import type { CommitLog } from './commit-log.ts'
+import type { ConsumeQueue } from './consume-queue.ts'
 import type { ConsumeQueues } from './consume-queues.ts'
+import { DiskWatch } from './disk-watch.ts'
 import type { Dispatcher } from './dispatcher.ts'
+import { finalSync, isNoRoom } from './errors.ts'
 import type { MessageIndex } from './message-index.ts'
+import type { QueuePosition, QueuePositionsFile } from './queue-positions.ts'
+import { SegmentPreparer } from './segment-preparer.ts'
 import type { StoreConfig } from './types.ts'
 
 /** Pages that must be dirty before an interval's flush is worth it (Java: flushCommitLogLeastPages). */
@@ -22,24 +27,37 @@ const REST_PER_ROUND = 4
 /** ConsumeQueue files synced at a time. */
 const SYNC_BATCH = 8
 
+/** Queues that are looked into for the first time in one round, and before the event loop gets its turn. */
+const OPENED_PER_ROUND = 512
+const OPENED_PER_TURN = 32
+
+/** Added to the largest message: what the store may take before it looks again whether zeroes are being written ahead. */
+const HELD_UP_MARGIN = 2 * 1024 * 1024
+
 type FlushConfig = Pick<
   StoreConfig,
   | 'flushDiskType'
   | 'flushIntervalCommitLog'
   | 'flushCommitLogThoroughInterval'
   | 'flushIntervalConsumeQueue'
+  | 'warmMapedFileEnable'
+  | 'maxMessageSize'
 >
 
 export interface FlusherOptions {
   readonly disk: Disk
   readonly clock: Clock
   readonly timers: Timers
+  readonly logger: Logger
   readonly config: FlushConfig
   readonly commitLog: CommitLog
   readonly consumeQueues: ConsumeQueues
   readonly index: MessageIndex | null
   readonly dispatcher: Dispatcher
+  /** ConsumeQueues and index held everything of the records below, on disk, when the store was opened. */
+  readonly derivedOffset: number
   readonly checkpoint: CheckpointFile
+  readonly positions: QueuePositionsFile
   readonly commitOffset: () => number
   readonly onFlushed: () => void
   /** Derived files found no room: they stay in memory, and the next round tries again. */
@@ -49,6 +67,8 @@ export interface FlusherOptions {
 
 export class Flusher {
   readonly #options: FlusherOptions
+  readonly #watch: DiskWatch
+  readonly #preparer: SegmentPreparer
   #timers: Timer[] = []
   #logFlush: Promise<void> | null = null
   #round: Promise<void> | null = null
@@ -59,12 +79,26 @@ export class Flusher {
   #flushedTimestamp: number
   #derivedTimestamp: number
   #hasFailed = false
+  #truncations = 0
+  #hasUnopened = true
+  /** Positions of queues that were written have not reached their file: the next batch names all. */
+  #hasUnrecorded = false
+  /** Where the log began when positions were written last. */
+  #positionsLogStart = -1
+  /** Folders with new names, to be synced before anything in them counts as derived. */
+  readonly #unsyncedFolders = new Set<string>()
+  #preparation: Promise<void> = Promise.resolve()
 
   constructor(options: FlusherOptions) {
     this.#options = options
-    this.#derivedOffset = options.dispatcher.dispatchedOffset
+    this.#derivedOffset = options.derivedOffset
     this.#flushedTimestamp = options.commitLog.lastStoreTimestamp
     this.#derivedTimestamp = options.commitLog.lastStoreTimestamp
+    const { clock, timers, logger, config, commitLog } = options
+    const onFailure = (error: unknown): void => this.#fail(error)
+    this.#watch = new DiskWatch({ clock, timers, logger, onStall: onFailure })
+    const watch = this.#watch
+    this.#preparer = new SegmentPreparer({ clock, timers, config, commitLog, watch, onFailure })
   }
 
   /** ConsumeQueues and index hold everything below, on disk. */
@@ -72,8 +106,37 @@ export class Flusher {
     return this.#derivedOffset
   }
 
+  /** Background work on the log's files has not kept ahead of its end; messages are refused until it has. */
+  get isHeldUp(): boolean {
+    const { commitLog, config } = this.#options
+    const reach = commitLog.endOffset + config.maxMessageSize + HELD_UP_MARGIN
+    return reach > this.#preparer.fillingFrom
+  }
+
+  /** Disk operations that took longer than 10 s, since the start. */
+  get diskStalls(): number {
+    return this.#watch.stalls
+  }
+
+  /** How long the oldest disk operation has been under way. */
+  get oldestOperationMs(): number {
+    return this.#watch.oldestMs
+  }
+
+  /**
+   * Before messages are taken. What recovery derived is not waited for: until it is on disk the checkpoint says so, and the next start
+   * derives it again.
+   */
+  async prepare(): Promise<void> {
+    this.#writeCheckpoint(false)
+    await this.#options.checkpoint.flush()
+    await this.#preparer.fillFirst()
+  }
+
   start(): void {
     const { timers, config } = this.#options
+    this.#watch.start()
+    this.#preparer.start()
     this.#timers = [
       timers.every(config.flushIntervalCommitLog, () => this.#onLogInterval()),
       timers.every(config.flushIntervalConsumeQueue, () => this.#onDerivedInterval()),
@@ -84,6 +147,9 @@ export class Flusher {
   stop(): void {
     for (const timer of this.#timers) timer.cancel()
     this.#timers = []
+    this.#watch.stop()
+    // What it has begun ends by itself; `flushAll` waits for it.
+    this.#preparation = this.#preparer.stop()
   }
 
   /** Starts a sync of the log for the puts that wait, unless one is under way: then another follows it. */
@@ -97,6 +163,7 @@ export class Flusher {
   /** Everything written is on disk, and the checkpoint says so. Used at a stop; rejects when a sync fails. */
   async flushAll(isClean: boolean): Promise<void> {
     const { commitLog, index, checkpoint } = this.#options
+    await this.#preparation
     while (this.#logFlush !== null || this.#round !== null) {
       await this.#logFlush
       await this.#round
@@ -104,6 +171,7 @@ export class Flusher {
     if (this.#hasFailed) return
     await commitLog.flush()
     this.#flushedTimestamp = commitLog.lastStoreTimestamp
+    if (isClean) await this.#openQueues(Number.MAX_SAFE_INTEGER)
     await this.#flushDerived()
     if (isClean) await index?.finish()
     this.#writeCheckpoint(isClean)
@@ -113,14 +181,17 @@ export class Flusher {
   /** After a truncation nothing above it counts as flushed. */
   truncate(physicalOffset: number): void {
     this.#derivedOffset = Math.min(this.#derivedOffset, physicalOffset)
-    this.#writeCheckpoint(false)
+    this.#preparer.truncate(physicalOffset)
+    this.#truncations++
+    this.#options.positions.forget()
+    this.#mustWriteCheckpoint(false)
     this.#options.checkpoint.flushSync()
   }
 
   /** Writes the checkpoint so that the next start derives everything anew. */
   forgetDerived(): void {
     this.#derivedOffset = 0
-    this.#writeCheckpoint(false)
+    this.#mustWriteCheckpoint(false)
     this.#options.checkpoint.flushSync()
   }
 
@@ -130,24 +201,13 @@ export class Flusher {
     const isThorough =
       clock.monotonic() - this.#lastLogFlush >= config.flushCommitLogThoroughInterval
     if (dirty >= LEAST_DIRTY_BYTES || (dirty > 0 && isThorough)) this.requestLogFlush()
-    this.#prepareSegment()
-  }
-
-  #prepareSegment(): void {
-    if (this.#hasFailed) return
-    try {
-      this.#options.commitLog.prepareNextSegment()
-    } catch (error) {
-      // No space for a segment ahead of need is no failure yet; the write that needs it will tell.
-      if (systemCodeOf(error) !== 'ENOSPC') this.#fail(error)
-    }
   }
 
   async #flushLog(): Promise<void> {
     const { commitLog, clock, config, onFlushed } = this.#options
     const timestamp = commitLog.lastStoreTimestamp
     try {
-      await commitLog.flush()
+      await this.#watch.during('syncing the CommitLog', commitLog.flush())
       this.#flushedTimestamp = timestamp
       this.#lastLogFlush = clock.monotonic()
       this.#writeCheckpoint(false)
@@ -161,6 +221,24 @@ export class Flusher {
     if (config.flushDiskType === 'SYNC_FLUSH') this.requestLogFlush()
   }
 
+  /**
+   * Looks into queues that nobody has asked for since the start: what is missing is noticed, and what a crash left behind their end is
+   * gone before the store counts as clean.
+   */
+  async #openQueues(limit: number): Promise<void> {
+    const { consumeQueues, timers } = this.#options
+    let opened = 0
+    for (const queue of [...consumeQueues.all()]) {
+      if (!queue.isUnopened) continue
+      if (opened >= limit) return
+      queue.open()
+      if (++opened % OPENED_PER_TURN === 0) {
+        await new Promise<void>((resolve) => timers.soon(resolve))
+      }
+    }
+    this.#hasUnopened = false
+  }
+
   #onDerivedInterval(): void {
     const { clock } = this.#options
     if (this.#round !== null || this.#hasFailed || clock.monotonic() < this.#restUntil) return
@@ -171,9 +249,10 @@ export class Flusher {
     const { clock } = this.#options
     const startedAt = clock.monotonic()
     try {
+      if (this.#hasUnopened) await this.#openQueues(OPENED_PER_ROUND)
       await this.#flushDerived()
     } catch (error) {
-      if (systemCodeOf(error) === 'ENOSPC') this.#options.onDiskFull(error)
+      if (isNoRoom(error)) this.#options.onDiskFull(error)
       else this.#fail(error)
     } finally {
       const now = clock.monotonic()
@@ -184,40 +263,113 @@ export class Flusher {
 
   /** Writes and syncs the derived files; what was dispatched before and is on disk in the log then counts as derived. */
   async #flushDerived(): Promise<void> {
-    const { commitLog, consumeQueues, index, dispatcher } = this.#options
+    const { index, dispatcher } = this.#options
     const target = dispatcher.dispatchedOffset
     const timestamp = Math.max(this.#derivedTimestamp, dispatcher.lastStoreTimestamp)
+    index?.writePending()
+    const indexFiles = index?.positions() ?? []
+    const dirty = this.#options.consumeQueues.takeDirty()
+    const positions = this.#changedPositions(dirty)
+    const truncations = this.#truncations
+    await this.#flushQueues(dirty)
+    if (index !== null) {
+      await this.#watch.during('syncing the index', finalSync('the index', index.flush()))
+    }
+    // Units of records that a power cut may still take would name the wrong end of their queue.
+    await this.#flushLogTo(target)
+    if (this.#hasFailed || this.#truncations !== truncations) return
+    if (
+      positions.length > 0 ||
+      target > this.#derivedOffset ||
+      this.#options.positions.needsWhole
+    ) {
+      const all = { ...this.#place(target), queues: positions, indexFiles }
+      await this.#watch.during('syncing queuepositions', this.#options.positions.add(all))
+    }
+    this.#hasUnrecorded = false
+    if (this.#truncations !== truncations) return
+    this.#derivedOffset = target
+    this.#derivedTimestamp = timestamp
+    this.#writeCheckpoint(false)
+  }
+
+  #place(derivedOffset: number): { readonly derivedOffset: number; readonly logStart: number } {
+    this.#positionsLogStart = this.#options.commitLog.startOffset
+    return { derivedOffset, logStart: this.#positionsLogStart }
+  }
+
+  /** Where the queues that will be written now end; all queues when the file needs them, or when the log's start has moved. */
+  #changedPositions(dirty: readonly ConsumeQueue[]): readonly QueuePosition[] {
+    const { consumeQueues, commitLog, positions } = this.#options
+    const hasMoved = this.#positionsLogStart !== commitLog.startOffset
+    const isWhole = positions.needsWhole || hasMoved || this.#hasUnrecorded
+    this.#hasUnrecorded = true
+    const changed: QueuePosition[] = []
+    for (const queue of isWhole ? consumeQueues.all() : dirty) {
+      if (!isWhole && !queue.isDirty) continue
+      const { topic, queueId, minOffset, maxOffset } = queue
+      changed.push({ topic, queueId, minOffset, maxOffset })
+    }
+    return changed
+  }
+
+  async #flushLogTo(offset: number): Promise<void> {
+    const { commitLog } = this.#options
+    while (
+      commitLog.flushedOffset < Math.min(offset, commitLog.writtenOffset) &&
+      !this.#hasFailed
+    ) {
+      this.requestLogFlush()
+      await this.#logFlush
+    }
+  }
+
+  /** When the disk is full for one queue, what the others have written is synced all the same. */
+  async #flushQueues(dirty: readonly ConsumeQueue[]): Promise<void> {
+    let noRoom: unknown = null
     let batch: Promise<void>[] = []
-    const folders = new Set<string>()
-    for (const queue of [...consumeQueues.all()]) {
+    for (const queue of dirty) {
       if (!queue.isDirty) continue
-      queue.writePending()
-      for (const folder of queue.takeChangedFolders()) folders.add(folder)
-      batch.push(queue.flush())
+      try {
+        queue.writePending()
+      } catch (error) {
+        if (!isNoRoom(error)) throw error
+        noRoom = error
+      }
+      for (const folder of queue.takeChangedFolders()) this.#unsyncedFolders.add(folder)
+      batch.push(this.#watch.during('syncing a ConsumeQueue', queue.flush()))
       if (batch.length < SYNC_BATCH) continue
       await Promise.all(batch)
       batch = []
     }
     await Promise.all(batch)
-    await this.#syncFolders(folders)
-    index?.writePending()
-    await index?.flush()
-    const reached = Math.min(target, commitLog.flushedOffset, dispatcher.dispatchedOffset)
-    this.#derivedOffset = Math.max(this.#derivedOffset, reached)
-    this.#derivedTimestamp = timestamp
-    this.#writeCheckpoint(false)
+    await this.#syncFolders()
+    if (noRoom === null) return
+    this.#options.consumeQueues.putBack(dirty)
+    throw noRoom
   }
 
-  /** One after the other, each in a turn of its own: the port has no way to do it off the event loop. */
-  async #syncFolders(folders: ReadonlySet<string>): Promise<void> {
-    const { disk, timers } = this.#options
-    for (const folder of folders) {
-      if (disk.statusSync(folder) !== null) disk.syncDirectorySync(folder)
-      await new Promise<void>((resolve) => timers.soon(resolve))
+  async #syncFolders(): Promise<void> {
+    const { disk } = this.#options
+    for (const folder of this.#unsyncedFolders) {
+      if (disk.statusSync(folder) !== null) {
+        const sync = finalSync(folder, disk.syncDirectory(folder))
+        await this.#watch.during('syncing a folder', sync)
+      }
+      this.#unsyncedFolders.delete(folder)
     }
   }
 
+  /** Its values are lower bounds: when the disk takes no writes it moves with a later flush. */
   #writeCheckpoint(isClean: boolean): void {
+    try {
+      this.#mustWriteCheckpoint(isClean)
+    } catch (error) {
+      if (!isNoRoom(error)) throw error
+    }
+  }
+
+  #mustWriteCheckpoint(isClean: boolean): void {
     if (this.#hasFailed) return
     const { commitLog, checkpoint, commitOffset } = this.#options
     checkpoint.write({
@@ -226,7 +378,7 @@ export class Flusher {
       indexTimestamp: this.#derivedTimestamp,
       flushedOffset: commitLog.flushedOffset,
       confirmedOffset: Math.min(commitLog.flushedOffset, commitOffset()),
-      own: { derivedOffset: this.#derivedOffset, isClean },
+      own: { derivedOffset: this.#derivedOffset, isClean, hasPositions: true },
     })
   }
 

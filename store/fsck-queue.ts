@@ -1,7 +1,7 @@
 /** Compares one ConsumeQueue with the records of its queue, met in the order of the log. */
 import type { RecordReader } from '../common/message-codec.ts'
-import { CONSUME_QUEUE_UNIT_SIZE, decodeConsumeQueueUnit, isFiller } from './consume-queue.ts'
-import type { ConsumeQueueUnit } from './consume-queue.ts'
+import { CONSUME_QUEUE_UNIT_SIZE, decodeConsumeQueueUnit, isFiller } from './consume-queue-unit.ts'
+import type { ConsumeQueueUnit } from './consume-queue-unit.ts'
 import type { FsckProblems } from './fsck-problems.ts'
 import type { SegmentQueue } from './segment-queue.ts'
 

@@ -5,10 +5,11 @@
  *   slots × 4: number of the newest entry with this hash · entries × 20: key hash 4, physical offset 8, seconds since begin 4, previous 4
  *
  * The file that takes entries keeps its slots in memory and writes them when it is complete or the store closes: a key costs no
- * system call, and after a crash the slots are rebuilt from the entries.
+ * system call, and after a crash the slots are rebuilt from the entries. Entries come in batches: the slots are 20 MB in random order,
+ * and the processor waits for several of them at once only when nothing else lies between.
  */
 import assert from 'node:assert/strict'
-import { isSafeInt64, readInt64, writeInt64 } from '../common/bytes.ts'
+import { isSafeInt64, readInt32, readInt64, writeInt32, writeInt64 } from '../common/bytes.ts'
 import type { Disk, DiskFile } from '../common/ports.ts'
 
 const HEADER_SIZE = 40
@@ -17,6 +18,19 @@ const ENTRY_SIZE = 20
 
 /** A chain longer than this is a damaged one, or a key so common that older hits do not matter. */
 const MAX_CHAIN_LENGTH = 100_000
+
+/** 20 MB in one call would hold up the event loop. */
+const SLOT_BYTES_PER_TURN = 1024 * 1024
+
+/** Seconds since the file's begin are an int32. */
+const MAX_SECONDS = 0x7fffffff
+
+/** Entries to be added, in the order of the log. */
+export interface IndexBatch {
+  readonly keyHashes: Int32Array
+  readonly physicalOffsets: Float64Array
+  readonly storeTimestamps: Float64Array
+}
 
 export interface IndexHeader {
   beginTimestamp: number
@@ -125,29 +139,50 @@ export class IndexFile {
     this.#pending = Buffer.alloc(0)
   }
 
-  /** Adds an entry. The file is writable and not full. */
-  put(keyHash: number, physicalOffset: number, storeTimestamp: number): void {
+  /**
+   * Adds entries `[start, end)` of a batch, as many as find room; returns where the rest begins. The file is writable and not full.
+   */
+  addEntries(batch: IndexBatch, start: number, end: number): number {
     const slots = this.#slots
     assert(slots !== null && !this.isFull)
     const { header } = this
+    const taken = Math.min(end - start, this.#maxEntries - header.entryCount)
     if (header.entryCount === 1) {
-      header.beginTimestamp = storeTimestamp
-      header.beginPhysicalOffset = physicalOffset
+      header.beginTimestamp = batch.storeTimestamps[start] ?? 0
+      header.beginPhysicalOffset = batch.physicalOffsets[start] ?? 0
     }
-    const slotAt = (keyHash % this.#slotCount) * SLOT_SIZE
-    const previous = slots.readInt32BE(slotAt)
-    const at = (header.entryCount - this.#pendingStart) * ENTRY_SIZE
-    if (at + ENTRY_SIZE > this.#pending.length) this.#growPending()
-    this.#pending.writeInt32BE(keyHash, at)
-    writeInt64(this.#pending, at + 4, physicalOffset)
-    const seconds = Math.floor((storeTimestamp - header.beginTimestamp) / 1000)
-    this.#pending.writeInt32BE(Math.min(Math.max(seconds, 0), 0x7fffffff), at + 12)
-    this.#pending.writeInt32BE(previous, at + 16)
-    slots.writeInt32BE(header.entryCount, slotAt)
-    if (previous === 0) header.usedSlots++
-    header.entryCount++
-    header.endTimestamp = storeTimestamp
-    header.endPhysicalOffset = physicalOffset
+    this.#reservePending(taken)
+    let at = (header.entryCount - this.#pendingStart) * ENTRY_SIZE
+    for (let index = start; index < start + taken; index++) {
+      const keyHash = batch.keyHashes[index] ?? 0
+      const slotAt = (keyHash % this.#slotCount) * SLOT_SIZE
+      const previous = readInt32(slots, slotAt)
+      writeInt32(slots, slotAt, header.entryCount++)
+      if (previous === 0) header.usedSlots++
+      writeInt32(this.#pending, at, keyHash)
+      writeInt32(this.#pending, at + 16, previous)
+      at += ENTRY_SIZE
+    }
+    this.#fillEntries(batch, start, taken)
+    header.endTimestamp = batch.storeTimestamps[start + taken - 1] ?? header.endTimestamp
+    header.endPhysicalOffset = batch.physicalOffsets[start + taken - 1] ?? header.endPhysicalOffset
+    return start + taken
+  }
+
+  /** What of the newest `taken` entries needs no slot. */
+  #fillEntries(batch: IndexBatch, start: number, taken: number): void {
+    const { beginTimestamp, entryCount } = this.header
+    let at = (entryCount - taken - this.#pendingStart) * ENTRY_SIZE
+    for (let index = start; index < start + taken; index++) {
+      writeInt64(this.#pending, at + 4, batch.physicalOffsets[index] ?? 0)
+      const elapsedMs = (batch.storeTimestamps[index] ?? 0) - beginTimestamp
+      writeInt32(
+        this.#pending,
+        at + 12,
+        Math.min(Math.max(Math.floor(elapsedMs / 1000), 0), MAX_SECONDS),
+      )
+      at += ENTRY_SIZE
+    }
   }
 
   /** True when the file may hold entries of that time. */
@@ -193,11 +228,16 @@ export class IndexFile {
     file.writeSync(this.#encodeHeader(), 0, HEADER_SIZE, 0)
   }
 
-  /** Writes everything, slots included, as a reader of the file alone needs it. */
-  writeAll(): void {
+  /** Writes everything, slots included, as a reader of the file alone needs it, in pieces between turns of the event loop. */
+  async writeAll(yieldTurn: () => Promise<void>): Promise<void> {
     this.writePending()
     const slots = this.#slots
-    if (slots !== null) this.#handle().writeSync(slots, 0, slots.length, HEADER_SIZE)
+    if (slots === null) return
+    for (let at = 0; at < slots.length; at += SLOT_BYTES_PER_TURN) {
+      const length = Math.min(SLOT_BYTES_PER_TURN, slots.length - at)
+      this.#handle().writeSync(slots, at, length, HEADER_SIZE + at)
+      await yieldTurn()
+    }
   }
 
   /** Frees the slots of a file that is complete and on disk; what is asked of it later is read from there. */
@@ -265,9 +305,13 @@ export class IndexFile {
     return HEADER_SIZE + this.#slotCount * SLOT_SIZE + number * ENTRY_SIZE
   }
 
-  #growPending(): void {
-    const larger = Buffer.alloc(Math.max(ENTRY_SIZE * 64, this.#pending.length * 2))
-    this.#pending.copy(larger)
+  /** Has room for so many entries behind those that wait. */
+  #reservePending(count: number): void {
+    const used = (this.header.entryCount - this.#pendingStart) * ENTRY_SIZE
+    const needed = used + count * ENTRY_SIZE
+    if (needed <= this.#pending.length) return
+    const larger = Buffer.alloc(Math.max(needed, this.#pending.length * 2))
+    this.#pending.copy(larger, 0, 0, used)
     this.#pending = larger
   }
 

@@ -16,7 +16,7 @@ export class LogBuffer {
   readonly #chunkSize: number
   readonly #chunks: Chunk[]
   #newest = 0
-  /** Set by `find` and `reserve`: the bytes, where the asked offset lies in them, and where what is valid ends. */
+  /** Set by `find` and `seekEnd`: the bytes, where the asked offset lies in them, and where what is valid ends. */
   bytes: Buffer = Buffer.alloc(0)
   at = 0
   end = 0
@@ -29,6 +29,11 @@ export class LogBuffer {
       start: -1,
       used: 0,
     }))
+  }
+
+  /** Physical offset at which the newest chunk begins; -1 when it holds nothing. */
+  get newestStart(): number {
+    return this.#chunk(this.#newest).start
   }
 
   /** True when the next `size` bytes at `physicalOffset` need another chunk: what is in this one must be written first. */
@@ -52,14 +57,18 @@ export class LogBuffer {
     chunk.used = 0
   }
 
-  /** Takes the next `size` bytes; sets `bytes` and `at`. */
-  reserve(size: number): void {
+  /** Sets `bytes` and `at` to the free bytes behind the end, of which `take` then takes some. */
+  seekEnd(): void {
     const chunk = this.#chunk(this.#newest)
-    assert(chunk.used + size <= chunk.bytes.length)
     this.bytes = chunk.bytes
     this.at = chunk.used
+  }
+
+  /** Takes the next `size` bytes. */
+  take(size: number): void {
+    const chunk = this.#chunk(this.#newest)
+    if (chunk.used + size > chunk.bytes.length) assert.fail('there is room in the chunk')
     chunk.used += size
-    this.end = chunk.used
   }
 
   /** Looks an offset up; sets `bytes`, `at` and `end` when it is here. */
@@ -93,7 +102,7 @@ export class LogBuffer {
 
   #chunk(index: number): Chunk {
     const chunk = this.#chunks[index]
-    assert(chunk !== undefined)
+    if (chunk === undefined) assert.fail('the chunk exists')
     return chunk
   }
 }

@@ -1,14 +1,20 @@
-/** `gantry fsck DIR [--commitlog DIR] [-o json]`: checks a store folder; exit code 0 when it is sound, 1 when it is not. */
+/**
+ * `gantry fsck DIR [--commitlog DIR] [-o json]`: checks a store folder; exit code 0 when it is sound, 1 when it is not.
+ * With `--rebuild` it first builds anew what is derived from the CommitLog, while no broker runs on the folder.
+ */
 import { parseArgs } from 'node:util'
 import process from 'node:process'
 import { ExitCode, messageOf } from '../common/errors.ts'
+import { createLogger } from '../common/log.ts'
 import { createRuntime } from '../common/runtime.ts'
+import { StoreError } from './errors.ts'
 import { fsck } from './fsck.ts'
 import type { FsckReport } from './fsck.ts'
+import { rebuild } from './rebuild.ts'
 
-const USAGE = 'usage: gantry fsck DIR [--commitlog DIR] [-o json]\n'
+const USAGE = 'usage: gantry fsck DIR [--rebuild] [--commitlog DIR] [-o json]\n'
+const PROGRESS_MS = 1000
 
-// eslint-disable-next-line typescript/require-await -- every role's `run` answers with a promise
 export async function run(argv: readonly string[]): Promise<number> {
   let parsed
   try {
@@ -17,6 +23,7 @@ export async function run(argv: readonly string[]): Promise<number> {
       allowPositionals: true,
       options: {
         commitlog: { type: 'string' },
+        rebuild: { type: 'boolean' },
         output: { type: 'string', short: 'o' },
         help: { type: 'boolean', short: 'h' },
       },
@@ -35,7 +42,37 @@ export async function run(argv: readonly string[]): Promise<number> {
     process.stderr.write(USAGE)
     return ExitCode.USAGE
   }
+  if (values.rebuild === true) {
+    const problem = await tryRebuild(root, values.commitlog)
+    if (problem !== null) {
+      process.stderr.write(`gantry fsck: ${messageOf(problem)}\n`)
+      return problem instanceof StoreError && problem.code === 'locked'
+        ? ExitCode.UNAVAILABLE
+        : ExitCode.FAILED
+    }
+  }
   return check(root, values.commitlog, values.output === 'json')
+}
+
+/** What kept it from that, or null. */
+async function tryRebuild(root: string, commitLogDirectory: string | undefined): Promise<unknown> {
+  const runtime = createRuntime()
+  let toldAt = runtime.clock.monotonic()
+  const onProgress = (offset: number, endOffset: number): void => {
+    if (runtime.clock.monotonic() - toldAt < PROGRESS_MS) return
+    toldAt = runtime.clock.monotonic()
+    process.stderr.write(`rebuilding: read up to ${offset} of at most ${endOffset}\n`)
+  }
+  try {
+    const location = commitLogDirectory === undefined ? {} : { commitLogDirectory }
+    const logger = createLogger('fsck', 'warn')
+    const report = await rebuild({ runtime, logger, root, onProgress, ...location })
+    const { startOffset, endOffset, queues } = report
+    process.stderr.write(`rebuilt ${queues} queues from [${startOffset}, ${endOffset})\n`)
+    return null
+  } catch (error) {
+    return error
+  }
 }
 
 function check(root: string, commitLogDirectory: string | undefined, asJson: boolean): number {

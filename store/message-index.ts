@@ -1,11 +1,21 @@
-/** The index files of a store, oldest first; the newest takes the entries. */
-import type { Clock, Disk } from '../common/ports.ts'
+/**
+ * The index files of a store, oldest first; the newest takes the entries.
+ *
+ * Entries are gathered and added by the thousand: when so many have come, when somebody asks, and when the files are written.
+ */
+import type { Clock, Disk, Timers } from '../common/ports.ts'
+import { StoreError, finalSync, isNoRoom } from './errors.ts'
 import { IndexFile } from './index-file.ts'
-import type { IndexQuery } from './index-file.ts'
+import type { IndexBatch, IndexQuery } from './index-file.ts'
+import type { IndexPosition } from './queue-positions.ts'
+
+/** 80 KiB of entries, of which most messages have one or two. */
+const BATCH_ENTRIES = 4096
 
 export class MessageIndex {
   readonly #disk: Disk
   readonly #clock: Clock
+  readonly #yieldTurn: () => Promise<void>
   readonly #directory: string
   readonly #slotCount: number
   readonly #maxEntries: number
@@ -14,16 +24,22 @@ export class MessageIndex {
   #unsealed: IndexFile[] = []
   #hasNewFile = false
   #isDirty = false
+  /** Entries `[0, batched)` wait to be added to the newest file. */
+  #batch = emptyBatch(BATCH_ENTRIES)
+  #batched = 0
 
   constructor(options: {
     readonly disk: Disk
     readonly clock: Clock
+    readonly timers: Timers
     readonly directory: string
     readonly slotCount: number
     readonly maxEntries: number
   }) {
     this.#disk = options.disk
     this.#clock = options.clock
+    const { timers } = options
+    this.#yieldTurn = () => new Promise<void>((resolve) => timers.soon(resolve))
     this.#directory = options.directory
     this.#slotCount = options.slotCount
     this.#maxEntries = options.maxEntries
@@ -35,6 +51,7 @@ export class MessageIndex {
    */
   load(physicalEnd: number, isClean: boolean): void {
     this.close()
+    this.#batched = 0
     this.#files = []
     this.#unsealed = []
     for (const entry of this.#disk.listSync(this.#directory)) {
@@ -54,6 +71,7 @@ export class MessageIndex {
 
   /** Drops the entries of records from `physicalEnd` on. */
   truncateToPhysical(physicalEnd: number): void {
+    this.#addBatch()
     let newest = this.#files.at(-1)
     while (newest !== undefined && newest.header.beginPhysicalOffset >= physicalEnd) {
       newest.remove()
@@ -67,11 +85,35 @@ export class MessageIndex {
     this.#isDirty = true
   }
 
+  /** What the files hold, with what is not written yet. */
+  positions(): readonly IndexPosition[] {
+    return this.#files.map(({ path, header }) => ({
+      name: nameOfPath(path),
+      entryCount: header.entryCount,
+      endPhysicalOffset: header.endPhysicalOffset,
+    }))
+  }
+
+  /** Throws `derivedCorrupt` when a file that held something of the log from `logStart` on is missing or holds less. */
+  assertHolds(positions: readonly IndexPosition[], logStart: number): void {
+    for (const { name, entryCount, endPhysicalOffset } of positions) {
+      if (endPhysicalOffset < logStart || entryCount <= 1) continue
+      const file = this.#files.find(({ path }) => nameOfPath(path) === name)
+      if (file !== undefined && file.header.entryCount >= entryCount) continue
+      throw new StoreError(
+        'derivedCorrupt',
+        `${this.#directory}/${name}: ${entryCount - 1} entries were on disk, not all are there`,
+      )
+    }
+  }
+
   get lastUpdateTimestamp(): number {
+    if (this.#batched > 0) return this.#batch.storeTimestamps[this.#batched - 1] ?? 0
     return this.#files.at(-1)?.header.endTimestamp ?? 0
   }
 
   get lastUpdatePhysicalOffset(): number {
+    if (this.#batched > 0) return this.#batch.physicalOffsets[this.#batched - 1] ?? 0
     return this.#files.at(-1)?.header.endPhysicalOffset ?? 0
   }
 
@@ -80,14 +122,53 @@ export class MessageIndex {
   }
 
   put(keyHash: number, physicalOffset: number, storeTimestamp: number): void {
-    let file = this.#files.at(-1)
-    if (file === undefined || !file.isWritable || file.isFull) file = this.#startFile(file)
-    file.put(keyHash, physicalOffset, storeTimestamp)
-    this.#isDirty = true
+    const batch = this.#batch
+    const at = this.#batched++
+    batch.keyHashes[at] = keyHash
+    batch.physicalOffsets[at] = physicalOffset
+    batch.storeTimestamps[at] = storeTimestamp
+    if (this.#batched === batch.keyHashes.length) this.#onBatchFull()
+  }
+
+  /** When the disk is full, entries wait in memory; soon no messages come any more. */
+  #onBatchFull(): void {
+    try {
+      this.#addBatch()
+      this.#files.at(-1)?.writePending()
+    } catch (error) {
+      if (!isNoRoom(error)) throw error
+    }
+    if (this.#batched < this.#batch.keyHashes.length) return
+    const larger = emptyBatch(this.#batched * 2)
+    larger.keyHashes.set(this.#batch.keyHashes)
+    larger.physicalOffsets.set(this.#batch.physicalOffsets)
+    larger.storeTimestamps.set(this.#batch.storeTimestamps)
+    this.#batch = larger
+  }
+
+  /** Adds what was gathered to the files. What finds no room stays. */
+  #addBatch(): void {
+    const count = this.#batched
+    let start = 0
+    try {
+      while (start < count) {
+        let file = this.#files.at(-1)
+        if (file === undefined || !file.isWritable || file.isFull) file = this.#startFile(file)
+        start = file.addEntries(this.#batch, start, count)
+        this.#isDirty = true
+      }
+    } finally {
+      this.#batch.keyHashes.copyWithin(0, start, count)
+      this.#batch.physicalOffsets.copyWithin(0, start, count)
+      this.#batch.storeTimestamps.copyWithin(0, start, count)
+      this.#batched = count - start
+    }
+    if (this.#batch.keyHashes.length > BATCH_ENTRIES) this.#batch = emptyBatch(BATCH_ENTRIES)
   }
 
   /** Physical offsets for a key hash, newest first, until `found` returns false. */
   query(query: IndexQuery, found: (physicalOffset: number) => boolean): void {
+    this.#addForQuery()
     let isWanted = true
     const offer = (physicalOffset: number): boolean => {
       isWanted = found(physicalOffset)
@@ -100,7 +181,17 @@ export class MessageIndex {
     }
   }
 
+  /** A reader sees everything that was put, as long as the disk has room for it. */
+  #addForQuery(): void {
+    try {
+      this.#addBatch()
+    } catch (error) {
+      if (!isNoRoom(error)) throw error
+    }
+  }
+
   writePending(): void {
+    this.#addBatch()
     if (this.#isDirty) this.#files.at(-1)?.writePending()
   }
 
@@ -108,12 +199,12 @@ export class MessageIndex {
   async flush(): Promise<void> {
     if (this.#hasNewFile) {
       this.#hasNewFile = false
-      this.#disk.syncDirectorySync(this.#directory)
+      await finalSync(this.#directory, this.#disk.syncDirectory(this.#directory))
     }
     const complete = this.#unsealed
     this.#unsealed = []
     for (const file of complete) {
-      file.writeAll()
+      await file.writeAll(this.#yieldTurn)
       await file.flush()
       file.seal()
     }
@@ -138,8 +229,9 @@ export class MessageIndex {
 
   /** Leaves the newest file as a reader of the files alone needs it; for a clean stop, after `flush`. */
   async finish(): Promise<void> {
+    this.#addBatch()
     const newest = this.#files.at(-1)
-    newest?.writeAll()
+    await newest?.writeAll(this.#yieldTurn)
     await newest?.flush()
   }
 
@@ -168,6 +260,18 @@ export class MessageIndex {
       maxEntries: this.#maxEntries,
     })
   }
+}
+
+function emptyBatch(entries: number): IndexBatch {
+  return {
+    keyHashes: new Int32Array(entries),
+    physicalOffsets: new Float64Array(entries),
+    storeTimestamps: new Float64Array(entries),
+  }
+}
+
+function nameOfPath(path: string): string {
+  return path.slice(path.lastIndexOf('/') + 1)
 }
 
 /** `yyyyMMddHHmmssSSS` of the local time; later than the newest name, whatever the clock says, since readers sort by name. */

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { messageOf } from '../common/errors.ts'
 import type { Logger } from '../common/log.ts'
 import { RecordReader, storedMessageOf } from '../common/message-codec.ts'
+import type { RecordDraft } from '../common/message-codec.ts'
 import type { HostAddress, MessageToStore, StoredMessage } from '../common/message.ts'
 import type { DiskLock, Runtime, Timer } from '../common/ports.ts'
 import { Appender } from './appender.ts'
@@ -17,17 +18,26 @@ import { Flusher } from './flusher.ts'
 import { queryByKey, readRecord } from './key-query.ts'
 import { MessageIndex } from './message-index.ts'
 import { StoreStatistics } from './put-statistics.ts'
+import { QueuePositionsFile } from './queue-positions.ts'
 import { QueueReader } from './queue-reader.ts'
 import { recover } from './recovery.ts'
 import type { RecoveryResult } from './recovery.ts'
 import { offsetByTimestamp, storeTimestampAt } from './time-search.ts'
 import type {
+  AppendQueue,
   Arrival,
   BoundaryType,
+  CommitWaiter,
+  FoundRecords,
   GetRequest,
   GetResult,
+  MessageFilter,
+  LastAppend,
   PutResult,
+  PutStatus,
   QueueRange,
+  QueueWatcher,
+  Retention,
   Store,
   StoreConfig,
   StoreStatus,
@@ -37,6 +47,8 @@ import { GetStatus } from './types.ts'
 /** Bytes dispatched before the event loop gets its turn. */
 const DISPATCH_BYTES_PER_TURN = 8 * 1024 * 1024
 const SPACE_CHECK_MS = 1000
+/** Clients wait three seconds for an answer by default: what is not known to be on disk by then is told as that (reliability D6b). */
+const MAX_WAIT_MS = 2500
 const DEFAULT_MEMORY_BYTES = 4 * 1024 ** 3
 
 export interface MessageStoreOptions {
@@ -47,6 +59,10 @@ export interface MessageStoreOptions {
   readonly storeHost: () => HostAddress
   /** Called once when a write or sync failed or a file contradicts another: nothing is acknowledged any more, the process should exit. */
   readonly onFailure: (error: Error) => void
+  /** What retention must heed besides age and space. */
+  readonly retention?: Retention
+  /** Derives ConsumeQueues, index and checkpoint anew at the start; told how far it is. */
+  readonly onRebuild?: (offset: number, endOffset: number) => void
   /** Memory of this machine or container, of which `accessMessageInMemoryMaxRatio` is taken. */
   readonly memoryBytes?: number
   /** Size and number of the log's buffer chunks; their product is how much of the log's end is read from memory. */
@@ -66,6 +82,7 @@ export class MessageStore implements Store, AsyncDisposable {
   readonly #cleaner: Cleaner
   #flusher: Flusher | null = null
   #checkpoint: CheckpointFile | null = null
+  readonly #positions: QueuePositionsFile
   #lock: DiskLock | null = null
   #timers: Timer[] = []
   #arrivalListeners: ((arrival: Arrival) => void)[] = []
@@ -75,6 +92,8 @@ export class MessageStore implements Store, AsyncDisposable {
   #failure: string | null = null
   #closing: Promise<void> | null = null
   #bootTimestamp = 0
+  /** When the last `find` began. */
+  #foundAt = 0
 
   constructor(options: MessageStoreOptions) {
     const { config, runtime } = options
@@ -93,16 +112,18 @@ export class MessageStore implements Store, AsyncDisposable {
       directory: `${this.#root}/consumequeue`,
       fileSize: config.mappedFileSizeConsumeQueue,
     })
+    this.#positions = new QueuePositionsFile(disk, `${this.#root}/queuepositions`)
     this.#index = config.messageIndexEnable ? this.#createIndex() : null
     const parts = {
       commitLog: this.#commitLog,
       consumeQueues: this.#queues,
       index: this.#index,
     }
-    this.#dispatcher = new Dispatcher({ ...parts, onArrival: (arrival) => this.#arrived(arrival) })
+    this.#dispatcher = new Dispatcher(parts)
     this.#reader = new QueueReader({
       ...parts,
       config,
+      clock,
       memoryBytes:
         ((options.memoryBytes ?? DEFAULT_MEMORY_BYTES) * config.accessMessageInMemoryMaxRatio) /
         100,
@@ -112,9 +133,11 @@ export class MessageStore implements Store, AsyncDisposable {
       ...parts,
       disk,
       clock,
+      timers: runtime.timers,
       config,
       root: this.#root,
       logger: options.logger,
+      retention: options.retention ?? KEEP_NOTHING,
       protectedOffset: () => this.#flusher?.derivedOffset ?? 0,
     })
   }
@@ -139,7 +162,10 @@ export class MessageStore implements Store, AsyncDisposable {
     this.#state = 'open'
     this.#cleaner.checkSpace()
     this.#timers = [
-      timers.every(SPACE_CHECK_MS, () => this.#cleaner.checkSpace()),
+      timers.every(SPACE_CHECK_MS, () => {
+        this.#cleaner.checkSpace()
+        this.#reader.trim()
+      }),
       timers.every(this.#options.config.cleanResourceInterval, () => this.#clean()),
     ]
     this.#flusher?.start()
@@ -162,6 +188,22 @@ export class MessageStore implements Store, AsyncDisposable {
     this.#appender.put(messages, waitForFlush, done)
   }
 
+  appendQueue(topic: string, queueId: number): AppendQueue {
+    return this.#queues.getOrCreate(topic, queueId)
+  }
+
+  append(queue: AppendQueue, draft: RecordDraft, waiter: CommitWaiter): PutStatus {
+    return this.#appender.append(queue, draft, waiter)
+  }
+
+  get lastAppend(): LastAppend {
+    return this.#appender.lastAppend
+  }
+
+  get batchNumber(): number {
+    return this.#appender.batchNumber
+  }
+
   get(request: GetRequest, done: (result: GetResult) => void): void {
     const { clock } = this.#options.runtime
     const startedAt = clock.monotonic()
@@ -178,6 +220,32 @@ export class MessageStore implements Store, AsyncDisposable {
     } catch (error) {
       fail(error)
     }
+  }
+
+  find(request: GetRequest): FoundRecords {
+    this.#foundAt = this.#options.runtime.clock.monotonic()
+    try {
+      return this.#reader.find(request)
+    } catch (error) {
+      this.#fail(error)
+      return this.#nothing(request)
+    }
+  }
+
+  copyFound(target: Buffer, targetStart: number): boolean {
+    try {
+      if (!this.#reader.copyFound(target, targetStart)) return false
+    } catch (error) {
+      this.#fail(error)
+      return false
+    }
+    const { clock } = this.#options.runtime
+    this.#statistics.get(this.#reader.found.count, clock.monotonic() - this.#foundAt)
+    return true
+  }
+
+  loadFound(done: () => void): boolean {
+    return this.#failure === null && this.#reader.load(done)
   }
 
   maxOffsetInQueue(topic: string, queueId: number): number {
@@ -205,6 +273,10 @@ export class MessageStore implements Store, AsyncDisposable {
 
   earliestStoreTimestamp(topic: string, queueId: number): number | null {
     return this.storeTimestampAt(topic, queueId, this.minOffsetInQueue(topic, queueId))
+  }
+
+  physicalOffsetAt(topic: string, queueId: number, queueOffset: number): number | null {
+    return this.#queues.get(topic, queueId)?.unitAt(queueOffset)?.physicalOffset ?? null
   }
 
   isInMemory(topic: string, queueId: number, queueOffset: number): boolean {
@@ -262,11 +334,21 @@ export class MessageStore implements Store, AsyncDisposable {
   }
 
   cleanExpiredConsumeQueue(): void {
-    this.#cleaner.cleanQueues()
+    this.#cleaner.cleanQueues().catch((error: unknown) => this.#noteCleaning(error))
   }
 
   onArrival(listener: (arrival: Arrival) => void): void {
     this.#arrivalListeners.push(listener)
+    this.#dispatcher.onArrival((arrival) => this.#arrived(arrival))
+  }
+
+  watch(topic: string, queueId: number, watcher: QueueWatcher | null): void {
+    this.#queues.getOrCreate(topic, queueId).watcher = watcher
+  }
+
+  hasMatch(topic: string, queueId: number, queueOffset: number, filter: MessageFilter): boolean {
+    const queue = this.#queues.get(topic, queueId)
+    return queue !== null && this.#reader.hasMatch(queue, queueOffset, filter)
   }
 
   status(): StoreStatus {
@@ -285,6 +367,11 @@ export class MessageStore implements Store, AsyncDisposable {
       commitLogDiskRatio: this.#cleaner.commitLogDiskRatio,
       consumeQueueDiskRatio: this.#cleaner.rootDiskRatio,
       readOnlyReason: this.#refusal(),
+      unreadKeptFor: this.#cleaner.keptFor,
+      deletedSegments: this.#cleaner.deletedSegments,
+      deletedUnreadSegments: this.#cleaner.deletedUnreadSegments,
+      diskStalls: this.#flusher?.diskStalls ?? 0,
+      oldestDiskOperationMs: this.#flusher?.oldestOperationMs ?? 0,
       bootTimestamp: this.#bootTimestamp,
       putTimesTotal: statistics.putTimesTotal,
       putSizeTotal: statistics.putSizeTotal,
@@ -318,12 +405,13 @@ export class MessageStore implements Store, AsyncDisposable {
     this.#index?.truncateToPhysical(physicalOffset)
     for (const queue of this.#queues.all()) queue.truncateToPhysical(physicalOffset)
     this.#commitLog.truncate(physicalOffset)
+    this.#reader.truncate(physicalOffset)
     this.#commitOffset = Math.min(this.#commitOffset, physicalOffset)
     this.#dispatcher.resume(Math.min(this.#dispatcher.dispatchedOffset, physicalOffset))
   }
 
   async #recover(): Promise<RecoveryResult> {
-    const { runtime, logger, config } = this.#options
+    const { runtime, logger, config, onRebuild } = this.#options
     const { disk, timers, clock } = runtime
     const recovered = await recover({
       disk,
@@ -334,6 +422,8 @@ export class MessageStore implements Store, AsyncDisposable {
       consumeQueues: this.#queues,
       index: this.#index,
       dispatcher: this.#dispatcher,
+      isRebuild: onRebuild !== undefined,
+      onProgress: onRebuild,
     })
     this.#commitOffset = recovered.endOffset
     this.#checkpoint = new CheckpointFile(disk, `${this.#root}/checkpoint`)
@@ -341,19 +431,22 @@ export class MessageStore implements Store, AsyncDisposable {
       disk,
       clock,
       timers,
+      logger,
       config,
       commitLog: this.#commitLog,
       consumeQueues: this.#queues,
       index: this.#index,
       dispatcher: this.#dispatcher,
+      derivedOffset: recovered.derivedOffset,
       checkpoint: this.#checkpoint,
+      positions: this.#positions,
       commitOffset: () => this.#commitOffset,
       onFlushed: () => this.#commit(),
       onDiskFull: (error) => this.#noteDiskFull(error),
       onFailure: (error) => this.#fail(error),
     })
     markRunning(disk, this.#root)
-    await this.#flusher.flushAll(false)
+    await this.#flusher.prepare()
     return recovered
   }
 
@@ -383,6 +476,7 @@ export class MessageStore implements Store, AsyncDisposable {
     this.#queues.close()
     this.#index?.close()
     this.#checkpoint?.close()
+    this.#positions.close()
     this.#lock?.release()
     this.#lock = null
   }
@@ -405,20 +499,22 @@ export class MessageStore implements Store, AsyncDisposable {
   /** True when everything committed is dispatched. */
   #dispatch(): boolean {
     if (this.#failure !== null) return true
+    let isDone: boolean
     try {
-      if (this.#dispatcher.dispatchTo(this.#commitOffset, DISPATCH_BYTES_PER_TURN)) return true
+      isDone = this.#dispatcher.dispatchTo(this.#commitOffset, DISPATCH_BYTES_PER_TURN)
     } catch (error) {
       this.#fail(error)
       return true
     }
-    if (!this.#isDispatchScheduled) {
+    this.#dispatcher.tellWatchers()
+    if (!isDone && !this.#isDispatchScheduled) {
       this.#isDispatchScheduled = true
       this.#soon(() => {
         this.#isDispatchScheduled = false
         this.#dispatch()
       })
     }
-    return false
+    return isDone
   }
 
   #soon(callback: () => void): void {
@@ -431,16 +527,17 @@ export class MessageStore implements Store, AsyncDisposable {
   }
 
   #clean(): void {
-    try {
-      this.#cleaner.clean()
-    } catch (error) {
-      this.#options.logger.error({ err: error }, 'cleaning failed')
-    }
+    this.#cleaner.clean().catch((error: unknown) => this.#noteCleaning(error))
+  }
+
+  #noteCleaning(error: unknown): void {
+    this.#options.logger.error({ err: error }, 'cleaning failed')
   }
 
   #refusal(): string | null {
     if (this.#failure !== null) return this.#failure
     if (this.#state !== 'open') return 'the store is not open'
+    if (this.#flusher?.isHeldUp === true) return 'the disk does not keep up with the writes'
     return this.#cleaner.refusal
   }
 
@@ -469,7 +566,7 @@ export class MessageStore implements Store, AsyncDisposable {
     }
   }
 
-  #nothing(request: GetRequest): GetResult {
+  #nothing(request: GetRequest): GetResult & FoundRecords {
     return {
       status: GetStatus.MESSAGE_WAS_REMOVING,
       nextBeginOffset: request.queueOffset,
@@ -477,6 +574,7 @@ export class MessageStore implements Store, AsyncDisposable {
       maxOffset: this.maxOffsetInQueue(request.topic, request.queueId),
       records: [],
       body: Buffer.alloc(0),
+      count: 0,
       bytes: 0,
       lastStoreTimestamp: 0,
     }
@@ -487,6 +585,7 @@ export class MessageStore implements Store, AsyncDisposable {
     return new MessageIndex({
       disk: runtime.disk,
       clock: runtime.clock,
+      timers: runtime.timers,
       directory: `${this.#root}/index`,
       slotCount: config.maxHashSlotNum,
       maxEntries: config.maxIndexNum,
@@ -503,7 +602,7 @@ export class MessageStore implements Store, AsyncDisposable {
       timers: runtime.timers,
       storeHost,
       isSyncFlush: config.flushDiskType === 'SYNC_FLUSH',
-      syncFlushTimeoutMs: config.syncFlushTimeout,
+      syncFlushTimeoutMs: Math.min(config.syncFlushTimeout, MAX_WAIT_MS),
       maxMessageSize: config.maxMessageSize,
       refusal: () => this.#refusal(),
       onWritten: () => this.#onWritten(),
@@ -511,6 +610,12 @@ export class MessageStore implements Store, AsyncDisposable {
       onFailure: (error) => this.#fail(error),
     })
   }
+}
+
+const KEEP_NOTHING: Retention = {
+  slowestRead: () => Promise.resolve(null),
+  readOffset: () => null,
+  reserveHours: () => null,
 }
 
 function toStoreError(error: unknown, root: string): StoreError {

@@ -8,6 +8,8 @@
 import type { Logger } from '../common/log.ts'
 import type { Timers } from '../common/ports.ts'
 import { readCheckpoint } from './checkpoint.ts'
+import { readQueuePositions } from './queue-positions.ts'
+import type { QueuePositions } from './queue-positions.ts'
 import type { Checkpoint } from './checkpoint.ts'
 import type { CommitLog } from './commit-log.ts'
 import type { ConsumeQueues } from './consume-queues.ts'
@@ -24,6 +26,9 @@ const YIELD_BYTES = 4 * 1024 * 1024
 /** After a clean stop of a Java broker its last files are read again (protocol §19.1). */
 const JAVA_CLEAN_SEGMENTS = 3
 
+/** With up to so many queues a start looks into each; with more it is done while the store serves. */
+const OPENED_AT_START = 2000
+
 /** Java starts this much before the oldest of the checkpoint's times. */
 const JAVA_TIME_MARGIN_MS = 3000
 
@@ -36,12 +41,18 @@ export interface RecoveryParts {
   readonly consumeQueues: ConsumeQueues
   readonly index: MessageIndex | null
   readonly dispatcher: Dispatcher
+  /** Derive everything anew, whatever stands there. */
+  readonly isRebuild?: boolean
+  /** Told now and then up to where the log has been read, and where its last file ends. */
+  readonly onProgress?: ((offset: number, endOffset: number) => void) | undefined
 }
 
 export interface RecoveryResult {
   readonly isClean: boolean
   readonly startOffset: number
   readonly endOffset: number
+  /** Everything derived from the records below was on disk. */
+  readonly derivedOffset: number
   /** Records that were read again. */
   readonly records: number
   readonly wasRebuilt: boolean
@@ -53,24 +64,31 @@ interface Plan {
   /** The log below was on disk; null when nobody says so. */
   readonly flushedOffset: number | null
   readonly lastStoreTimestamp: number
+  /** Where the queues ended at `startOffset` or beyond; null: their files tell. */
+  readonly positions: QueuePositions | null
 }
 
 /** Recovers and leaves commit log, dispatcher and queues ready to go on. Throws `StoreError` `corrupt`. */
 export async function recover(parts: RecoveryParts): Promise<RecoveryResult> {
   const { commitLog, logger } = parts
-  commitLog.segments.load()
+  commitLog.segments.load(syncedOffset(parts))
   const plan = planRecovery(parts)
   try {
     // When the whole log is read again anyway, nothing that may be damaged needs to be kept.
-    const isWhole = !plan.isClean && plan.startOffset === commitLog.segments.firstOffset
-    return await replay(parts, plan, isWhole)
+    const first = commitLog.segments.firstOffset
+    if (parts.isRebuild === true) return await replay(parts, wholePlan(plan, first), true)
+    return await replay(parts, plan, !plan.isClean && plan.startOffset === first)
   } catch (error) {
     const isDerived = error instanceof StoreError && error.code === 'derivedCorrupt'
     if (!isDerived) throw error
     logger.warn({ err: error }, 'derived files do not fit the CommitLog: building them anew')
     const first = commitLog.segments.firstOffset
-    return await replay(parts, { ...plan, isClean: false, startOffset: first }, true)
+    return await replay(parts, wholePlan(plan, first), true)
   }
+}
+
+function wholePlan(plan: Plan, startOffset: number): Plan {
+  return { ...plan, isClean: false, startOffset, positions: null }
 }
 
 async function replay(
@@ -79,9 +97,17 @@ async function replay(
   isRebuild: boolean,
 ): Promise<RecoveryResult> {
   const { commitLog, consumeQueues, index, dispatcher } = parts
-  if (isRebuild) consumeQueues.removeAll()
-  consumeQueues.load(plan.startOffset)
+  if (isRebuild) {
+    // First, so that a crash meanwhile does not find it believable.
+    parts.disk.removeSync(`${parts.root}/queuepositions`)
+    consumeQueues.removeAll()
+  }
+  if (plan.positions === null) consumeQueues.load(plan.startOffset)
+  else restoreQueues(consumeQueues, plan, plan.positions)
   index?.load(isRebuild ? 0 : plan.startOffset, plan.isClean)
+  if (!isRebuild && plan.positions !== null) {
+    index?.assertHolds(plan.positions.indexFiles, commitLog.segments.firstOffset)
+  }
   const scanner = new LogScanner(commitLog.segments, plan.startOffset, true)
   let records = 0
   let yieldAt = plan.startOffset + YIELD_BYTES
@@ -92,7 +118,8 @@ async function replay(
     records++
     if (scanner.nextOffset >= yieldAt) {
       yieldAt = scanner.nextOffset + YIELD_BYTES
-      consumeQueuesWrite(consumeQueues, index)
+      index?.writePending()
+      parts.onProgress?.(scanner.nextOffset, commitLog.segments.endOffset)
       await new Promise<void>((resolve) => parts.timers.soon(resolve))
     }
   }
@@ -107,9 +134,30 @@ async function replay(
     commitLog.resume(endOffset, endOffset, lastStoreTimestamp)
   }
   dispatcher.resume(endOffset)
-  for (const queue of consumeQueues.all()) queue.raiseMinOffset(commitLog.startOffset)
+  if (plan.positions?.logStart !== commitLog.startOffset) {
+    for (const queue of consumeQueues.all()) queue.raiseMinOffset(commitLog.startOffset)
+  }
   const { isClean, startOffset } = plan
-  return { isClean, startOffset, endOffset, records, wasRebuilt: isRebuild }
+  return {
+    isClean,
+    startOffset,
+    endOffset,
+    derivedOffset: startOffset,
+    records,
+    wasRebuilt: isRebuild,
+  }
+}
+
+/** The CommitLog below was on disk, as far as Gantry's own checkpoint tells. */
+function syncedOffset({ disk, root }: RecoveryParts): number | null {
+  const checkpoint = readCheckpoint(disk, `${root}/checkpoint`)
+  return checkpoint === null || checkpoint.own === null ? null : checkpoint.flushedOffset
+}
+
+function restoreQueues(queues: ConsumeQueues, plan: Plan, positions: QueuePositions): void {
+  queues.restore(positions.queues, !plan.isClean)
+  if (positions.queues.length > OPENED_AT_START) return
+  for (const queue of queues.all()) queue.open()
 }
 
 /** Where to begin, by Gantry's own checkpoint, or by Java's rules when a Java broker was here last. */
@@ -118,6 +166,7 @@ function planRecovery(parts: RecoveryParts): Plan {
   const { segments } = commitLog
   const checkpoint = readCheckpoint(disk, `${root}/checkpoint`)
   const isAborted = wasAborted(disk, root)
+  const positions = readQueuePositions(disk, `${root}/queuepositions`)
   if (checkpoint !== null && checkpoint.own !== null) {
     const { own, flushedOffset } = checkpoint
     const needed = Math.max(own.derivedOffset, flushedOffset)
@@ -127,11 +176,16 @@ function planRecovery(parts: RecoveryParts): Plan {
         `${segments.directory} ends at ${segments.endOffset}, but the checkpoint says that everything below ${needed} was on disk`,
       )
     }
+    // What an older Gantry wrote has no positions; where there were some, nothing is believed without them.
+    const derived = own.hasPositions
+      ? Math.min(own.derivedOffset, positions?.derivedOffset ?? 0)
+      : own.derivedOffset
     return {
-      isClean: own.isClean && !isAborted,
-      startOffset: Math.max(own.derivedOffset, segments.firstOffset),
+      isClean: own.isClean && !isAborted && derived === own.derivedOffset,
+      startOffset: Math.max(derived, segments.firstOffset),
       flushedOffset,
       lastStoreTimestamp: checkpoint.physicalTimestamp,
+      positions: own.hasPositions ? positions : null,
     }
   }
   const startOffset =
@@ -141,12 +195,17 @@ function planRecovery(parts: RecoveryParts): Plan {
           segments.firstOffset,
           segments.endOffset - JAVA_CLEAN_SEGMENTS * segments.segmentSize,
         )
-  const isKnown = checkpoint !== null
+  // Java may have gone on behind the positions, or the checkpoint is damaged: what they say was true then.
+  const known = Math.max(
+    segments.firstOffset,
+    Math.min(startOffset, positions?.derivedOffset ?? startOffset),
+  )
   return {
     isClean: false,
-    startOffset: isKnown ? startOffset : segments.firstOffset,
+    startOffset: checkpoint === null ? segments.firstOffset : known,
     flushedOffset: null,
     lastStoreTimestamp: 0,
+    positions,
   }
 }
 
@@ -201,13 +260,6 @@ function hasRecordsBeyond(commitLog: CommitLog, endOffset: number): boolean {
 /** Nothing past the end may look like a record or a unit the next time. */
 function clearBeyond(parts: RecoveryParts, endOffset: number): void {
   if (!parts.commitLog.segments.isEmpty) parts.commitLog.segments.zeroFrom(endOffset, true)
-  for (const queue of parts.consumeQueues.all()) {
-    queue.writePending()
-    queue.clearBeyondEnd()
-  }
-}
-
-function consumeQueuesWrite(consumeQueues: ConsumeQueues, index: MessageIndex | null): void {
-  for (const queue of consumeQueues.all()) if (queue.hasUnwritten) queue.writePending()
-  index?.writePending()
+  // What was derived just now waits in memory, and is written behind it.
+  for (const queue of parts.consumeQueues.all()) queue.clearBeyondEnd()
 }

@@ -1,7 +1,7 @@
 /** A long byte sequence in files of one size, each named by the 20-digit position at which it starts: CommitLog and ConsumeQueues. */
 import assert from 'node:assert/strict'
 import type { Disk } from '../common/ports.ts'
-import { StoreError } from './errors.ts'
+import { StoreError, finalSync } from './errors.ts'
 import type { FilePool } from './file-pool.ts'
 
 export class SegmentQueue {
@@ -11,6 +11,10 @@ export class SegmentQueue {
   readonly #files: FilePool
   #first = 0
   #count = 0
+  /** A segment was made whose name may not be on disk yet. */
+  #hasUnsyncedName = false
+  /** Removals follow each other in order, so that a crash never leaves a gap. */
+  #removals: Promise<void> = Promise.resolve()
 
   constructor(options: {
     readonly disk: Disk
@@ -24,24 +28,35 @@ export class SegmentQueue {
     this.#files = options.files
   }
 
-  /** Finds the segments on disk; throws `corrupt` for a gap or a file of the wrong size. Short last files are made whole. */
-  load(): void {
+  /**
+   * Finds the segments on disk; throws `corrupt` for a gap or a file of the wrong size. `syncedOffset`: everything below was on disk.
+   *
+   * A power cut may leave segments of later short, or take the name of one and leave that of the next: what lay there was never
+   * acknowledged. Short files are made whole, those behind such a gap removed.
+   */
+  load(syncedOffset: number | null = null): void {
     const names = this.#disk
       .listSync(this.directory)
       .filter((entry) => !entry.isDirectory && /^\d{20}$/.test(entry.name))
       .map((entry) => entry.name)
     this.#first = Number(names[0] ?? 0)
-    this.#count = names.length
-    for (const [index, name] of names.entries()) {
+    this.#count = 0
+    for (const name of names) {
       const path = `${this.directory}/${name}`
-      const expected = this.#first + index * this.segmentSize
-      if (Number(name) !== expected) {
+      const isNext = Number(name) === this.endOffset
+      const isLost = this.endOffset >= (syncedOffset ?? Number.MAX_SAFE_INTEGER)
+      if (!isNext && isLost && this.#files.mode === 'write') {
+        this.#remove(Number(name))
+        continue
+      }
+      if (!isNext) {
         throw new StoreError(
           'corrupt',
-          `${path}: a file that starts at ${expected} is missing before it`,
+          `${path}: a file that starts at ${this.endOffset} is missing before it`,
         )
       }
-      this.#checkSize(path, index === names.length - 1)
+      this.#checkSize(path, isLost || name === names.at(-1))
+      this.#count++
     }
   }
 
@@ -69,7 +84,7 @@ export class SegmentQueue {
   }
 
   pathAt(offset: number): string {
-    return `${this.directory}/${String(this.startOf(offset)).padStart(20, '0')}`
+    return this.#pathOf(this.startOf(offset))
   }
 
   /** Adds the segment that starts at `startOffset`, full of zeroes, and syncs its name and size when `durable`. */
@@ -83,8 +98,30 @@ export class SegmentQueue {
     if (durable) {
       file.datasyncSync()
       this.#disk.syncDirectorySync(this.directory)
+    } else {
+      this.#hasUnsyncedName = true
     }
     this.#count++
+  }
+
+  /** Adds the segment after the newest one, full of zeroes, name and size synced, without blocking the event loop. */
+  async prepareNext(): Promise<void> {
+    assert(this.#count > 0)
+    const startOffset = this.endOffset
+    if (this.#hasUnsyncedName) await this.datasync(startOffset - this.segmentSize)
+    await this.#disk.createFile(this.pathAt(startOffset), this.segmentSize)
+    await this.#syncDirectory()
+    // Whoever could not wait has made it meanwhile: then it is the same file.
+    if (startOffset === this.endOffset) this.#count++
+    // A truncation meanwhile has taken the place that it was made for.
+    if (startOffset >= this.endOffset) await this.#disk.removeFile(this.#pathOf(startOffset))
+  }
+
+  /** Syncs the names of segments that `create` made; everything in them counts as being on disk only after it. */
+  async syncNames(): Promise<void> {
+    if (!this.#hasUnsyncedName) return
+    this.#hasUnsyncedName = false
+    await this.#syncDirectory()
   }
 
   /** Reads across segments; short only at the end of the newest one. */
@@ -116,6 +153,14 @@ export class SegmentQueue {
     this.#files.file(this.pathAt(offset)).writeSync(source, start, length, position)
   }
 
+  /** Like `writeSync`, without blocking; nobody else may write this range meanwhile. */
+  write(source: Buffer, offset: number): Promise<void> {
+    assert(this.#holds(offset))
+    const position = offset % this.segmentSize
+    assert(position + source.length <= this.segmentSize)
+    return this.#files.write(this.pathAt(offset), source, position)
+  }
+
   /** Syncs the segment that holds an offset. */
   datasync(offset: number): Promise<void> {
     return this.#files.datasync(this.pathAt(offset))
@@ -138,7 +183,22 @@ export class SegmentQueue {
     }
   }
 
-  /** Removes the oldest segment. */
+  /**
+   * Takes the oldest segment away; its file goes off the event loop. Rejects when it, or one before it, could not be removed:
+   * the files that are left still follow each other.
+   */
+  dropFirst(): Promise<void> {
+    assert(this.#count > 0)
+    const path = this.pathAt(this.#first)
+    this.#first += this.segmentSize
+    this.#count--
+    this.#removals = this.#removals.then(() => this.#files.remove(path))
+    // Told to the caller; the chain itself must not count as unhandled.
+    this.#removals.catch(() => undefined)
+    return this.#removals
+  }
+
+  /** Removes the oldest segment at once. */
   removeFirst(): void {
     assert(this.#count > 0)
     this.#remove(this.#first)
@@ -155,17 +215,25 @@ export class SegmentQueue {
     return this.#count > 0 && offset >= this.#first && offset < this.endOffset
   }
 
+  #syncDirectory(): Promise<void> {
+    return finalSync(this.directory, this.#disk.syncDirectory(this.directory))
+  }
+
+  #pathOf(startOffset: number): string {
+    return `${this.directory}/${String(startOffset).padStart(20, '0')}`
+  }
+
   #remove(start: number): void {
     const path = this.pathAt(start)
     this.#files.forget(path)
     this.#disk.removeSync(path)
   }
 
-  #checkSize(path: string, isLast: boolean): void {
+  #checkSize(path: string, mayBeShort: boolean): void {
     const size = this.#disk.statusSync(path)?.size ?? 0
     if (size === this.segmentSize) return
     // A crash between the creation of a file and its first sync leaves it short; so does nothing else.
-    if (isLast && size < this.segmentSize) {
+    if (mayBeShort && size < this.segmentSize) {
       if (this.#files.mode === 'write') this.#files.file(path).truncateSync(this.segmentSize)
       return
     }

@@ -9,7 +9,7 @@ import { formatProperties } from '../common/properties.ts'
 import { SimulatedDisk } from '../simulation/disk.ts'
 import { SimulatedTime } from '../simulation/time.ts'
 import { MessageStore } from './message-store.ts'
-import type { GetRequest, GetResult, PutResult, StoreConfig } from './types.ts'
+import type { GetRequest, GetResult, PutResult, Retention, StoreConfig } from './types.ts'
 
 export const TEST_HOST: HostAddress = { ip: Buffer.from([127, 0, 0, 1]), port: 10911 }
 
@@ -25,6 +25,7 @@ export function testConfig(overrides: Partial<StoreConfig> = {}): StoreConfig {
     flushIntervalConsumeQueue: 1000,
     flushConsumeQueueThoroughInterval: 60_000,
     syncFlushTimeout: 5000,
+    warmMapedFileEnable: false,
     maxMessageSize: 4096,
     messageIndexEnable: true,
     maxHashSlotNum: 101,
@@ -73,6 +74,7 @@ export function testMessage(options: TestMessage = {}): MessageToStore {
 export function testStore(
   runtime: Pick<Runtime, 'clock' | 'timers' | 'disk'>,
   overrides: Partial<StoreConfig> = {},
+  retention: Retention | null = null,
 ): { readonly store: MessageStore; readonly failures: Error[] } {
   const failures: Error[] = []
   const store = new MessageStore({
@@ -81,6 +83,7 @@ export function testStore(
     logger: silentLogger,
     storeHost: () => TEST_HOST,
     onFailure: (error) => failures.push(error),
+    ...(retention === null ? {} : { retention }),
     buffer: { chunkSize: 8 * 1024, chunkCount: 2 },
   })
   return { store, failures }
@@ -169,12 +172,10 @@ export const TEST_WORLDS: readonly (readonly [string, () => TestWorld])[] = [
 export async function openStore(
   world: TestWorld,
   overrides: Partial<StoreConfig> = {},
+  retention: Retention | null = null,
 ): Promise<{ readonly store: MessageStore; readonly failures: Error[] }> {
-  const opened = testStore(world.runtime, {
-    storePathRootDir: world.root,
-    storePathCommitLog: '',
-    ...overrides,
-  })
+  const config = { storePathRootDir: world.root, storePathCommitLog: '', ...overrides }
+  const opened = testStore(world.runtime, config, retention)
   await world.settle(opened.store.start())
   return opened
 }

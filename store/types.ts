@@ -1,4 +1,5 @@
 /** The contract between the store and the broker. `MessageStore` (message-store.ts) implements `Store`. */
+import type { RecordDraft } from '../common/message-codec.ts'
 import type { MessageToStore, StoredMessage } from '../common/message.ts'
 
 export const PutStatus = {
@@ -23,6 +24,36 @@ export interface PutResult {
   /** One for each message of the batch, in order; empty when nothing was stored. */
   readonly physicalOffsets: readonly number[]
   /** Queue offset of the first message; the others follow without a gap. */
+  readonly queueOffset: number
+  readonly storeTimestamp: number
+}
+
+/** A queue as `append` knows it. The fields that change are the store's own. */
+export interface AppendQueue {
+  readonly topic: string
+  readonly queueId: number
+  /** The topic in UTF-8. */
+  readonly topicBytes: Buffer
+  /** Queue offset of the next message. */
+  nextOffset: number
+  /** The batch that last appended here, and what `nextOffset` was before it: a batch that cannot be written is taken back. */
+  batchNumber: number
+  offsetBeforeBatch: number
+}
+
+/** Told what became of messages that `append` took. */
+export interface CommitWaiter {
+  /**
+   * Never called from within `append`. OK: the messages are committed as the flush type asks. FLUSH_DISK_TIMEOUT: they are stored, and not
+   * known to be on disk. SERVICE_NOT_AVAILABLE: they were not stored, for the given reason.
+   */
+  committed(status: PutStatus, reason: string | null): void
+}
+
+/** Where the last `append` put its message. */
+export interface LastAppend {
+  readonly physicalOffset: number
+  /** 0 for a message without a place in its queue (half messages, rollbacks). */
   readonly queueOffset: number
   readonly storeTimestamp: number
 }
@@ -70,6 +101,17 @@ export interface GetResult {
   readonly lastStoreTimestamp: number
 }
 
+/** What `Store.find` found: one object per store, which the next call fills again. */
+export interface FoundRecords {
+  readonly status: GetStatus
+  readonly nextBeginOffset: number
+  readonly minOffset: number
+  readonly maxOffset: number
+  /** Records that the answer holds, and their bytes. */
+  readonly count: number
+  readonly bytes: number
+}
+
 export type BoundaryType = 'LOWER' | 'UPPER'
 
 export interface QueueRange {
@@ -89,6 +131,12 @@ export interface Arrival {
   readonly storeTimestamp: number
 }
 
+/** Told when messages of a queue have become readable. */
+export interface QueueWatcher {
+  /** Called once for all that became readable together, in the same turn. */
+  arrived(): void
+}
+
 export interface StoreStatus {
   readonly minPhysicalOffset: number
   readonly maxPhysicalOffset: number
@@ -103,6 +151,15 @@ export interface StoreStatus {
   readonly consumeQueueDiskRatio: number
   /** Null while writes are taken; else why not. */
   readonly readOnlyReason: string | null
+  /** The consumer group for whose unread messages expired segments are kept; null when none is. */
+  readonly unreadKeptFor: string | null
+  readonly deletedSegments: number
+  /** Of these, segments with messages that a known consumer group had not read. */
+  readonly deletedUnreadSegments: number
+  /** Disk operations that took longer than 10 s, since the start. */
+  readonly diskStalls: number
+  /** How long the oldest disk operation has been under way. */
+  readonly oldestDiskOperationMs: number
   readonly bootTimestamp: number
   readonly putTimesTotal: number
   readonly putSizeTotal: number
@@ -132,8 +189,37 @@ export interface Store {
     done: (result: PutResult) => void,
   ): void
 
+  /** The handle of a queue, valid as long as the store; made when absent. The topic is a valid name, the queue not negative. */
+  appendQueue(topic: string, queueId: number): AppendQueue
+  /**
+   * Appends one message, which is written with all others of the turn: OK, with `lastAppend` set, or why not, and then nothing was appended.
+   * Topic and queue of the draft are set from `queue`.
+   *
+   * `waiter.committed` is called once, in a later turn, for all consecutive appends of one batch that name it. The caller takes another
+   * waiter when `batchNumber` has changed since this one's first append.
+   */
+  append(queue: AppendQueue, draft: RecordDraft, waiter: CommitWaiter): PutStatus
+  /** One object, filled anew by each `append` that returns OK. */
+  readonly lastAppend: LastAppend
+  /** Counts the writes of the log. A batch is what is appended between two of them, and is stored as a whole or not at all. */
+  readonly batchNumber: number
+
   /** Reads from a queue; `done` is called exactly once, perhaps before `get` returns (data in memory or page cache). */
   get(request: GetRequest, done: (result: GetResult) => void): void
+
+  /**
+   * The fast way of `get`, which makes no object: looks up what an answer holds, without reading a record.
+   * Status FOUND only: for all others, and when `loadFound` says no, the caller goes on with `get`. FOUND with no records says that not
+   * even that could be told without the disk: `copyFound` then misses them all.
+   */
+  find(request: GetRequest): FoundRecords
+  /**
+   * Copies the records of the last `find` to `target`, end to end. False when some are not in memory, or the store has failed:
+   * the target then holds nothing of use.
+   */
+  copyFound(target: Buffer, targetStart: number): boolean
+  /** Brings what `copyFound` missed into memory, then calls `done`: begin with `find` again. False: nothing happens, use `get`. */
+  loadFound(done: () => void): boolean
 
   /** Next offset to be written, 0 for an unknown queue. */
   maxOffsetInQueue(topic: string, queueId: number): number
@@ -148,6 +234,8 @@ export interface Store {
   /** Store time of the entry at an offset, or of the oldest one; null when there is none. */
   storeTimestampAt(topic: string, queueId: number, queueOffset: number): number | null
   earliestStoreTimestamp(topic: string, queueId: number): number | null
+  /** Where the record at a queue offset lies in the log; null when there is none. */
+  physicalOffsetAt(topic: string, queueId: number, queueOffset: number): number | null
   /** True when the record at this queue offset is recent enough to be read from memory (request 14 asks it). */
   isInMemory(topic: string, queueId: number, queueOffset: number): boolean
   /** The record that starts at this physical offset, or null. A copy. */
@@ -174,7 +262,30 @@ export interface Store {
   cleanExpiredConsumeQueue(): void
 
   onArrival(listener: (arrival: Arrival) => void): void
+  /** Has `watcher` told of the messages of a queue, in the place of the one before it; null: nobody. The queue is made when absent. */
+  watch(topic: string, queueId: number, watcher: QueueWatcher | null): void
+  /** True when the queue has a message at or after `queueOffset` which the filter lets through by its tags code. */
+  hasMatch(topic: string, queueId: number, queueOffset: number, filter: MessageFilter): boolean
   status(): StoreStatus
+}
+
+/** The oldest message that a consumer group has yet to read. */
+export interface SlowestRead {
+  readonly physicalOffset: number
+  readonly topic: string
+  readonly consumerGroup: string
+  /** False: it may be deleted all the same, but is counted. */
+  readonly isProtected: boolean
+}
+
+/** What retention asks of whoever knows the consumer groups and the topics. */
+export interface Retention {
+  /** Null when all groups have read everything. */
+  slowestRead(): Promise<SlowestRead | null>
+  /** The first queue offset that a protected group has not read; null when there is no such group. */
+  readOffset(topic: string, queueId: number): number | null
+  /** For how many hours a topic keeps its messages, when it says so itself. */
+  reserveHours(topic: string): number | null
 }
 
 /** RocketMQ's MessageStoreConfig keys that the store reads, with their names and units there. */
@@ -189,6 +300,8 @@ export interface StoreConfig {
   readonly flushIntervalConsumeQueue: number
   readonly flushConsumeQueueThoroughInterval: number
   readonly syncFlushTimeout: number
+  /** Segments are filled with zeroes, and synced, before they are needed; with SYNC_FLUSH a window of them is in any case. */
+  readonly warmMapedFileEnable: boolean
   readonly maxMessageSize: number
   readonly messageIndexEnable: boolean
   readonly maxHashSlotNum: number

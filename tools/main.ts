@@ -1,7 +1,6 @@
 /** The `gantry` command. Each role is loaded only when it is asked for, so that one role does not pay for another. */
 import { readFileSync } from 'node:fs'
 import process from 'node:process'
-import { Command, CommanderError } from 'commander'
 import { ExitCode, messageOf } from '../common/errors.ts'
 
 /** A role's `main.ts`: takes its own arguments, resolves with the exit code when the role has ended. */
@@ -48,24 +47,28 @@ const ROLES: readonly RoleCommand[] = [
 
 /** Runs the command line and returns the exit code. */
 async function run(argv: readonly string[]): Promise<number> {
+  // A role parses its own arguments: the servers start without the parser of the whole command.
+  const named = ROLES.find((role) => role.name === argv[0])
+  if (named === undefined) return runProgram(argv)
+  try {
+    const runRole = await named.load()
+    return await runRole(argv.slice(1))
+  } catch (error) {
+    process.stderr.write(`gantry: ${messageOf(error)}\n`)
+    return ExitCode.FAILED
+  }
+}
+
+/** `--help`, `--version`, and what is no role. */
+async function runProgram(argv: readonly string[]): Promise<number> {
+  const { Command, CommanderError } = await import('commander')
   const program = new Command('gantry')
     .description('RocketMQ for Kubernetes')
     .version(versionOfPackage(), '--version')
     .showSuggestionAfterError()
     .exitOverride()
-  let exitCode: number = ExitCode.DONE
-
-  for (const role of ROLES) {
-    program
-      .command(role.name)
-      .description(role.description)
-      .helpOption(false)
-      .allowUnknownOption()
-      .argument('[args...]')
-      .action(async () => {
-        const runRole = await role.load()
-        exitCode = await runRole(argv.slice(1))
-      })
+  for (const { name, description } of ROLES) {
+    program.command(`${name} [args...]`).description(description).helpOption(false)
   }
 
   try {
@@ -77,7 +80,7 @@ async function run(argv: readonly string[]): Promise<number> {
     process.stderr.write(`gantry: ${messageOf(error)}\n`)
     return ExitCode.FAILED
   }
-  return exitCode
+  return ExitCode.DONE
 }
 
 function versionOfPackage(): string {

@@ -19,8 +19,8 @@ export interface ScannedProperties {
   readonly isTransactional: boolean
 }
 
-// The broker writes these; what a client says about them is dropped, as in Java.
-const SET_BY_BROKER: ReadonlySet<string> = new Set([
+/** The broker writes these; what a client says about them is dropped, as in Java. */
+export const DROPPED_PROPERTIES: ReadonlySet<string> = new Set([
   PropertyName.MSG_REGION,
   PropertyName.TRACE_ON,
   PropertyName.CLUSTER,
@@ -28,7 +28,8 @@ const SET_BY_BROKER: ReadonlySet<string> = new Set([
   PropertyName.CRC32,
 ])
 
-const UNSUPPORTED: ReadonlyMap<string, string> = new Map([
+/** What this release does not deliver as asked. */
+export const UNSUPPORTED_PROPERTIES: ReadonlyMap<string, string> = new Map([
   [PropertyName.DELAY, 'a message with a delay level (DELAY)'],
   [PropertyName.TIMER_DELAY_SEC, 'a message with a timer (TIMER_DELAY_SEC)'],
   [PropertyName.TIMER_DELAY_MS, 'a message with a timer (TIMER_DELAY_MS)'],
@@ -54,10 +55,10 @@ export function scanProperties(text: string): ScannedProperties {
         uniqueKey = text.slice(middle + 1, end)
       } else if (name === PropertyName.WAIT) {
         waitsForFlush = text.slice(middle + 1, end).toLowerCase() !== 'false'
-      } else if (SET_BY_BROKER.has(name)) {
+      } else if (DROPPED_PROPERTIES.has(name)) {
         kept = withoutPair(kept, text.slice(at, end))
       } else {
-        const what = UNSUPPORTED.get(name)
+        const what = UNSUPPORTED_PROPERTIES.get(name)
         if (what !== undefined && asksForIt(name, text.slice(middle + 1, end))) {
           unsupported = what
           isTransactional ||= name === PropertyName.TRAN_MSG
@@ -97,4 +98,17 @@ export function dropProperty(kept: string, name: string): string {
 /** One pair as it stands in a property text. */
 export function propertyPair(name: string, value: string): string {
   return value === '' ? '' : name + NAME_END + value + PAIR_END
+}
+
+/** What the broker adds to every message. */
+export function brokerProperties(values: {
+  readonly regionId: string
+  readonly traceOn: boolean
+  readonly brokerClusterName: string
+}): Buffer {
+  return Buffer.from(
+    propertyPair(PropertyName.MSG_REGION, values.regionId) +
+      propertyPair(PropertyName.TRACE_ON, String(values.traceOn)) +
+      propertyPair(PropertyName.CLUSTER, values.brokerClusterName),
+  )
 }

@@ -138,6 +138,37 @@ describe('a send that is taken', () => {
     expect(parseProperties(storedAt(ids[1]).properties).get('UNIQ_KEY')).toBe('U-two')
   })
 
+  test('the properties of a batch are stored as those of single messages', async () => {
+    const part = (properties: string) => ({
+      flag: 0,
+      body: Buffer.from('b'),
+      properties: Buffer.from(properties),
+    })
+    const body = encodeBatchBody([
+      part('UNIQ_KEY\u0001U-1\u0002WAIT\u0001true\u0002TAGS\u0001a'),
+      part('WAIT\u0001false\u0002KEYS\u0001k\u0002'),
+    ])
+
+    const request = await world.call(
+      send({ m: 'true' }, { code: RequestCode.SEND_BATCH_MESSAGE, body }),
+    )
+
+    const ids = request.field('msgId')?.split(',') ?? []
+    const own = { MSG_REGION: 'DefaultRegion', TRACE_ON: 'true', CLUSTER: 'DefaultCluster' }
+    const stored = ids.map((id) => Object.fromEntries(parseProperties(storedAt(id).properties)))
+    expect(stored).toEqual([
+      { UNIQ_KEY: 'U-1', WAIT: 'true', TAGS: 'a', ...own, '__CRC32#': expect.any(String) },
+      { UNIQ_KEY: 'UNIQUE0', WAIT: 'false', KEYS: 'k', ...own, '__CRC32#': expect.any(String) },
+    ])
+  })
+
+  test('WAIT is read and stored', async () => {
+    const request = await world.call(send({ i: 'WAIT\u0001true\u0002UNIQ_KEY\u0001U\u0002' }))
+
+    const { properties } = storedAt(request.field('msgId'))
+    expect(parseProperties(properties).get('WAIT')).toBe('true')
+  })
+
   test('a message given up by its consumers lands in the dead letter queue', async () => {
     world.parts.groups.find('G')
     const properties = formatProperties([

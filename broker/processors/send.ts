@@ -16,16 +16,20 @@ import { ResponseCode } from '../../remoting/response-code.ts'
 import { PutStatus } from '../../store/types.ts'
 import { DLQ_PREFIX, RETRY_PREFIX, isForbiddenForClients, topicProblem } from '../names.ts'
 import { answer, brokerMay, topicNotExist } from './answers.ts'
+import { FastSend } from './fast-send.ts'
+import { PropertyCopier } from './property-copier.ts'
 import { decodeSendHeader } from './send-header.ts'
-import { dropProperty, propertyPair, scanProperties } from './send-properties.ts'
+import { brokerProperties, dropProperty, propertyPair, scanProperties } from './send-properties.ts'
 import type { HostAddress, MessageToStore } from '../../common/message.ts'
 import type { Connection, RemotingRequest } from '../../remoting/connection.ts'
 import type { ResponseContent } from '../../remoting/command.ts'
 import type { TopicConfig } from '../../remoting/bodies/topic-config.ts'
 import type { PutResult } from '../../store/types.ts'
 import type { BrokerParts } from '../parts.ts'
+import type { SendLoad } from './send-batch.ts'
 import type { SendHeader } from './send-header.ts'
 import type { ScannedProperties } from './send-properties.ts'
+import type { SendTopic } from './send-topics.ts'
 
 /** From V3_4_9 on a client may say how often a message is retried. */
 const MAX_RECONSUME_TIMES_VERSION = 121
@@ -41,17 +45,31 @@ interface Target {
 export class SendProcessor {
   readonly #parts: BrokerParts
   readonly #peers = new WeakMap<Connection, HostAddress>()
-  #suffix = ''
+  #suffix: Buffer = Buffer.alloc(0)
+  readonly #copier = new PropertyCopier()
   #suffixOf: unknown = null
-  #inFlight = 0
+  readonly #load: SendLoad = { inFlight: 0 }
+  /** What takes plain sends before they are decoded. */
+  readonly fast: FastSend
 
   constructor(parts: BrokerParts) {
     this.#parts = parts
+    const owner = {
+      load: this.#load,
+      isStored,
+      answerTo: (status: PutStatus, reason: string | null) => ({
+        ...this.#outcomeOf(status, reason),
+        extFields: this.#commonFields(),
+      }),
+      count: (topic: SendTopic, sends: number, bytes: number) =>
+        this.#count(topic, { count: sends, puts: sends, bytes }),
+    }
+    this.fast = new FastSend(parts, owner, (connection) => this.#bornHost(connection))
   }
 
   /** Sends that wait for the store. */
   get inFlight(): number {
-    return this.#inFlight
+    return this.#load.inFlight
   }
 
   readonly handle = (request: RemotingRequest): void | Promise<void> => {
@@ -80,7 +98,7 @@ export class SendProcessor {
       const until = new Date(startAcceptSendRequestTimeStamp).toISOString()
       return answer(ResponseCode.SYSTEM_ERROR, `broker unable to service, until ${until}`)
     }
-    if (this.#inFlight >= sendThreadPoolQueueCapacity) {
+    if (this.#load.inFlight >= sendThreadPoolQueueCapacity) {
       return answer(
         ResponseCode.SYSTEM_BUSY,
         '[OVERLOAD]system busy, start flow control for a while',
@@ -215,9 +233,9 @@ export class SendProcessor {
       ? this.#batchMessages(request, header, { ...target, queueId }, body)
       : [this.#messageOf(request.connection, header, { ...target, queueId }, body)]
     if (!Array.isArray(messages)) return this.#refuse(request, messages)
-    this.#inFlight++
+    this.#load.inFlight++
     this.#parts.store.put(messages, properties.waitsForFlush, (result) => {
-      this.#inFlight--
+      this.#load.inFlight--
       this.#respond(request, { header, queueId, messages, uniqueKey: properties.uniqueKey }, result)
     })
   }
@@ -232,13 +250,10 @@ export class SendProcessor {
     target: Target,
     body: Buffer,
   ): MessageToStore {
-    const { kept, uniqueKey } = target.properties
-    const own =
-      uniqueKey === null ? propertyPair(PropertyName.UNIQ_KEY, this.#parts.uniqueId()) : ''
     return this.#message(connection, header, target, {
       flag: header.flag,
       body,
-      properties: Buffer.from(kept + own + this.#propertySuffix()),
+      properties: this.#withOwnProperties(target.properties),
     })
   }
 
@@ -256,16 +271,8 @@ export class SendProcessor {
     try {
       const messages: MessageToStore[] = []
       for (const { flag, body: part, properties } of decodeBatchBody(body)) {
-        const scanned = scanProperties(properties.toString())
-        if (scanned.unsupported !== null) {
-          const remark = notImplementedRemark(`${scanned.unsupported} in a batch`)
-          return answer(ResponseCode.MESSAGE_ILLEGAL, remark)
-        }
-        const own =
-          scanned.uniqueKey === null
-            ? propertyPair(PropertyName.UNIQ_KEY, this.#parts.uniqueId())
-            : ''
-        const stored = Buffer.from(scanned.kept + own + this.#propertySuffix())
+        const stored = this.#plainProperties(properties) ?? this.#batchProperties(properties)
+        if (!Buffer.isBuffer(stored)) return stored
         messages.push(
           this.#message(request.connection, header, target, {
             flag,
@@ -280,6 +287,34 @@ export class SendProcessor {
       if (!(error instanceof MessageCodecError)) throw error
       return answer(ResponseCode.MESSAGE_ILLEGAL, error.message)
     }
+  }
+
+  /** What is stored of the properties of a message in a batch, or the answer that refuses it. */
+  #batchProperties(properties: Buffer): Buffer | ResponseContent {
+    const scanned = scanProperties(properties.toString())
+    if (scanned.unsupported !== null) {
+      const remark = notImplementedRemark(`${scanned.unsupported} in a batch`)
+      return answer(ResponseCode.MESSAGE_ILLEGAL, remark)
+    }
+    return this.#withOwnProperties(scanned)
+  }
+
+  /** The same for properties that ask for nothing, without making strings; null for others. */
+  #plainProperties(properties: Buffer): Buffer | null {
+    const copier = this.#copier
+    if (!copier.copy(properties, 0, properties.length, false)) return null
+    if (copier.uniqueKeyEnd === copier.uniqueKeyStart) return null
+    const suffix = this.#propertySuffix()
+    const stored = Buffer.allocUnsafe(copier.end + suffix.length)
+    copier.target.copy(stored, 0, 0, copier.end)
+    suffix.copy(stored, copier.end)
+    return stored
+  }
+
+  #withOwnProperties({ kept, uniqueKey }: ScannedProperties): Buffer {
+    const own =
+      uniqueKey === null ? propertyPair(PropertyName.UNIQ_KEY, this.#parts.uniqueId()) : ''
+    return Buffer.concat([Buffer.from(kept + own), this.#propertySuffix()])
   }
 
   #message(
@@ -314,14 +349,11 @@ export class SendProcessor {
   }
 
   /** What the broker adds to every message. */
-  #propertySuffix(): string {
+  #propertySuffix(): Buffer {
     const { values } = this.#parts.config
     if (this.#suffixOf !== values) {
       this.#suffixOf = values
-      this.#suffix =
-        propertyPair(PropertyName.MSG_REGION, values.regionId) +
-        propertyPair(PropertyName.TRACE_ON, String(values.traceOn)) +
-        propertyPair(PropertyName.CLUSTER, values.brokerClusterName)
+      this.#suffix = brokerProperties(values)
     }
     return this.#suffix
   }
@@ -337,11 +369,15 @@ export class SendProcessor {
     result: PutResult,
   ): void {
     const { regionId, traceOn } = this.#parts.config.values
-    const outcome = this.#outcomeOf(result)
-    if (result.physicalOffsets.length === 0) return this.#refuse(request, outcome)
+    const outcome = this.#outcomeOf(result.status, result.reason)
+    if (!isStored(result.status)) return this.#refuse(request, outcome)
     const host = this.#parts.storeHost()
     const ids = result.physicalOffsets.map((offset) => encodeOffsetMessageId(host, offset))
-    this.#count(sent.messages)
+    let bytes = 0
+    for (const { body, properties } of sent.messages) bytes += body.length + properties.length
+    const name = sent.messages[0]?.topic ?? ''
+    const topic = { name, isSystem: this.#parts.topics.isSystem(name) }
+    this.#count(topic, { count: sent.messages.length, puts: 1, bytes })
     request.respond({
       ...outcome,
       extFields: {
@@ -355,19 +391,20 @@ export class SendProcessor {
     })
   }
 
-  #count(messages: readonly MessageToStore[]): void {
-    const { stats, config, topics } = this.#parts
-    const topic = messages[0]?.topic ?? ''
-    const count = messages.length
-    let bytes = 0
-    for (const { body, properties } of messages) bytes += body.length + properties.length
+  /** Counts messages that have been stored by some puts; `bytes` are those of their bodies and properties. */
+  #count(
+    topic: { readonly name: string; readonly isSystem: boolean },
+    stored: { readonly count: number; readonly puts: number; readonly bytes: number },
+  ): void {
+    const { stats, config } = this.#parts
     const { brokerClusterName } = config.values
+    const { count, puts } = stored
     stats.putTotal += count
-    stats.add('TOPIC_PUT_NUMS', topic, count, 1)
-    stats.add('TOPIC_PUT_SIZE', topic, bytes, count)
-    stats.add('BROKER_PUT_NUMS', brokerClusterName, count, 1)
-    if (topics.isSystem(topic)) return
-    stats.add('BROKER_PUT_NUMS_WITHOUT_SYSTEM_TOPIC', brokerClusterName, count, 1)
+    stats.add('TOPIC_PUT_NUMS', topic.name, count, puts)
+    stats.add('TOPIC_PUT_SIZE', topic.name, stored.bytes, count)
+    stats.add('BROKER_PUT_NUMS', brokerClusterName, count, puts)
+    if (topic.isSystem) return
+    stats.add('BROKER_PUT_NUMS_WITHOUT_SYSTEM_TOPIC', brokerClusterName, count, puts)
   }
 
   #illegalMessage(): ResponseContent {
@@ -379,8 +416,8 @@ export class SendProcessor {
     )
   }
 
-  #outcomeOf(result: PutResult): ResponseContent {
-    switch (result.status) {
+  #outcomeOf(status: PutStatus, reason: string | null): ResponseContent {
+    switch (status) {
       case PutStatus.OK:
         return { code: ResponseCode.SUCCESS }
       case PutStatus.FLUSH_DISK_TIMEOUT:
@@ -399,10 +436,20 @@ export class SendProcessor {
       case PutStatus.SERVICE_NOT_AVAILABLE:
         return answer(
           ResponseCode.SERVICE_NOT_AVAILABLE,
-          `service not available now: ${result.reason ?? 'the store takes no writes'}`,
+          `service not available now: ${reason ?? 'the store takes no writes'}`,
         )
     }
   }
+}
+
+/** True when a put that ended like this is in the log, and has offsets. */
+function isStored(status: PutStatus): boolean {
+  return (
+    status === PutStatus.OK ||
+    status === PutStatus.FLUSH_DISK_TIMEOUT ||
+    status === PutStatus.FLUSH_SLAVE_TIMEOUT ||
+    status === PutStatus.SLAVE_NOT_AVAILABLE
+  )
 }
 
 /** The codes that `SendProcessor` serves. */

@@ -29,6 +29,9 @@ export interface TopicConfig {
   readonly attributes: ReadonlyMap<string, string>
 }
 
+/** One for all topics without any: an empty `Map` of its own takes more memory than the rest of a topic. */
+const NO_ATTRIBUTES: ReadonlyMap<string, string> = new Map<string, string>()
+
 /** Bits of `perm` (protocol §14.3). */
 export const Permission = { INHERIT: 1, WRITE: 2, READ: 4, READ_WRITE: 6 } as const
 
@@ -56,13 +59,28 @@ export function topicConfig(
     topicFilterType: 'SINGLE_TAG',
     topicSysFlag: 0,
     order: false,
-    attributes: new Map<string, string>(),
+    attributes: NO_ATTRIBUTES,
     ...given,
   }
 }
 
 export function topicConfigRecord(config: TopicConfig): BodyRecord {
   return { ...config }
+}
+
+const PLAIN_NAME = /^[\w%-]*$/
+
+/** `"name":{…}` as `formatFastjson` writes it, many times as fast for an ordinary topic: tables of topics are large. */
+export function topicConfigEntry(config: TopicConfig): string {
+  const { topicName, readQueueNums, writeQueueNums, perm, topicSysFlag, topicFilterType } = config
+  if (config.attributes.size > 0 || !PLAIN_NAME.test(topicName)) {
+    return `${formatFastjson(topicName).toString()}:${formatFastjson(topicConfigRecord(config)).toString()}`
+  }
+  return (
+    `"${topicName}":{"attributes":{},"order":${config.order},"perm":${perm},"readQueueNums":${readQueueNums},` +
+    `"topicFilterType":"${topicFilterType}","topicName":"${topicName}","topicSysFlag":${topicSysFlag},` +
+    `"writeQueueNums":${writeQueueNums}}`
+  )
 }
 
 /** Reads one TopicConfig; absent members have the class's own defaults (16 queues). */
@@ -76,7 +94,7 @@ export function topicConfigOf(json: JsonObject): TopicConfig {
     topicFilterType: topicFilterTypeOf(optionalText(json, 'topicFilterType') ?? 'SINGLE_TAG'),
     topicSysFlag: integerMember(json, 'topicSysFlag', 0),
     order: booleanMember(json, 'order', false),
-    attributes: attributes === null ? new Map<string, string>() : textMap(attributes),
+    attributes: attributes === null || attributes.size === 0 ? NO_ATTRIBUTES : textMap(attributes),
   }
 }
 
