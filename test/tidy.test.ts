@@ -42,7 +42,7 @@ const MAY_IMPORT: Readonly<
   simulation: {
     folders: ALL.filter((name) => !['operator', 'dashboard', 'tools', 'e2e'].includes(name)),
   },
-  e2e: { folders: ['common', 'client', 'tools'] },
+  e2e: { folders: ['common', 'remoting', 'client', 'tools'] },
   bench: { folders: [...ALL] },
   test: { folders: [...ALL] },
 }

@@ -1,0 +1,137 @@
+/** Consuming: what is in the tail, and a backlog from the page cache and from the disk. */
+import { join } from 'node:path'
+import { canDropCaches, dropCaches, gibibytes, readSequentially } from './machine.ts'
+import { ratioTarget } from './metrics.ts'
+import type { Scenario, ScenarioContext } from './scenario.ts'
+
+const TAIL_RATIO = 4
+const CACHED_RATIO = 2
+/** A cold backlog takes at most this much longer than the disk needs to read it. */
+const COLD_OF_DISK = 1.2
+const MEANWHILE_RATIO = 2
+const SIZE = 1024
+/** What a message of 1 KiB takes in the log. */
+const RECORD_SIZE = 1_250
+/** Fits every broker's idea of what is in memory. */
+const TAIL_MESSAGES = 16_000
+const TAIL_FILL = 200_000
+const MEANWHILE_RATE = 1_000
+const MAX_SEQUENTIAL_BYTES = gibibytes(5)
+
+const tail: Scenario = {
+  id: 'tail',
+  point: 3,
+  title: 'Consuming the newest messages again and again, 1 KiB, 32 to a pull',
+  config: { flushDiskType: 'ASYNC_FLUSH' },
+  metrics: [
+    {
+      id: 'tail.rate',
+      title: 'tail',
+      unit: 'msg/s',
+      better: 'more',
+      target: ratioTarget(TAIL_RATIO),
+    },
+    {
+      id: 'tail.cpu',
+      title: 'tail: CPU of the broker',
+      unit: 's per million',
+      better: 'less',
+      digits: 1,
+    },
+  ],
+  run: async (context) => {
+    await context.fill('tail', SIZE, TAIL_FILL)
+    const flags = { topic: 'tail', from: -TAIL_MESSAGES, loop: true, connections: 8 }
+    if (context.options.warmupSeconds > 0) {
+      await context.load('consumer', { ...flags, duration: context.options.warmupSeconds })
+    }
+    const result = await context.load('consumer', flags)
+    context.note('tail.rate', result.rate)
+    context.note('tail.cpu', result.cpuPerMillion)
+  },
+}
+
+const backlog: Scenario = {
+  id: 'backlog',
+  point: 3,
+  title: 'Catching up with a backlog, 1 KiB',
+  config: { flushDiskType: 'ASYNC_FLUSH' },
+  metrics: [
+    {
+      id: 'backlog.cached.rate',
+      title: 'backlog from the page cache',
+      unit: 'msg/s',
+      better: 'more',
+      target: ratioTarget(CACHED_RATIO),
+    },
+    {
+      id: 'backlog.cached.cpu',
+      title: 'the same: CPU of the broker',
+      unit: 's per million',
+      better: 'less',
+      digits: 1,
+    },
+    {
+      id: 'backlog.cold.log',
+      title: 'backlog from a cold cache, bytes of the log',
+      unit: 'MB/s',
+      better: 'more',
+      target: { type: 'relative', to: 'backlog.disk', atLeast: 1 / COLD_OF_DISK },
+    },
+    { id: 'backlog.cold.rate', title: 'the same', unit: 'msg/s', better: 'more' },
+    { id: 'backlog.disk', title: 'the disk itself, sequentially', unit: 'MB/s', better: 'more' },
+    {
+      id: 'backlog.alone.p99',
+      title: `sends at ${MEANWHILE_RATE}/s with nobody reading: p99`,
+      unit: 'ms',
+      better: 'less',
+      digits: 2,
+    },
+    {
+      id: 'backlog.meanwhile.p99',
+      title: 'the same sends while the cold backlog is read: p99',
+      unit: 'ms',
+      better: 'less',
+      digits: 2,
+      target: { type: 'relative', to: 'backlog.alone.p99', atMost: MEANWHILE_RATIO },
+    },
+  ],
+  run: runBacklogScenario,
+}
+
+async function runBacklogScenario(context: ScenarioContext): Promise<void> {
+  const { cluster, options } = context
+  const messages = Math.floor(gibibytes(options.backlogGib) / RECORD_SIZE)
+  const drain = { topic: 'backlog', fill: 0, rate: 0 }
+  await context.fill('backlog', SIZE, messages)
+  const cached = await context.load('backlog', drain)
+  context.note('backlog.cached.rate', cached.rate)
+  context.note('backlog.cached.cpu', cached.cpuPerMillion)
+  const paced = { rate: MEANWHILE_RATE, connections: 4, 'in-flight': 256 }
+  const alone = await context.load('producer', { topic: 'alone', ...paced })
+  context.note('backlog.alone.p99', alone.latency('send', 'p99'))
+  if (!canDropCaches()) {
+    context.problems.push('the page cache can only be emptied by root: nothing was read cold')
+    return
+  }
+  dropCaches()
+  const log = join(cluster.storeFolder, 'commitlog')
+  context.note('backlog.disk', readSequentially(log, MAX_SEQUENTIAL_BYTES))
+  await cool(context)
+  const cold = await context.load('backlog', drain)
+  context.note('backlog.cold.rate', cold.rate)
+  context.note('backlog.cold.log', (cold.rate * RECORD_SIZE) / 1e6)
+  await cool(context)
+  const meanwhile = await context.load('backlog', { ...drain, ...paced, 'send-topic': 'alone' })
+  context.note('backlog.meanwhile.p99', meanwhile.latency('send', 'p99'))
+}
+
+/** Files that a broker has mapped stay in the cache while it runs: it starts anew. */
+async function cool({ cluster }: ScenarioContext): Promise<void> {
+  await cluster.stopBroker()
+  dropCaches()
+  cluster.startBroker()
+  await cluster.registered()
+}
+
+export const CONSUME_SCENARIOS: readonly Scenario[] = [tail, backlog]

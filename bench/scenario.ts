@@ -1,0 +1,99 @@
+/** What a scenario of the comparison is, and what it works with. */
+import type { Cluster } from './cluster.ts'
+import type { LoadFlags, LoadResult, LoadRunner } from './load.ts'
+import type { Metric } from './metrics.ts'
+
+export interface CompareOptions {
+  /** Measured seconds of each load. */
+  readonly seconds: number
+  /** Seconds of load before the first measurement: the Java broker compiles itself meanwhile. */
+  readonly warmupSeconds: number
+  /** Size of the backlog and of the log before the kill. */
+  readonly backlogGib: number
+  readonly logGib: number
+  readonly memoryGib: number
+  readonly topics: number
+  readonly idleConnections: number
+}
+
+export interface Scenario {
+  readonly id: string
+  /** The number of the promise that it belongs to. */
+  readonly point: number
+  readonly title: string
+  /** Keys of broker.conf. */
+  readonly config: Readonly<Record<string, string | number>>
+  readonly metrics: readonly Metric[]
+  /** The cluster runs, with an empty store; the figures go into `context`. */
+  readonly run: (context: ScenarioContext) => Promise<void>
+}
+
+/** One side of one pair of one scenario. */
+export class ScenarioContext {
+  readonly cluster: Cluster
+  readonly options: CompareOptions
+  readonly figures: Record<string, number> = {}
+  readonly problems: string[] = []
+  readonly #loads: LoadRunner
+  readonly #tell: (text: string) => void
+
+  constructor(parts: {
+    readonly cluster: Cluster
+    readonly options: CompareOptions
+    readonly loads: LoadRunner
+    readonly tell: (text: string) => void
+  }) {
+    this.cluster = parts.cluster
+    this.options = parts.options
+    this.#loads = parts.loads
+    this.#tell = parts.tell
+  }
+
+  /** Keeps a figure; what is no number is left out. */
+  note(id: string, value: number): void {
+    if (!Number.isFinite(value)) return
+    this.figures[id] = Math.round(value * 1000) / 1000
+    this.#tell(`${id} ${this.figures[id]}`)
+  }
+
+  /** Runs a load against the cluster, with the broker's process accounted. */
+  async load(scenario: string, flags: LoadFlags): Promise<LoadResult> {
+    const result = await this.#loads.run(scenario, {
+      namesrv: this.cluster.nameServer,
+      pid: this.cluster.broker.pid,
+      duration: this.options.seconds,
+      warmup: 1,
+      ...flags,
+    })
+    const [problem] = result.problems
+    if (problem !== undefined) this.problems.push(`${scenario}: ${problem}`)
+    return result
+  }
+
+  /** Load that nobody looks at, so that what follows meets a warm broker. */
+  async warmUp(flags: LoadFlags): Promise<void> {
+    const duration = this.options.warmupSeconds
+    if (duration === 0) return
+    await this.#loads.run('producer', {
+      namesrv: this.cluster.nameServer,
+      topic: 'warm',
+      warmup: 0,
+      ...flags,
+      duration,
+    })
+  }
+
+  /** Sends messages in batches until there are so many. */
+  async fill(topic: string, size: number, messages: number): Promise<void> {
+    await this.load('producer', {
+      topic,
+      size,
+      messages,
+      batch: 32,
+      connections: 8,
+      'in-flight': 2,
+      duration: 900,
+      warmup: 0,
+    })
+  }
+}

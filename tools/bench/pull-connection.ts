@@ -1,0 +1,285 @@
+/**
+ * One connection that consumes: for each of its queues one pull in flight, as official clients do, and the next as soon as the
+ * answer has come. Records are checked where they lie in the received bytes.
+ */
+import assert from 'node:assert/strict'
+import { messageOf } from '../../common/errors.ts'
+import type { Socket, SocketHandler } from '../../common/ports.ts'
+import { splitAddress } from '../../remoting/client.ts'
+import { encodeCommand } from '../../remoting/command-codec.ts'
+import { LanguageCode, NO_BODY } from '../../remoting/command.ts'
+import type { SerializeType } from '../../remoting/command.ts'
+import { RequestCode } from '../../remoting/request-code.ts'
+import { ResponseCode } from '../../remoting/response-code.ts'
+import { AnswerReader } from './answer-reader.ts'
+import type { Answer } from './answer-reader.ts'
+import type { Connector } from './lean-network.ts'
+import { BodyReader, hasStoredCrc } from './message-body.ts'
+import type { PullTotals } from './pull-totals.ts'
+import { RecordWalker } from './record-walker.ts'
+import { FIRST_OPAQUE, writeDigits } from './send-frames.ts'
+import { epochOf } from './time.ts'
+
+const CONNECT_TIMEOUT_MS = 5_000
+const CLIENT_VERSION = 485
+const SUSPEND = 2
+const SUBSCRIPTION = 4
+const SUSPEND_TIMEOUT_MS = 15_000
+/** Comes first, so that its value is found by its name alone. */
+const OFFSET_FIELD = 'queueOffset'
+/** Before asking again for what was refused or is not there. */
+const RETRY_DELAY_MS = 5
+
+export interface PulledQueue {
+  readonly queueId: number
+  readonly from: number
+  /** Null: goes on as messages come. */
+  readonly until: number | null
+}
+
+export interface PullConnectionOptions {
+  readonly address: string
+  readonly topic: string
+  readonly group: string
+  readonly queues: readonly PulledQueue[]
+  readonly totals: PullTotals
+  /** Messages to a pull. */
+  readonly batch: number
+  readonly serializeType: SerializeType
+  /** Starts again at the first message after the last one. */
+  readonly loops: boolean
+  readonly checksCrc: boolean
+  /** Only these messages count for the latency; null: none. */
+  readonly run: number | null
+}
+
+interface QueueState {
+  readonly queueId: number
+  readonly from: number
+  readonly until: number | null
+  next: number
+  askedAt: number
+  isDone: boolean
+  request: Buffer
+  /** Of the offset in `request`. */
+  digits: number
+  offsetAt: number
+}
+
+export class PullConnection {
+  readonly #options: PullConnectionOptions
+  readonly #states: readonly QueueState[]
+  readonly #answers: AnswerReader
+  readonly #records = new RecordWalker()
+  readonly #bodies = new BodyReader()
+  #socket: Socket | null = null
+  #isPulling = false
+  #left: number
+  #outgoing: Buffer[] = []
+  #now = 0
+  #closed: (error: Error | null) => void = () => undefined
+  #done: () => void = () => undefined
+
+  constructor(options: PullConnectionOptions) {
+    this.#options = options
+    this.#answers = new AnswerReader((answer) => this.#onAnswer(answer))
+    this.#states = options.queues.map(({ queueId, from, until }) => ({
+      queueId,
+      from,
+      until,
+      next: from,
+      askedAt: 0,
+      isDone: until !== null && from >= until,
+      request: NO_BODY,
+      digits: 0,
+      offsetAt: 0,
+    }))
+    this.#left = this.#states.filter((state) => !state.isDone).length
+  }
+
+  async connect(
+    network: Connector,
+    told: {
+      readonly onClosed: (error: Error | null) => void
+      /** Every queue has been read to its end. */
+      readonly onDone: () => void
+    },
+  ): Promise<void> {
+    this.#closed = told.onClosed
+    this.#done = told.onDone
+    const { host, port } = splitAddress(this.#options.address)
+    const onSocket = (): SocketHandler => ({
+      onData: (bytes) => this.#onData(bytes),
+      onDrain: () => undefined,
+      onClose: (error) => {
+        this.#isPulling = false
+        this.#socket = null
+        this.#closed(error)
+      },
+    })
+    this.#socket = await network.connect({ host, port, timeoutMs: CONNECT_TIMEOUT_MS, onSocket })
+  }
+
+  start(): void {
+    this.#isPulling = true
+    this.#now = performance.now()
+    if (this.#left === 0) this.#done()
+    for (const [index, state] of this.#states.entries()) if (!state.isDone) this.#ask(index, state)
+    this.#flush()
+  }
+
+  close(): void {
+    this.#isPulling = false
+    this.#socket?.destroy()
+  }
+
+  /** The request before has been answered, so that its bytes can be used again unless the offset has become longer. */
+  #ask(index: number, state: QueueState): void {
+    const digits = String(state.next).length
+    if (digits !== state.digits) {
+      state.digits = digits
+      state.request = this.#encodeRequest(index, state)
+      state.offsetAt = offsetPosition(state.request, state.next)
+    } else {
+      writeDigits(state.request, state.offsetAt, state.next, digits)
+    }
+    state.askedAt = this.#now
+    this.#outgoing.push(state.request)
+  }
+
+  #encodeRequest(index: number, state: QueueState): Buffer {
+    const { topic, group, batch, serializeType } = this.#options
+    const waits = state.until === null
+    return encodeCommand({
+      code: RequestCode.PULL_MESSAGE,
+      language: LanguageCode.NODE_JS,
+      version: CLIENT_VERSION,
+      opaque: FIRST_OPAQUE + index,
+      flag: 0,
+      remark: null,
+      extFields: new Map([
+        [OFFSET_FIELD, String(state.next)],
+        ['consumerGroup', group],
+        ['topic', topic],
+        ['queueId', String(state.queueId)],
+        ['maxMsgNums', String(batch)],
+        ['sysFlag', String(waits ? SUBSCRIPTION | SUSPEND : SUBSCRIPTION)],
+        ['commitOffset', '0'],
+        ['suspendTimeoutMillis', waits ? String(SUSPEND_TIMEOUT_MS) : '0'],
+        ['subscription', '*'],
+        ['subVersion', '0'],
+        ['expressionType', 'TAG'],
+      ]),
+      body: NO_BODY,
+      serializeType,
+    })
+  }
+
+  #flush(): void {
+    const [first] = this.#outgoing
+    if (first === undefined || this.#socket === null) return
+    this.#socket.write(this.#outgoing.length === 1 ? first : Buffer.concat(this.#outgoing))
+    this.#outgoing.length = 0
+  }
+
+  #onData(bytes: Buffer): void {
+    this.#now = performance.now()
+    try {
+      this.#answers.feed(bytes)
+    } catch (error) {
+      this.#options.totals.fail(messageOf(error))
+      this.#socket?.destroy()
+      return
+    }
+    this.#flush()
+  }
+
+  #onAnswer(answer: Answer): void {
+    const index = answer.opaque - FIRST_OPAQUE
+    const state = this.#states[index]
+    if (state === undefined) return
+    const { totals } = this.#options
+    totals.answered(answer.code, this.#now - state.askedAt)
+    if (answer.code === ResponseCode.SUCCESS) this.#takeRecords(answer, state)
+    else this.#takeRefusal(answer.code, state)
+    if (!this.#isPulling) return
+    if (state.until !== null && state.next >= state.until) this.#finish(index, state)
+    else if (answer.code === ResponseCode.SUCCESS || state.until === null) this.#ask(index, state)
+    else this.#askLater(index, state)
+  }
+
+  #finish(index: number, state: QueueState): void {
+    if (this.#options.loops) {
+      state.next = state.from
+      this.#ask(index, state)
+      return
+    }
+    state.isDone = true
+    if (--this.#left === 0) this.#done()
+  }
+
+  #askLater(index: number, state: QueueState): void {
+    setTimeout(() => {
+      if (!this.#isPulling) return
+      this.#now = performance.now()
+      this.#ask(index, state)
+      this.#flush()
+    }, RETRY_DELAY_MS)
+  }
+
+  /** PULL_NOT_FOUND and the like say where to go on; everything else is an error. */
+  #takeRefusal(code: number, state: QueueState): void {
+    const header = this.#answers.headerText()
+    const next = /nextBeginOffset\D*?(\d+)/.exec(header)?.[1]
+    const isOrdinary =
+      code === ResponseCode.PULL_NOT_FOUND ||
+      code === ResponseCode.PULL_RETRY_IMMEDIATELY ||
+      code === ResponseCode.PULL_OFFSET_MOVED
+    if (!isOrdinary) this.#options.totals.fail(this.#answers.refusal())
+    else if (code === ResponseCode.PULL_OFFSET_MOVED) this.#options.totals.moved++
+    if (isOrdinary && next !== undefined) state.next = Number(next)
+  }
+
+  #takeRecords(answer: Answer, state: QueueState): void {
+    const { source, bodyStart, bodyEnd } = answer
+    const { totals } = this.#options
+    const records = this.#records
+    for (let at = bodyStart; at < bodyEnd; at += records.size) {
+      if (!records.read(source, at, bodyEnd)) {
+        totals.corrupt++
+        totals.fail('an answer holds something else than records')
+        return
+      }
+      if (records.queueOffset !== state.next) totals.disordered++
+      state.next = records.queueOffset + 1
+      this.#takeBody(source, totals)
+    }
+  }
+
+  #takeBody(source: Buffer, totals: PullTotals): void {
+    const { bodyAt, bodySize, bodyCrc } = this.#records
+    const bodies = this.#bodies
+    totals.received(bodySize)
+    if (this.#options.checksCrc && !hasStoredCrc(source, bodyAt, bodySize, bodyCrc)) {
+      totals.corrupt++
+      totals.fail('the checksum of a stored body is wrong')
+    }
+    const kind = bodies.read(source, bodyAt, bodySize)
+    if (kind === 'foreign') totals.foreign++
+    else if (kind === 'corrupt') {
+      totals.corrupt++
+      totals.fail('a body is not what was sent')
+    } else {
+      totals.sequences?.add(bodies.run, bodies.sender, bodies.sequence)
+      if (bodies.run === this.#options.run) totals.arrived(epochOf(this.#now) - bodies.sentAt)
+    }
+  }
+}
+
+/** Where the digits of the queue offset stand in a request. */
+function offsetPosition(request: Buffer, queueOffset: number): number {
+  const name = request.indexOf(OFFSET_FIELD)
+  const at = request.indexOf(String(queueOffset), name + OFFSET_FIELD.length)
+  assert(name !== -1 && at !== -1, 'a request without its offset')
+  return at
+}
