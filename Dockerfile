@@ -28,6 +28,7 @@ COPY LICENSE gantry ./
 COPY common common
 COPY remoting remoting
 COPY store store
+COPY raft raft
 COPY namesrv namesrv
 COPY client client
 COPY broker broker

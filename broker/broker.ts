@@ -1,6 +1,7 @@
 /** A running broker of a one-member group: the store, the tables and the processors behind two remoting servers, and the admin port. */
 import { AdminServer } from '../common/admin-server.ts'
 import { UniqueIdGenerator } from '../common/message-id.ts'
+import { StateFile } from '../raft/state-file.ts'
 import { RemotingClient } from '../remoting/client.ts'
 import { createRemotingMetrics } from '../remoting/metrics.ts'
 import { ResponseCode } from '../remoting/response-code.ts'
@@ -22,7 +23,6 @@ import { QueueLocks } from './queue-locks.ts'
 import { BrokerStats, SAMPLE_MS } from './stats.ts'
 import { StoreRetention } from './store-retention.ts'
 import { SubscriptionGroups } from './subscription-groups.ts'
-import { TermFile } from './term-file.ts'
 import { TopicTable } from './topics.ts'
 import type { BrokerValues } from './config.ts'
 import type { BrokerParts } from './parts.ts'
@@ -85,7 +85,7 @@ export class Broker implements AsyncDisposable {
   readonly #timers: Timer[] = []
   readonly #abort = new AbortController()
   #admin: AdminServer | null = null
-  #term: TermFile | null = null
+  #raftState: StateFile | null = null
   #leaderEndpoint: LeaderEndpoint | null = null
   #state: 'starting' | 'recovering' | 'serving' | 'closing' = 'starting'
   #isStoreOpen = false
@@ -258,7 +258,7 @@ export class Broker implements AsyncDisposable {
         parts: this.#parts,
         registry,
         member: this.#options.member,
-        term: () => this.#term?.term ?? 0,
+        term: () => this.#raftState?.hardState.term ?? 0,
         inFlightSends: () => this.#processors.send.inFlight,
         notStarted: () => this.#notStarted(),
         notReady: () => this.#notReady(),
@@ -269,8 +269,9 @@ export class Broker implements AsyncDisposable {
     this.#isStoreOpen = true
     await this.#parts.store.start()
     await this.#loadTables()
-    this.#term = TermFile.open(runtime.disk, values.storePathRootDir)
-    this.#term.advanceTo(this.#term.term + 1)
+    this.#raftState = StateFile.open(runtime.disk, values.storePathRootDir)
+    const term = this.#raftState.hardState.term + 1
+    this.#raftState.save({ term, votedFor: null })
     const [ordinary, vip] = this.#servers
     await ordinary?.listen(values.bindAddress, values.listenPort)
     await vip?.listen(values.bindAddress, values.listenPort - VIP_PORT_DISTANCE)
@@ -284,7 +285,7 @@ export class Broker implements AsyncDisposable {
         address: this.#address.address,
         listenPort: values.listenPort,
         adminPort: this.#admin.port,
-        term: this.#term.term,
+        term,
         storePathRootDir: values.storePathRootDir,
       },
       'the broker has started',
@@ -332,10 +333,10 @@ export class Broker implements AsyncDisposable {
       timers: runtime.timers,
       random: runtime.random,
       logger,
-      term: () => this.#term?.term ?? 0,
+      term: () => this.#raftState?.hardState.term ?? 0,
       // The only member of its group is its leader: a volume that was lost must not lock it out for ever.
       onNewerTerm: (term) => {
-        this.#term?.advanceTo(term + 1)
+        this.#raftState?.save({ term: term + 1, votedFor: null })
         this.#outerApi.changed()
       },
     })
@@ -365,7 +366,7 @@ export class Broker implements AsyncDisposable {
       brokerId: values.brokerId,
       brokerAddr: this.#address.address,
       haServerAddr: `${host}:${values.listenPort + 1}`,
-      term: this.#term?.term ?? 0,
+      term: this.#raftState?.hardState.term ?? 0,
       dataVersion: topics.dataVersion,
       topics: topics.all,
       brokerPermission: values.brokerPermission,
@@ -387,7 +388,7 @@ export class Broker implements AsyncDisposable {
     } finally {
       await Promise.all([this.#parts.topics.settled(), this.#parts.groups.settled()])
       if (this.#isStoreOpen) await this.#parts.store.close()
-      this.#term?.close()
+      this.#raftState?.close()
       await this.#admin?.close()
     }
   }

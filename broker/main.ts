@@ -16,7 +16,7 @@ import { MessageStore } from '../store/message-store.ts'
 import { Broker } from './broker.ts'
 import { loadBrokerConfig } from './config.ts'
 import { hasServiceAccount, inClusterRequest } from './leader-endpoint.ts'
-import { TermFileError } from './term-file.ts'
+import { StateFileError } from '../raft/state-file.ts'
 import type { BrokerOptions } from './broker.ts'
 import type { BrokerSchema, BrokerValues } from './config.ts'
 import type { PodIdentity } from './leader-endpoint.ts'
@@ -207,7 +207,7 @@ function problemOf(error: unknown, values: BrokerValues): EndOfRole {
     if (isUsage) return { exitCode: ExitCode.USAGE, sentence }
     return { exitCode: error.code === 'locked' ? ExitCode.UNAVAILABLE : ExitCode.FAILED, sentence }
   }
-  if (error instanceof TermFileError) return { exitCode: ExitCode.FAILED, sentence }
+  if (error instanceof StateFileError) return { exitCode: ExitCode.FAILED, sentence }
   const { listenPort, metricsPromExporterPort, bindAddress } = values
   const ports = `listenPort ${listenPort} and ${listenPort - 2}, metricsPromExporterPort ${metricsPromExporterPort}`
   return listenProblem(error, { ports, bindAddress })

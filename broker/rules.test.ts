@@ -2,13 +2,11 @@ import { describe, expect, test } from 'vitest'
 import fc from 'fast-check'
 import { javaHashCode } from '../common/bytes.ts'
 import { parseProperties } from '../common/properties.ts'
-import { SimulatedDisk } from '../simulation/disk.ts'
 import { SimulatedTime } from '../simulation/time.ts'
 import { parseTagExpression, tagFilter } from './filter.ts'
 import { groupProblem, isForbiddenForClients, isSystemTopic, topicProblem } from './names.ts'
 import { dropProperty, propertyPair, scanProperties } from './processors/send-properties.ts'
 import { BrokerStats, SAMPLE_MS } from './stats.ts'
-import { TermFile } from './term-file.ts'
 import { alterAttributes } from './topic-attributes.ts'
 
 describe('names', () => {
@@ -185,43 +183,5 @@ describe('statistics', () => {
     Array.from(stats.sample())
 
     expect(stats.daily).toMatchObject({ putTodayMorning: 5, putYesterdayMorning: 0 })
-  })
-})
-
-describe('the term file', () => {
-  const newDisk = () => new SimulatedDisk({ clock: new SimulatedTime() })
-
-  test('a term survives a crash', () => {
-    const disk = newDisk()
-    const file = TermFile.open(disk, '/data/store')
-    file.advanceTo(file.term + 1)
-    file.advanceTo(file.term + 1)
-
-    disk.crash()
-
-    expect(TermFile.open(disk, '/data/store').term).toBe(2)
-  })
-
-  test('a damaged slot leaves the older term', () => {
-    const disk = newDisk()
-    const file = TermFile.open(disk, '/data/store')
-    file.advanceTo(1)
-    file.advanceTo(2)
-
-    disk.corrupt('/data/store/raft/state', 20, 0xff)
-
-    expect(TermFile.open(disk, '/data/store').term).toBe(1)
-  })
-
-  test('two damaged slots are an error', () => {
-    const disk = newDisk()
-    const file = TermFile.open(disk, '/data/store')
-    file.advanceTo(1)
-    file.advanceTo(2)
-
-    disk.corrupt('/data/store/raft/state', 20, 0xff)
-    disk.corrupt('/data/store/raft/state', 532, 0xff)
-
-    expect(() => TermFile.open(disk, '/data/store')).toThrow('neither slot is intact')
   })
 })

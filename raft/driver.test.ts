@@ -1,0 +1,278 @@
+import assert from 'node:assert/strict'
+import { expect, test } from 'vitest'
+import { silentLogger } from '../common/log.ts'
+import { SimulatedDisk } from '../simulation/disk.ts'
+import { SimulatedNetwork } from '../simulation/network.ts'
+import { SeededRandom } from '../simulation/random.ts'
+import { SimulatedTime } from '../simulation/time.ts'
+import { RaftDriver } from './driver.ts'
+import { MemoryLog } from './testing-log.ts'
+
+const PORT = 10_912
+
+/** A member: its machine's disk and log, and the process while it runs. */
+class Machine {
+  readonly id: number
+  disk: SimulatedDisk
+  log = new MemoryLog()
+  driver: RaftDriver | null = null
+  isReady = false
+  failure: unknown = null
+  readonly #world: World
+
+  constructor(world: World, id: number) {
+    this.#world = world
+    this.id = id
+    this.disk = new SimulatedDisk({ clock: world.time })
+  }
+
+  async start(size: number): Promise<void> {
+    const { time, random, network } = this.#world
+    this.disk.makeDirectorySync('/data')
+    const driver = new RaftDriver({
+      runtime: {
+        clock: time,
+        timers: time,
+        random,
+        disk: this.disk,
+        network: network.of(`n${this.id}`),
+      },
+      logger: silentLogger,
+      storePathRootDir: '/data',
+      group: 'test/broker-a',
+      id: this.id,
+      peers: Array.from({ length: size }, (_, id) => ({ id, host: `n${id}`, port: PORT })),
+      listenHost: `n${this.id}`,
+      log: this.log,
+      tables: this.log,
+      preferredLeader: null,
+      tickMs: 20,
+      electionTicks: 50,
+      heartbeatTicks: 5,
+      onRole: () => {
+        this.isReady = false
+      },
+      onReady: () => {
+        this.isReady = true
+      },
+      onFailure: (error) => {
+        this.failure = error
+      },
+    })
+    this.driver = driver
+    this.log.onGrown = (endOffset) => driver.logGrown(endOffset)
+    this.log.onPersisted = (offset) => driver.logPersisted(offset)
+    await driver.start()
+  }
+
+  /** kill -9; the disk and the log stay. */
+  async kill(): Promise<void> {
+    this.isReady = false
+    this.#world.network.killHost(`n${this.id}`)
+    await this.driver?.close()
+    this.driver = null
+  }
+
+  /** The volume is replaced by an empty one. */
+  wipe(): void {
+    this.disk = new SimulatedDisk({ clock: this.#world.time })
+    this.log = new MemoryLog()
+  }
+}
+
+class World {
+  readonly time = new SimulatedTime()
+  readonly random: SeededRandom
+  readonly network: SimulatedNetwork
+  readonly machines: Machine[]
+
+  constructor(size: number, seed = 1) {
+    this.random = new SeededRandom(seed)
+    this.network = new SimulatedNetwork({ timers: this.time, random: this.random, latencyMs: 2 })
+    this.machines = Array.from({ length: size }, (_, id) => new Machine(this, id))
+  }
+
+  get leader(): Machine {
+    const leader = this.machines.find(
+      ({ isReady, driver }) => isReady && driver?.raft?.role === 'leader',
+    )
+    assert(leader !== undefined, 'somebody leads')
+    return leader
+  }
+
+  get followers(): readonly Machine[] {
+    return this.machines.filter((machine) => machine !== this.leader)
+  }
+
+  machine(id: number): Machine {
+    const machine = this.machines[id]
+    assert(machine !== undefined)
+    return machine
+  }
+
+  async startAll(): Promise<void> {
+    for (const machine of this.machines) await machine.start(this.machines.length)
+    await this.time.advance(5000)
+  }
+}
+
+test('three empty members found a group, elect a leader and replicate', async () => {
+  const world = new World(3)
+  await world.startAll()
+
+  for (let id = 0; id < 20; id++) world.leader.log.append(`m${id}`)
+  await world.time.advance(500)
+
+  const expected = Array.from({ length: 20 }, (_, id) => `m${id}`)
+  for (const { log } of world.machines) expect(log.texts).toEqual(expected)
+  for (const { log } of world.machines) expect(log.knownCommitOffset).toBe(log.endOffset)
+})
+
+test('a group is not founded while a configured member is missing', async () => {
+  const world = new World(3)
+  await world.machine(0).start(3)
+  await world.machine(1).start(3)
+
+  await world.time.advance(20_000)
+
+  expect(world.machine(0).driver?.raft).toBe(null)
+})
+
+test('when the leader is killed another leads within a fraction of the election timeout', async () => {
+  const world = new World(3)
+  await world.startAll()
+  world.leader.log.append('before')
+  await world.time.advance(100)
+  await world.leader.kill()
+
+  await world.time.advance(600)
+
+  expect(world.leader.log.texts).toEqual(['before'])
+})
+
+test('a restarted member goes on where it was', async () => {
+  const world = new World(3)
+  await world.startAll()
+  const [follower] = world.followers
+  assert(follower !== undefined)
+  await follower.kill()
+  world.leader.log.append('meanwhile')
+  await world.time.advance(1000)
+
+  await follower.start(3)
+  await world.time.advance(3000)
+
+  expect(follower.log.texts).toEqual(['meanwhile'])
+  expect(follower.driver?.raft?.configuration.members.map(({ role }) => role)).toEqual([
+    'voter',
+    'voter',
+    'voter',
+  ])
+})
+
+test('a member with an empty disk comes back as a learner, and becomes a voter when it has everything', async () => {
+  const world = new World(3)
+  await world.startAll()
+  for (let id = 0; id < 10; id++) world.leader.log.append(`m${id}`)
+  await world.time.advance(500)
+  const [follower] = world.followers
+  assert(follower !== undefined)
+  await follower.kill()
+  follower.wipe()
+
+  await follower.start(3)
+  await world.time.advance(10_000)
+
+  expect(follower.log.texts).toHaveLength(10)
+  const members = world.leader.driver?.raft?.configuration.members
+  expect(members?.map(({ role }) => role)).toEqual(['voter', 'voter', 'voter'])
+  expect(members?.find(({ id }) => id === follower.id)?.incarnation).toBe(
+    follower.driver?.incarnation,
+  )
+})
+
+test('two wiped members do not found a group without the third', async () => {
+  const world = new World(3)
+  await world.startAll()
+  world.leader.log.append('precious')
+  await world.time.advance(500)
+  const [one, two] = world.followers
+  assert(one !== undefined && two !== undefined)
+  for (const machine of world.machines) await machine.kill()
+  one.wipe()
+  two.wipe()
+
+  await one.start(3)
+  await two.start(3)
+  await world.time.advance(20_000)
+
+  expect([one.isReady, two.isReady]).toEqual([false, false])
+})
+
+test('a group of one grows to three, with what it held before there was a group', async () => {
+  const world = new World(3)
+  const first = world.machine(0)
+  await first.start(1)
+  await world.time.advance(3000)
+  for (let id = 0; id < 10; id++) first.log.append(`m${id}`)
+  await first.kill()
+
+  for (const machine of world.machines) await machine.start(3)
+  await world.time.advance(10_000)
+
+  for (const { log } of world.machines) expect(log.texts).toHaveLength(10)
+  const members = world.leader.driver?.raft?.configuration.members
+  expect(members?.map(({ role }) => role)).toEqual(['voter', 'voter', 'voter'])
+})
+
+test('a member behind the start of the log is given the start and the tables', async () => {
+  const world = new World(3)
+  await world.startAll()
+  const [follower] = world.followers
+  assert(follower !== undefined)
+  await follower.kill()
+  for (let id = 0; id < 10; id++) world.leader.log.append(`m${id}`)
+  await world.time.advance(200)
+  const { log } = world.leader
+  log.dropBelow(log.batchEnd(0, log.endOffset - 30))
+  log.table = { topics: ['t'] }
+
+  await follower.start(3)
+  await world.time.advance(10_000)
+
+  expect(follower.log.startOffset).toBe(log.startOffset)
+  expect(follower.log.texts).toEqual(log.texts)
+  expect(follower.log.table).toEqual({ topics: ['t'] })
+})
+
+test('a leader that is cut off commits nothing more, and gives way', async () => {
+  const world = new World(3)
+  await world.startAll()
+  const old = world.leader
+  for (const other of world.followers) {
+    world.network.cut(`n${old.id}`, `n${other.id}`)
+    world.network.cut(`n${other.id}`, `n${old.id}`)
+  }
+  const committed = old.log.knownCommitOffset
+  old.log.append('lost')
+  await world.time.advance(6000)
+  expect(old.log.knownCommitOffset).toBe(committed)
+  world.leader.log.append('kept')
+
+  world.network.healAll()
+  await world.time.advance(5000)
+
+  for (const machine of world.machines) expect(machine.log.texts).toEqual(['kept'])
+})
+
+test('a read is confirmed by the leader only', async () => {
+  const world = new World(3)
+  await world.startAll()
+  const confirmed = world.leader.driver?.confirmRead()
+  const refused = world.followers[0]?.driver?.confirmRead()
+
+  await world.time.advance(100)
+
+  expect(await confirmed).toBe(world.leader.log.endOffset)
+  expect(await refused).toBe(null)
+})

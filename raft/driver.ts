@@ -1,0 +1,402 @@
+/**
+ * One member of a broker group on a real log and network: feeds the core with ticks, messages and the progress of the log, and
+ * performs what it answers, in order.
+ */
+import assert from 'node:assert/strict'
+import { GantryError } from '../common/errors.ts'
+import type { Logger } from '../common/log.ts'
+import type { Runtime, Timer } from '../common/ports.ts'
+import type { Install } from './control-frames.ts'
+import { findGroup } from './joining.ts'
+import type { Configuration, Member, MemberId, RaftMessage } from './messages.ts'
+import type { Effect, RaftOptions, Role } from './node.ts'
+import { Peers } from './peers.ts'
+import type { PeerAddress } from './peers.ts'
+import { Raft } from './raft.ts'
+import type { ReplicatedLog, Tables } from './replicated-log.ts'
+import { StateFile } from './state-file.ts'
+import { TermsFile } from './terms-file.ts'
+
+/** Fixed for all members: what they are and how they keep time. */
+export interface DriverOptions {
+  readonly runtime: Runtime
+  readonly logger: Logger
+  readonly storePathRootDir: string
+  /** Cluster and broker name: members of other groups are turned away. */
+  readonly group: string
+  readonly id: MemberId
+  /** All members of the group as they are configured, this one too. */
+  readonly peers: readonly PeerAddress[]
+  readonly listenHost: string
+  readonly log: ReplicatedLog
+  readonly tables: Tables
+  readonly preferredLeader: MemberId | null
+  readonly tickMs: number
+  readonly electionTicks: number
+  readonly heartbeatTicks: number
+  readonly onRole: (role: Role, leader: MemberId | null, term: number) => void
+  /** This member leads and knows all that was committed before. */
+  readonly onReady: (term: number) => void
+  readonly onFailure: (error: unknown) => void
+}
+
+/** Ticks between two requests to be taken in. */
+const JOIN_EVERY_TICKS = 10
+const MAX_BATCH_BYTES = 1024 * 1024
+const MAX_IN_FLIGHT_BYTES = 16 * 1024 * 1024
+const MAX_UNCOMMITTED_BYTES = 128 * 1024 * 1024
+const READ_TIMEOUT_MS = 3000
+
+export class RaftDriverError extends GantryError<'foreign'> {}
+
+interface Read {
+  readonly context: number
+  readonly resolve: (offset: number | null) => void
+  readonly timer: Timer
+}
+
+export class RaftDriver {
+  readonly #options: DriverOptions
+  readonly #state: StateFile
+  readonly #terms: TermsFile
+  readonly #peers: Peers
+  #raft: Raft<Buffer> | null = null
+  #ticker: Timer | null = null
+  #isPerforming = false
+  #isClosed = false
+  #reads: Read[] = []
+  #ticks = 0
+
+  constructor(options: DriverOptions) {
+    const { runtime, storePathRootDir } = options
+    this.#options = options
+    this.#state = StateFile.open(runtime.disk, storePathRootDir)
+    this.#terms = new TermsFile(runtime.disk, storePathRootDir)
+    if (this.#state.incarnation === 0) {
+      this.#state.save(this.#state.hardState, 1 + runtime.random.integer(2 ** 48))
+    }
+    this.#peers = new Peers({
+      ...options,
+      incarnation: this.#state.incarnation,
+      raft: () => this.#raft,
+      term: () => this.#state.hardState.term,
+      onMessage: (from, message) => this.#event((raft) => raft.receive(from, message)),
+      onLost: (id) => this.#event((raft) => raft.unreachable(id)),
+      onJoin: (member) => this.#takeIn(member),
+      onInstall: (from, install) => this.#restart(from, install),
+      onInstalled: (id, startOffset) => this.#event((raft) => raft.installed(id, startOffset)),
+    })
+  }
+
+  /** Opens the peer port, finds the group or founds it, and takes part from then on. Rejects when the port cannot be opened. */
+  async start(): Promise<void> {
+    const { runtime, log, tickMs } = this.#options
+    await this.#peers.start()
+    const terms = this.#terms.read(log.endOffset)
+    if (terms !== null) this.#begin(terms.configurations, false)
+    this.#findGroup()
+    this.#ticker = runtime.timers.every(tickMs, () => {
+      this.#findGroup()
+      this.#event((raft) => raft.tick())
+    })
+  }
+
+  /** Null until the member has found its group. */
+  get raft(): Raft<Buffer> | null {
+    return this.#raft
+  }
+
+  get incarnation(): number {
+    return this.#state.incarnation
+  }
+
+  /** The own log has grown by what this leader appended. */
+  logGrown(endOffset: number): void {
+    this.#event((raft) => {
+      if (raft.role === 'leader') raft.localAppended(endOffset)
+    })
+  }
+
+  /** The own log is persistent up to here, as the flush mode asks. */
+  logPersisted(offset: number): void {
+    this.#event((raft) => raft.persisted(Math.min(offset, raft.endOffset)))
+  }
+
+  diskStalled(): void {
+    this.#event((raft) => raft.diskStalled())
+  }
+
+  /** Begins to hand over, to the best voter when `to` is null; why not, or null when it has begun. */
+  transferLeadership(to: MemberId | null): string | null {
+    let refusal: string | null = 'the member has no group yet'
+    this.#event((raft) => {
+      refusal = raft.transferLeadership(to)
+    })
+    return refusal
+  }
+
+  proposeMembers(members: readonly Member[]): string | null {
+    let refusal: string | null = 'the member has no group yet'
+    this.#event((raft) => {
+      refusal = raft.proposeMembers(members)
+    })
+    return refusal
+  }
+
+  /** Resolves with an offset once everything acknowledged before the call is committed here up to it; null when this member cannot tell. */
+  confirmRead(): Promise<number | null> {
+    return new Promise((resolve) => {
+      this.#event((raft) => {
+        const context = raft.askRead()
+        if (context === null) {
+          resolve(null)
+          return
+        }
+        const timer = this.#options.runtime.timers.after(READ_TIMEOUT_MS, () => {
+          this.#reads = this.#reads.filter((read) => read.context !== context)
+          resolve(null)
+        })
+        this.#reads.push({ context, resolve, timer })
+      })
+      if (this.#raft === null) resolve(null)
+    })
+  }
+
+  async close(): Promise<void> {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    this.#ticker?.cancel()
+    this.#answerReads(() => true, null)
+    await this.#peers.close()
+    this.#state.close()
+  }
+
+  /** Looks for a group while the member has none; asks to be taken in while the group does not know this disk. */
+  #findGroup(): void {
+    const { id, log, logger } = this.#options
+    const self = this.#self()
+    if (this.#raft !== null) {
+      const { offset, members } = this.#raft.configuration
+      const isLearner = members.some((member) => member.id === id && member.role === 'learner')
+      if (offset === 0 && isLearner && this.#ticks++ % JOIN_EVERY_TICKS === 0)
+        this.#peers.sendJoin(self)
+      return
+    }
+    const finding = findGroup({
+      self,
+      others: this.#peers.hellos,
+      addressOf: (other) => this.#peers.addressOf(other),
+      hasRecords: log.endOffset > log.startOffset,
+    })
+    if (finding.type === 'foreign') {
+      const problem =
+        'the store holds messages, but the other members have a group that does not know it'
+      this.#options.onFailure(new RaftDriverError('foreign', problem))
+    } else if (finding.type === 'found') {
+      logger.info({ members: finding.members }, 'the member has found its group')
+      this.#begin([{ offset: 0, members: finding.members }], true)
+    }
+  }
+
+  #self(): Member {
+    const { id } = this.#options
+    return {
+      id,
+      role: 'voter',
+      incarnation: this.#state.incarnation,
+      address: this.#peers.addressOf(id),
+    }
+  }
+
+  #begin(configurations: readonly Configuration[], isNew: boolean): void {
+    const { log } = this.#options
+    const terms = this.#terms.read(log.endOffset)
+    const epochs = terms?.epochs ?? []
+    if (isNew) this.#terms.write({ epochs, configurations })
+    this.#raft = new Raft(this.#raftOptions(), {
+      hardState: this.#state.hardState,
+      epochs,
+      configurations,
+      commitOffset: log.knownCommitOffset,
+      endOffset: log.endOffset,
+    })
+    this.#peers.follow(this.#raft.configuration.members)
+    this.#event(() => undefined)
+  }
+
+  #raftOptions(): RaftOptions {
+    const { id, runtime, log, electionTicks, heartbeatTicks, preferredLeader } = this.#options
+    return {
+      id,
+      bootId: runtime.random.integer(2 ** 48),
+      random: runtime.random,
+      log,
+      electionTicks,
+      heartbeatTicks,
+      maxBatchBytes: MAX_BATCH_BYTES,
+      maxInFlightBytes: MAX_IN_FLIGHT_BYTES,
+      maxUncommittedBytes: MAX_UNCOMMITTED_BYTES,
+      preferredLeader,
+    }
+  }
+
+  /** Hands an event to the core and performs what follows; events that come while something is performed are taken in between. */
+  #event(tell: (raft: Raft<Buffer>) => void): void {
+    const raft = this.#raft
+    if (raft === null || this.#isClosed) return
+    try {
+      tell(raft)
+      if (this.#isPerforming) return
+      this.#isPerforming = true
+      try {
+        for (let effects = raft.takeEffects(); effects.length > 0; effects = raft.takeEffects()) {
+          for (const effect of effects) this.#perform(raft, effect)
+        }
+      } finally {
+        this.#isPerforming = false
+      }
+    } catch (error) {
+      // Neither a broken rule nor a failed disk may go on (conventions §5, reliability D1).
+      this.#options.onFailure(error)
+    }
+  }
+
+  #perform(raft: Raft<Buffer>, effect: Effect<Buffer>): void {
+    const { log } = this.#options
+    switch (effect.type) {
+      case 'persistHardState':
+        this.#state.save(effect.hardState)
+        break
+      case 'send':
+        this.#peers.send(effect.to, effect.message)
+        break
+      case 'sendRecords':
+        this.#sendRecords(effect.to, effect.message)
+        break
+      case 'appendTermStart':
+        this.#saveTerms(raft)
+        log.appendTermStart(effect.term)
+        break
+      case 'appendConfiguration':
+        this.#appendConfiguration(raft, effect.members)
+        break
+      case 'truncate':
+        log.truncateTo(effect.offset)
+        break
+      case 'appendRecords':
+        this.#appendRecords(raft, effect)
+        break
+      case 'commit':
+        log.commitTo(effect.offset)
+        break
+      case 'roleChanged':
+        this.#options.onRole(effect.role, effect.leader, effect.term)
+        break
+      case 'leaderReady':
+        this.#options.onReady(effect.term)
+        break
+      case 'install':
+        this.#install(raft, effect.to)
+        break
+      case 'readReady':
+        this.#answerReads(({ context }) => context <= effect.context, effect.offset)
+        break
+      case 'readFailed':
+        this.#answerReads(() => true, null)
+        break
+    }
+  }
+
+  #sendRecords(to: MemberId, message: RaftMessage<Buffer>): void {
+    assert(message.type === 'appendRequest')
+    const { previousOffset, endOffset } = message
+    this.#peers.sendRecords(to, message, this.#options.log.readRecords(previousOffset, endOffset))
+  }
+
+  #appendRecords(
+    raft: Raft<Buffer>,
+    effect: Extract<Effect<Buffer>, { readonly type: 'appendRecords' }>,
+  ): void {
+    const { log } = this.#options
+    if (effect.epochs.length > 0) this.#saveTerms(raft)
+    const { records, recordsOffset, fromOffset } = effect
+    const configurations = log.appendRecords(records, recordsOffset, fromOffset)
+    assert.equal(log.endOffset, effect.endOffset, 'the records reach as far as the leader says')
+    for (const configuration of configurations) raft.configurationAppended(configuration)
+    if (configurations.length > 0) this.#configurationChanged(raft)
+  }
+
+  #appendConfiguration(raft: Raft<Buffer>, members: readonly Member[]): void {
+    const { log } = this.#options
+    const configuration = { offset: log.endOffset, members }
+    this.#terms.write({
+      epochs: raft.epochs,
+      configurations: [...raft.configurations, configuration],
+    })
+    log.appendConfiguration(members)
+    raft.configurationAppended(configuration)
+    this.#configurationChanged(raft)
+  }
+
+  #configurationChanged(raft: Raft<Buffer>): void {
+    this.#options.logger.info({ ...raft.configuration }, 'the members of the group change')
+    this.#saveTerms(raft)
+    this.#peers.follow(raft.configuration.members)
+  }
+
+  #saveTerms(raft: Raft<Buffer>): void {
+    this.#terms.write({ epochs: raft.epochs, configurations: raft.configurations })
+  }
+
+  /** A member asks to be taken in: new, or with a new disk. It becomes a learner; asks again until it is in. */
+  #takeIn(member: Member): void {
+    this.#event((raft) => {
+      if (raft.role !== 'leader') return
+      const { members } = raft.configuration
+      const known = members.find(({ id }) => id === member.id)
+      if (known?.incarnation === member.incarnation) return
+      const others = members.filter(({ id }) => id !== member.id)
+      const refusal = raft.proposeMembers([...others, { ...member, role: 'learner' }])
+      if (refusal !== null) this.#options.logger.debug({ member, refusal }, 'a member has to wait')
+    })
+  }
+
+  #install(raft: Raft<Buffer>, to: MemberId): void {
+    const { log, tables } = this.#options
+    const { startOffset } = log
+    const isSent = this.#peers.sendInstall(to, {
+      term: raft.term,
+      startOffset,
+      epochs: raft.epochs.filter((epoch) => epoch.startOffset < startOffset),
+      members: raft.configuration.members,
+      tables: tables.save(),
+    })
+    if (!isSent) raft.installFailed(to)
+  }
+
+  #restart(from: MemberId, install: Install): void {
+    this.#event((raft) => {
+      const { log, tables, logger } = this.#options
+      if (install.term !== raft.term || raft.role === 'leader') return
+      if (install.startOffset > raft.commitOffset) {
+        const { startOffset, epochs, members } = install
+        logger.info({ startOffset, from }, 'the log begins anew behind the start of the leader’s')
+        log.restartAt(startOffset)
+        tables.load(install.tables)
+        raft.restarted(startOffset, epochs, { offset: 0, members })
+        this.#saveTerms(raft)
+        this.#peers.follow(members)
+      }
+      this.#peers.sendInstalled(from, install.startOffset)
+    })
+  }
+
+  #answerReads(isDue: (read: Read) => boolean, offset: number | null): void {
+    const due = this.#reads.filter(isDue)
+    this.#reads = this.#reads.filter((read) => !due.includes(read))
+    for (const { timer, resolve } of due) {
+      timer.cancel()
+      resolve(offset)
+    }
+  }
+}

@@ -1,0 +1,35 @@
+/** What Raft's driver needs of the store; `store/` and `broker/` implement it. */
+import type { Configuration, Member } from './messages.ts'
+import type { LogView } from './node.ts'
+
+export interface ReplicatedLog extends LogView {
+  readonly endOffset: number
+  /** At least this much was committed when the member was stopped. */
+  readonly knownCommitOffset: number
+  /** The records of a range as they lie in the log (the unused end of a segment as its blank record's 8 bytes); at once when they are in memory. */
+  readRecords(fromOffset: number, toOffset: number): Buffer | Promise<Buffer>
+  /** Appends this leader's first record; `RaftDriver.logGrown` follows. */
+  appendTermStart(term: number): void
+  appendConfiguration(members: readonly Member[]): void
+  /**
+   * Appends a leader's records, checked one by one, from `fromOffset` on; the first of them starts at `recordsOffset`. Returns the
+   * configurations among them. Throws when one is damaged. `RaftDriver.logPersisted` follows once they are.
+   */
+  appendRecords(
+    records: Buffer,
+    recordsOffset: number,
+    fromOffset: number,
+  ): readonly Configuration[]
+  /** Durably cuts the log, and everything that is derived from it, to end at a record boundary. */
+  truncateTo(offset: number): void
+  /** Everything below is committed: readable, and acknowledged to who waits. */
+  commitTo(offset: number): void
+  /** Durably empties the log, to go on at `startOffset`, where a segment starts. */
+  restartAt(startOffset: number): void
+}
+
+/** State of the group that lies before the start of the log. */
+export interface Tables {
+  save(): unknown
+  load(tables: unknown): void
+}
