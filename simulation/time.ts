@@ -20,7 +20,7 @@ export class SimulatedTime implements Clock, Timers {
   }
 
   now(): number {
-    return this.#wall
+    return Math.floor(this.#wall)
   }
 
   monotonic(): number {

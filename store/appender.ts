@@ -39,6 +39,8 @@ export interface AppenderOptions {
   readonly timers: Timers
   readonly storeHost: () => HostAddress
   readonly isSyncFlush: boolean
+  /** The commit follows the write only when others have the records too. */
+  readonly isReplicated: boolean
   readonly syncFlushTimeoutMs: number
   readonly maxMessageSize: number
   /** Why puts are refused now; null when they are taken. */
@@ -96,7 +98,7 @@ export class Appender {
 
   /** See `Store.append`. */
   append(queue: AppendQueue, draft: RecordDraft, waiter: CommitWaiter): PutStatus {
-    const { commitLog, statistics, isSyncFlush } = this.#options
+    const { commitLog, statistics, isSyncFlush, isReplicated } = this.#options
     draft.topic = queue.topicBytes
     draft.queueId = queue.queueId
     const status = this.#refusalOf() === null ? this.#check(draft) : PutStatus.SERVICE_NOT_AVAILABLE
@@ -109,7 +111,7 @@ export class Appender {
       statistics.putFailedTimes++
       return PutStatus.SERVICE_NOT_AVAILABLE
     }
-    const waiting = isSyncFlush ? this.#afterCommit : this.#afterWrite
+    const waiting = isSyncFlush || isReplicated ? this.#afterCommit : this.#afterWrite
     const entry = waiting.entryOf(waiter, batchNumber, this.#batchStartedAt)
     entry.endOffset = commitLog.endOffset
     entry.messages++
@@ -123,7 +125,7 @@ export class Appender {
     waitForFlush: boolean,
     done: (result: PutResult) => void,
   ): void {
-    const { commitLog, consumeQueues, statistics, isSyncFlush } = this.#options
+    const { commitLog, consumeQueues, statistics, isSyncFlush, isReplicated } = this.#options
     const first = messages[0]
     const refused = this.#refusalOfPut(messages)
     if (refused !== null || first === undefined) {
@@ -137,7 +139,8 @@ export class Appender {
       done(refusal(PutStatus.SERVICE_NOT_AVAILABLE, this.#refusedReason))
       return
     }
-    const waiting = isSyncFlush && waitForFlush ? this.#afterCommit : this.#afterWrite
+    const waits = isReplicated || (isSyncFlush && waitForFlush)
+    const waiting = waits ? this.#afterCommit : this.#afterWrite
     const entry = waiting.entryOf(waiter, this.#batchNumber, this.#batchStartedAt)
     entry.endOffset = commitLog.endOffset
     entry.messages = messages.length
@@ -166,6 +169,24 @@ export class Appender {
   /** Refuses everything that waits, and writes nothing more: the store is closed or has failed. */
   refuseAll(reason: string): void {
     this.#isStopped = true
+    this.#tellRefused()
+    const refuse = (entry: Waiting): void =>
+      this.#answer(entry, PutStatus.SERVICE_NOT_AVAILABLE, reason)
+    this.#afterWrite.takeAll(refuse)
+    this.#afterCommit.takeAll(refuse)
+  }
+
+  /**
+   * Refuses everything that waits and drops what is not written: another member leads. What was written may still be committed by the
+   * next leader.
+   */
+  abandon(reason: string): void {
+    const { commitLog } = this.#options
+    if (this.#isBatchOpen) {
+      for (const queue of this.#batchQueues) queue.nextOffset = queue.offsetBeforeBatch
+      this.#closeBatch()
+      commitLog.truncate(this.#batchStart)
+    }
     this.#tellRefused()
     const refuse = (entry: Waiting): void =>
       this.#answer(entry, PutStatus.SERVICE_NOT_AVAILABLE, reason)

@@ -187,6 +187,19 @@ export class CommitLog {
     this.#ensureSegment(physicalOffset)
   }
 
+  /** Removes every segment; the log goes on, empty, at `startOffset`, where a segment starts. */
+  restartAt(startOffset: number): void {
+    assert.equal(startOffset % this.segments.segmentSize, 0)
+    this.buffer.truncate(0)
+    this.#gapStart = -1
+    this.#syncTarget = 0
+    this.segments.removeAll()
+    this.segments.create(startOffset, true)
+    this.#endOffset = startOffset
+    this.#writtenOffset = startOffset
+    this.#flushedOffset = startOffset
+  }
+
   /** Copies `size` bytes from anywhere below `endOffset`; false when they are not there. */
   readSync(physicalOffset: number, size: number, target: Buffer, targetStart: number): boolean {
     if (physicalOffset < this.startOffset || physicalOffset + size > this.#endOffset) return false

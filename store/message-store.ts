@@ -22,6 +22,8 @@ import { QueuePositionsFile } from './queue-positions.ts'
 import { QueueReader } from './queue-reader.ts'
 import { recover } from './recovery.ts'
 import type { RecoveryResult } from './recovery.ts'
+import { controlMessage } from './control-record.ts'
+import { batchEnd, readRecords } from './log-range.ts'
 import { offsetByTimestamp, storeTimestampAt } from './time-search.ts'
 import type {
   AppendQueue,
@@ -34,15 +36,15 @@ import type {
   MessageFilter,
   LastAppend,
   PutResult,
-  PutStatus,
   QueueRange,
   QueueWatcher,
+  Replication,
   Retention,
   Store,
   StoreConfig,
   StoreStatus,
 } from './types.ts'
-import { GetStatus } from './types.ts'
+import { GetStatus, PutStatus } from './types.ts'
 
 /** Bytes dispatched before the event loop gets its turn. */
 const DISPATCH_BYTES_PER_TURN = 8 * 1024 * 1024
@@ -61,6 +63,8 @@ export interface MessageStoreOptions {
   readonly onFailure: (error: Error) => void
   /** What retention must heed besides age and space. */
   readonly retention?: Retention
+  /** In a group of several members: nothing is committed but by `commitTo`. */
+  readonly replication?: Replication
   /** Derives ConsumeQueues, index and checkpoint anew at the start; told how far it is. */
   readonly onRebuild?: (offset: number, endOffset: number) => void
   /** Memory of this machine or container, of which `accessMessageInMemoryMaxRatio` is taken. */
@@ -90,6 +94,8 @@ export class MessageStore implements Store, AsyncDisposable {
   #isDispatchScheduled = false
   #state: 'new' | 'open' | 'closed' = 'new'
   #failure: string | null = null
+  /** Why messages are not taken although nothing is wrong: this member does not lead. */
+  #notLeading: string | null = null
   #closing: Promise<void> | null = null
   #bootTimestamp = 0
   /** When the last `find` began. */
@@ -395,6 +401,61 @@ export class MessageStore implements Store, AsyncDisposable {
     return true
   }
 
+  /** Everything below is committed: dispatched, readable, and acknowledged to who waits. Never goes back. */
+  commitTo(physicalOffset: number): void {
+    assert(physicalOffset <= this.#commitLog.endOffset)
+    this.#commitOffset = Math.max(this.#commitOffset, physicalOffset)
+    this.#dispatch()
+    this.#appender.release(this.#commitOffset)
+  }
+
+  /** Appends a record of the group itself, which no queue ever shows; `commitTo` tells when it counts. */
+  appendControl(body: Buffer): void {
+    const reason = this.#notLeading
+    this.#notLeading = null
+    this.#appender.put([controlMessage(body, this.#options)], false, ({ status, reason }) => {
+      if (status !== PutStatus.OK) {
+        this.#options.logger.error({ status, reason }, 'a record of the group was refused')
+      }
+    })
+    this.#notLeading = reason
+  }
+
+  get startOffset(): number {
+    return this.#commitLog.startOffset
+  }
+
+  get endOffset(): number {
+    return this.#commitLog.endOffset
+  }
+
+  get commitOffset(): number {
+    return this.#commitOffset
+  }
+
+  /** Everything committed has been dispatched. */
+  get isDispatched(): boolean {
+    return this.#dispatcher.dispatchedOffset >= this.#commitOffset
+  }
+
+  /** End of the last whole record within `maxBytes` from a record boundary below the end; one record at least. */
+  batchEnd(physicalOffset: number, maxBytes: number): number {
+    return batchEnd(this.#commitLog, physicalOffset, maxBytes)
+  }
+
+  /** The records of a range of boundaries laid end to end, as `appendBytes` takes them; a promise when they are not in memory. */
+  readRecords(fromOffset: number, toOffset: number): Buffer | Promise<Buffer> {
+    return readRecords(this.#commitLog, fromOffset, toOffset)
+  }
+
+  /** Messages are refused with this reason from now on, and those that wait are; null: they are taken again. */
+  setNotLeading(reason: string | null): void {
+    this.#notLeading = reason
+    if (reason !== null) this.#appender.abandon(reason)
+    // Offsets that were given to records which never got committed are free again.
+    else for (const queue of this.#queues.all()) queue.nextOffset = queue.maxOffset
+  }
+
   /**
    * Cuts the log and everything derived from it to end at a record boundary: the one function that does so. Derived files go first, so
    * that a crash half-way leaves none that knows more than the log.
@@ -410,6 +471,18 @@ export class MessageStore implements Store, AsyncDisposable {
     this.#dispatcher.resume(Math.min(this.#dispatcher.dispatchedOffset, physicalOffset))
   }
 
+  /** Empties the log and everything derived from it, to go on at the start of a segment: the group has nothing older any more. */
+  restartAt(startOffset: number): void {
+    assert(this.#state === 'open' && this.#appender.waiting === 0)
+    this.#commitLog.restartAt(startOffset)
+    this.#index?.truncateToPhysical(0)
+    for (const queue of this.#queues.all()) queue.truncateToPhysical(0)
+    this.#flusher?.truncate(0)
+    this.#reader.truncate(0)
+    this.#commitOffset = startOffset
+    this.#dispatcher.resume(startOffset)
+  }
+
   async #recover(): Promise<RecoveryResult> {
     const { runtime, logger, config, onRebuild } = this.#options
     const { disk, timers, clock } = runtime
@@ -422,10 +495,11 @@ export class MessageStore implements Store, AsyncDisposable {
       consumeQueues: this.#queues,
       index: this.#index,
       dispatcher: this.#dispatcher,
+      isReplicated: this.#options.replication !== undefined,
       isRebuild: onRebuild !== undefined,
       onProgress: onRebuild,
     })
-    this.#commitOffset = recovered.endOffset
+    this.#commitOffset = recovered.commitOffset
     this.#checkpoint = new CheckpointFile(disk, `${this.#root}/checkpoint`)
     this.#flusher = new Flusher({
       disk,
@@ -486,12 +560,12 @@ export class MessageStore implements Store, AsyncDisposable {
     const commitLog = this.#commitLog
     const isSyncFlush = this.#options.config.flushDiskType === 'SYNC_FLUSH'
     const reached = isSyncFlush ? commitLog.flushedOffset : commitLog.writtenOffset
-    this.#commitOffset = Math.max(this.#commitOffset, reached)
-    this.#dispatch()
-    this.#appender.release(this.#commitOffset)
+    if (this.#options.replication === undefined) this.commitTo(reached)
+    else this.#options.replication.persisted(reached)
   }
 
   #onWritten(): void {
+    this.#options.replication?.written(this.#commitLog.writtenOffset)
     this.#commit()
     if (this.#options.config.flushDiskType === 'SYNC_FLUSH') this.#flusher?.requestLogFlush()
   }
@@ -537,6 +611,7 @@ export class MessageStore implements Store, AsyncDisposable {
   #refusal(): string | null {
     if (this.#failure !== null) return this.#failure
     if (this.#state !== 'open') return 'the store is not open'
+    if (this.#notLeading !== null) return this.#notLeading
     if (this.#flusher?.isHeldUp === true) return 'the disk does not keep up with the writes'
     return this.#cleaner.refusal
   }
@@ -602,6 +677,7 @@ export class MessageStore implements Store, AsyncDisposable {
       timers: runtime.timers,
       storeHost,
       isSyncFlush: config.flushDiskType === 'SYNC_FLUSH',
+      isReplicated: this.#options.replication !== undefined,
       syncFlushTimeoutMs: Math.min(config.syncFlushTimeout, MAX_WAIT_MS),
       maxMessageSize: config.maxMessageSize,
       refusal: () => this.#refusal(),

@@ -41,6 +41,8 @@ export interface RecoveryParts {
   readonly consumeQueues: ConsumeQueues
   readonly index: MessageIndex | null
   readonly dispatcher: Dispatcher
+  /** Records are committed by others: what lies beyond the last known commit offset is kept, and not derived from. */
+  readonly isReplicated?: boolean
   /** Derive everything anew, whatever stands there. */
   readonly isRebuild?: boolean
   /** Told now and then up to where the log has been read, and where its last file ends. */
@@ -51,6 +53,8 @@ export interface RecoveryResult {
   readonly isClean: boolean
   readonly startOffset: number
   readonly endOffset: number
+  /** Everything below is committed; the end of the log unless it is replicated. */
+  readonly commitOffset: number
   /** Everything derived from the records below was on disk. */
   readonly derivedOffset: number
   /** Records that were read again. */
@@ -61,6 +65,8 @@ export interface RecoveryResult {
 interface Plan {
   readonly isClean: boolean
   readonly startOffset: number
+  /** The log below is committed. */
+  readonly commitOffset: number
   /** The log below was on disk; null when nobody says so. */
   readonly flushedOffset: number | null
   readonly lastStoreTimestamp: number
@@ -113,7 +119,9 @@ async function replay(
   let yieldAt = plan.startOffset + YIELD_BYTES
   let lastStoreTimestamp = plan.lastStoreTimestamp
   while (scanner.next()) {
-    dispatcher.dispatchRecord(scanner.reader, scanner.bytes)
+    if (scanner.physicalOffset < plan.commitOffset) {
+      dispatcher.dispatchRecord(scanner.reader, scanner.bytes)
+    }
     lastStoreTimestamp = Math.max(lastStoreTimestamp, scanner.reader.storeTimestamp)
     records++
     if (scanner.nextOffset >= yieldAt) {
@@ -133,7 +141,8 @@ async function replay(
   } else {
     commitLog.resume(endOffset, endOffset, lastStoreTimestamp)
   }
-  dispatcher.resume(endOffset)
+  const commitOffset = Math.min(plan.commitOffset, endOffset)
+  dispatcher.resume(commitOffset)
   if (plan.positions?.logStart !== commitLog.startOffset) {
     for (const queue of consumeQueues.all()) queue.raiseMinOffset(commitLog.startOffset)
   }
@@ -142,6 +151,7 @@ async function replay(
     isClean,
     startOffset,
     endOffset,
+    commitOffset,
     derivedOffset: startOffset,
     records,
     wasRebuilt: isRebuild,
@@ -183,6 +193,10 @@ function planRecovery(parts: RecoveryParts): Plan {
     return {
       isClean: own.isClean && !isAborted && derived === own.derivedOffset,
       startOffset: Math.max(derived, segments.firstOffset),
+      commitOffset:
+        parts.isReplicated === true
+          ? Math.max(checkpoint.confirmedOffset, derived)
+          : Number.POSITIVE_INFINITY,
       flushedOffset,
       lastStoreTimestamp: checkpoint.physicalTimestamp,
       positions: own.hasPositions ? positions : null,
@@ -203,6 +217,8 @@ function planRecovery(parts: RecoveryParts): Plan {
   return {
     isClean: false,
     startOffset: checkpoint === null ? segments.firstOffset : known,
+    // A Java broker's store: all of it counts, since nobody else has another one.
+    commitOffset: Number.POSITIVE_INFINITY,
     flushedOffset: null,
     lastStoreTimestamp: 0,
     positions,

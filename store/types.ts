@@ -288,6 +288,14 @@ export interface Retention {
   reserveHours(topic: string): number | null
 }
 
+/** Who decides what is committed in a group of several members (`MessageStoreOptions.replication`). */
+export interface Replication {
+  /** The log has been written up to here, by this member's own appends. */
+  written(endOffset: number): void
+  /** The log is persistent up to here, as the flush type asks. */
+  persisted(offset: number): void
+}
+
 /** RocketMQ's MessageStoreConfig keys that the store reads, with their names and units there. */
 export interface StoreConfig {
   readonly storePathRootDir: string

@@ -1,0 +1,101 @@
+/** The store as the replicated log of its broker group (`raft/replicated-log.ts`). */
+import assert from 'node:assert/strict'
+import { RecordReader } from '../common/message-codec.ts'
+import type { Configuration, Member } from '../raft/messages.ts'
+import type { ReplicatedLog } from '../raft/replicated-log.ts'
+import { memberOf } from '../raft/terms-file.ts'
+import { controlRecordsIn } from '../store/control-record.ts'
+import { StoreError } from '../store/errors.ts'
+import type { MessageStore } from '../store/message-store.ts'
+
+type Control =
+  | { readonly type: 'termStart'; readonly term: number }
+  | { readonly type: 'members'; readonly members: readonly Member[] }
+
+export class ReplicatedStore implements ReplicatedLog {
+  readonly #store: MessageStore
+
+  constructor(store: MessageStore) {
+    this.#store = store
+  }
+
+  get startOffset(): number {
+    return this.#store.startOffset
+  }
+
+  get endOffset(): number {
+    return this.#store.endOffset
+  }
+
+  get knownCommitOffset(): number {
+    return this.#store.commitOffset
+  }
+
+  batchEnd(offset: number, maxBytes: number): number {
+    return this.#store.batchEnd(offset, maxBytes)
+  }
+
+  readRecords(fromOffset: number, toOffset: number): Buffer | Promise<Buffer> {
+    return this.#store.readRecords(fromOffset, toOffset)
+  }
+
+  appendTermStart(term: number): void {
+    this.#append({ type: 'termStart', term })
+  }
+
+  appendConfiguration(members: readonly Member[]): void {
+    this.#append({ type: 'members', members })
+  }
+
+  appendRecords(
+    records: Buffer,
+    recordsOffset: number,
+    fromOffset: number,
+  ): readonly Configuration[] {
+    assert.equal(fromOffset, this.endOffset)
+    const skipped = bytesUpTo(records, recordsOffset, fromOffset)
+    if (!this.#store.appendBytes(records.subarray(skipped))) {
+      throw new StoreError('corrupt', `records of the leader at ${fromOffset} are damaged`)
+    }
+    return controlRecordsIn(records, fromOffset).flatMap(({ physicalOffset, body }) => {
+      const members = membersIn(body)
+      return members === null ? [] : [{ offset: physicalOffset, members }]
+    })
+  }
+
+  truncateTo(offset: number): void {
+    this.#store.truncateTo(offset)
+  }
+
+  commitTo(offset: number): void {
+    this.#store.commitTo(offset)
+  }
+
+  restartAt(startOffset: number): void {
+    this.#store.restartAt(startOffset)
+  }
+
+  #append(control: Control): void {
+    this.#store.appendControl(Buffer.from(JSON.stringify(control)))
+  }
+}
+
+/** How many bytes the records before `fromOffset` take. */
+function bytesUpTo(records: Buffer, recordsOffset: number, fromOffset: number): number {
+  if (fromOffset === recordsOffset) return 0
+  const reader = new RecordReader()
+  let at = 0
+  for (let offset = recordsOffset; offset < fromOffset; offset += reader.size) {
+    const problem = reader.read(records, at, records.length, false)
+    assert.equal(problem, null)
+    at += reader.type === 'blank' ? 8 : reader.size
+  }
+  return at
+}
+
+/** Null when the record is about something else. */
+function membersIn(body: Buffer): readonly Member[] | null {
+  const control: unknown = JSON.parse(body.toString('utf8'))
+  if (typeof control !== 'object' || control === null || !('members' in control)) return null
+  return Array.isArray(control.members) ? control.members.map((member) => memberOf(member)) : null
+}
