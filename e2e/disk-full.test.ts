@@ -13,10 +13,24 @@ import { createRuntime } from '../common/runtime.ts'
 import { fsck } from '../store/fsck.ts'
 import { get, openStore, put, testMessage } from '../store/testing.ts'
 import type { TestWorld } from '../store/testing.ts'
+import type { Retention } from '../store/types.ts'
 
 const CYCLES = Number(process.env['GANTRY_DISK_FULL_CYCLES'] ?? 5)
 const MEBIBYTE = 1024 * 1024
 const BODY = Buffer.alloc(4000, 'x')
+
+/** Without unread messages to spare, a disk this full would be cleaned of the oldest ones. */
+const NOBODY_HAS_READ: Retention = {
+  slowestRead: () =>
+    Promise.resolve({
+      physicalOffset: 0,
+      topic: 'Orders',
+      consumerGroup: 'slow',
+      isProtected: true,
+    }),
+  readOffset: () => 0,
+  reserveHours: () => null,
+}
 
 function worldOf(folder: string): TestWorld {
   return {
@@ -48,11 +62,15 @@ test(`a disk that fills up ${CYCLES} times costs no message and needs no restart
   const folder = process.env['GANTRY_LOOP_DIR'] ?? ''
   expect(folder, 'run it by e2e/on-loop-device').not.toBe('')
   const world = worldOf(folder)
-  const { store, failures } = await openStore(world, {
-    mappedFileSizeCommitLog: 8 * MEBIBYTE,
-    mappedFileSizeConsumeQueue: 20_000,
-    flushDiskType: 'SYNC_FLUSH',
-  })
+  const { store, failures } = await openStore(
+    world,
+    {
+      mappedFileSizeCommitLog: 8 * MEBIBYTE,
+      mappedFileSizeConsumeQueue: 20_000,
+      flushDiskType: 'SYNC_FLUSH',
+    },
+    NOBODY_HAS_READ,
+  )
   let sent = 0
   const send = async (): Promise<boolean> => {
     const { status } = await put(store, testMessage({ body: BODY }))
