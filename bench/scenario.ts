@@ -3,6 +3,8 @@ import type { Cluster } from './cluster.ts'
 import type { LoadFlags, LoadResult, LoadRunner } from './load.ts'
 import type { Metric } from './metrics.ts'
 
+const WARM_UP_RATE = 8_000
+
 export interface CompareOptions {
   /** Measured seconds of each load. */
   readonly seconds: number
@@ -70,7 +72,10 @@ export class ScenarioContext {
     return result
   }
 
-  /** Load that nobody looks at, so that what follows meets a warm broker. */
+  /**
+   * Load that nobody looks at, so that what follows meets a warm broker. At a rate that both can do: both have then written as much when
+   * they are measured, and use as much memory that was never touched before.
+   */
   async warmUp(flags: LoadFlags): Promise<void> {
     const duration = this.options.warmupSeconds
     if (duration === 0) return
@@ -78,6 +83,7 @@ export class ScenarioContext {
       namesrv: this.cluster.nameServer,
       topic: 'warm',
       warmup: 0,
+      rate: WARM_UP_RATE,
       ...flags,
       duration,
     })

@@ -5,6 +5,7 @@
  *
  * Zeroes must never meet a record. They are written at `fillingFrom` and above only, which lies well past the end when a step
  * begins, and the store takes no message that would reach it: with a disk that stalls in just this moment sends are refused.
+ * While many bytes are appended none are written ahead.
  */
 import assert from 'node:assert/strict'
 import type { Clock, Timer, Timers } from '../common/ports.ts'
@@ -23,6 +24,11 @@ const FILL_WINDOW = 128 * 1024 * 1024
 const FILL_STEP = 1024 * 1024
 const PAGE_SIZE = 4096
 const LOOK_MS = 100
+/**
+ * With more than this between two looks (16 MiB a second) no zeroes are written ahead: a sync then takes many records along, and writing
+ * each byte twice costs more than it saves (59,000 messages of 1 KiB a second with zeroes, 84,000 without).
+ */
+const BUSY_BYTES = 1.6 * 1024 * 1024
 /** So long after the disk was full the next try is made. */
 const RETRY_MS = 5000
 
@@ -48,6 +54,9 @@ export class SegmentPreparer {
   #fillingFrom = Number.MAX_SAFE_INTEGER
   #retryAt = 0
   #isStopped = false
+  /** End of the log at the last look. */
+  #lookedEnd = 0
+  #isBusy = false
 
   constructor(options: SegmentPreparerOptions) {
     const distance = Math.max(FILL_DISTANCE, options.config.maxMessageSize + LARGE_MESSAGE_DISTANCE)
@@ -63,6 +72,7 @@ export class SegmentPreparer {
   }
 
   start(): void {
+    this.#lookedEnd = this.#options.commitLog.endOffset
     this.#timer = this.#options.timers.every(LOOK_MS, () => this.look())
   }
 
@@ -95,6 +105,9 @@ export class SegmentPreparer {
 
   /** Does what is to be done, unless it is at it already. */
   look(): void {
+    const { endOffset } = this.#options.commitLog
+    this.#isBusy = endOffset - this.#lookedEnd > BUSY_BYTES
+    this.#lookedEnd = endOffset
     if (this.#isStopped || this.#running !== null) return
     if (this.#options.clock.monotonic() < this.#retryAt) return
     if (!this.#isNextDue() && this.#nextFill() === null) return
@@ -159,7 +172,7 @@ export class SegmentPreparer {
   /** Where zeroes are to be written next; null when enough are there. */
   #nextFill(): number | null {
     const { config, commitLog } = this.#options
-    if (config.flushDiskType !== 'SYNC_FLUSH' && !this.#isWarming) return null
+    if (!this.#isWarming && (config.flushDiskType !== 'SYNC_FLUSH' || this.#isBusy)) return null
     const { segments, endOffset } = commitLog
     const { distance, window } = this.#fill
     const earliest = Math.ceil((endOffset + distance) / PAGE_SIZE) * PAGE_SIZE
