@@ -27,6 +27,7 @@ import { TopicTable } from './topics.ts'
 import type { BrokerValues } from './config.ts'
 import type { BrokerParts } from './parts.ts'
 import type { BrokerProcessors } from './processors.ts'
+import type { LeaderService } from './leader-service.ts'
 import type { ConfigFolder } from './persisted-table.ts'
 import type { KubernetesRequest, PodIdentity } from './leader-endpoint.ts'
 import type { Registration } from './registration-request.ts'
@@ -82,6 +83,8 @@ export class Broker implements AsyncDisposable {
   readonly #client: RemotingClient
   readonly #outerApi: OuterApi
   readonly #processors: BrokerProcessors
+  /** In the order of their start; stopped in reverse. */
+  readonly #leaderServices: readonly LeaderService[]
   readonly #timers: Timer[] = []
   readonly #abort = new AbortController()
   #admin: AdminServer | null = null
@@ -123,6 +126,7 @@ export class Broker implements AsyncDisposable {
       parts: this.#parts,
       registered: (timeoutMs) => this.#outerApi.settled(timeoutMs),
     })
+    this.#leaderServices = this.#processors.leaderServices
     this.#servers = this.#createServers()
     registerBrokerMetrics(registry, this.#parts, this.#processors)
     this.#connectParts()
@@ -277,6 +281,7 @@ export class Broker implements AsyncDisposable {
     await vip?.listen(values.bindAddress, values.listenPort - VIP_PORT_DISTANCE)
     this.#state = 'serving'
     this.#startTimers()
+    for (const service of this.#leaderServices) service.startLeading()
     this.#outerApi.start()
     this.#startLeaderEndpoint()
     logger.info(
@@ -380,6 +385,9 @@ export class Broker implements AsyncDisposable {
     this.#address.close()
     for (const timer of this.#timers) timer.cancel()
     if (wasServing) await Promise.all([this.#leaderEndpoint?.close(), this.#outerApi.close()])
+    if (wasServing) {
+      for (const service of this.#leaderServices.toReversed()) await service.stopLeading()
+    }
     this.#parts.longPolling.close()
     await Promise.all(this.#servers.map((server) => server.close()))
     await this.#client.close()

@@ -16,6 +16,7 @@ import { SEND_CODES, SendProcessor } from './processors/send.ts'
 import { statsProcessors } from './processors/stats-admin.ts'
 import { topicAdminProcessors } from './processors/topics-admin.ts'
 import { StoreRates } from './store-rates.ts'
+import type { LeaderService } from './leader-service.ts'
 import type { Processor } from '../remoting/connection.ts'
 import type { FrameProcessor } from '../remoting/request-frame.ts'
 import type { TopicAdminOptions } from './processors/topics-admin.ts'
@@ -27,6 +28,7 @@ export interface BrokerProcessors {
   readonly byCode: ReadonlyMap<number, Processor>
   /** Offered the requests of a code before they are decoded. */
   readonly byFrame: ReadonlyMap<number, FrameProcessor>
+  readonly leaderServices: readonly LeaderService[]
 }
 
 export function createProcessors(options: TopicAdminOptions): BrokerProcessors {
@@ -56,5 +58,5 @@ export function createProcessors(options: TopicAdminOptions): BrokerProcessors {
   for (const family of families) for (const [code, processor] of family) byCode.set(code, processor)
   // Name servers tell a group's members of a new master; a group of one has nobody else to turn to.
   byCode.set(RequestCode.NOTIFY_MIN_BROKER_ID_CHANGE, (request) => request.respond(success()))
-  return { send, rates, byCode, byFrame }
+  return { send, rates, byCode, byFrame, leaderServices: [] }
 }

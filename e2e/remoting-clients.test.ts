@@ -10,6 +10,7 @@ import type { Client, ClientProcess, Flags, Message } from './clients.ts'
 import { startDevServer } from './dev-server.ts'
 import type { DevServer } from './dev-server.ts'
 import { figures } from './environment.ts'
+import { covers } from './features.ts'
 import { listAt, numberAt, textAt } from './json.ts'
 
 /**
@@ -49,7 +50,8 @@ describe.each(CLIENTS)('the %s client', (client) => {
     },
   )
 
-  test('sends one-way; each message arrives once', async () => {
+  test('sends one-way; each message arrives once', async ({ task }) => {
+    covers(task, 'M3')
     const topic = topicFor(client, 'oneway')
 
     const sent = await produce(client, topic, { mode: 'oneway', count: 60, verbose: true })

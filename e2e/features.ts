@@ -1,0 +1,87 @@
+/**
+ * The features of RocketMQ that its users know, by number: what a test covers is noted with it, so that a
+ * report of a run can say what holds.
+ */
+export const FEATURES = {
+  M1: 'Synchronous send',
+  M2: 'Asynchronous send',
+  M3: 'One-way send',
+  M4: 'Send statuses: flush and replica time-outs are results, with ids',
+  M5: 'Round robin over the queues of all broker groups',
+  M6: 'Messages stay after consumption, until retention',
+  M7: 'Partition order: one key, one queue, the order of sending',
+  M8: 'Global order with one queue',
+  M9: 'An orderly consumer suspends one queue, and no other',
+  M10: 'Queue locks of orderly consumers, with expiry',
+  M11: 'FIFO messages with a message group',
+  M12: 'The delay levels',
+  M13: 'Any delay, or a time of delivery',
+  M14: 'Recall of a delayed message',
+  M15: 'Transactions: half messages, commit, rollback',
+  M16: 'Check-back of transactions',
+  M17: 'Immunity from the first check, per message',
+  M18: 'Transactions stay apart from other producers, batches and delays',
+  M19: 'Transactions of gRPC clients',
+  M20: 'Batches',
+  M21: 'Tag filters',
+  M22: 'SQL92 filters',
+  M23: 'Clustering: a message to one member, queues divided evenly',
+  M24: 'Broadcasting',
+  M25: 'Push consumers by long polling',
+  M26: 'Pull and lite pull consumers',
+  M27: 'Simple and push consumers of gRPC clients',
+  M28: 'POP for remoting clients',
+  M29: 'Retry after a failed consumption',
+  M30: 'Own retry delays, attempts and policies',
+  M31: 'Dead letters',
+  M32: 'Where a new group begins: first, last, timestamp',
+  M33: 'Committed offsets, and going on from them',
+  M34: 'Offsets reset to a time',
+  M35: 'Skipping a backlog',
+  M36: 'At least once: nothing acknowledged is lost',
+  M37: 'Unique ids and keys, the same over retries',
+  M38: 'Request and reply',
+  M39: 'Limits of bodies and properties',
+  M40: 'Compressed bodies pass through',
+  M41: 'Topics made by their first message',
+  M42: 'Groups made by their first member',
+  M43: 'Message types of topics',
+  M44: 'Read and write queue numbers that differ',
+  M45: 'Order topics and static topics',
+  M46: 'Compaction topics',
+  M47: 'Light queues',
+  M48: 'Priority messages',
+  M49: 'Producer and consumer groups, and subscriptions that disagree',
+  M50: 'Message trace',
+  M51: 'Namespaces',
+  M52: 'Pause of a consumer group',
+  M53: 'Effects exactly once: what the protocol gives, and what not',
+  P1: 'Headers in JSON and in the ROCKETMQ form',
+  P2: 'Java clients 4.9 and 5.x',
+  P3: 'The Go client v2',
+  P4: 'Remoting clients in Python and C++',
+  P5: 'Node clients',
+  P12: 'PROXY protocol v1 and v2',
+  P13: 'IPv6',
+  P14: 'Unknown requests are refused, and the connection lives',
+  P15: 'GO_AWAY when a server stops',
+  P16: 'Back pressure with its codes',
+  P17: 'Heartbeats v1 and v2',
+  P18: 'Clients that are gone are noticed',
+} as const
+
+export type Feature = keyof typeof FEATURES
+
+declare module 'vitest' {
+  interface TaskMeta {
+    features?: readonly Feature[]
+  }
+}
+
+/** Notes with a test which features it shows: `test('…', ({ task }) => { covers(task, 'M12') … })`. */
+export function covers(
+  task: { readonly meta: { features?: readonly Feature[] } },
+  ...features: readonly Feature[]
+): void {
+  task.meta.features = features
+}
