@@ -41,7 +41,7 @@ COPY crds crds
 RUN mkdir compile-cache && chown 10001:10001 compile-cache
 ENV NODE_COMPILE_CACHE=/opt/gantry/compile-cache
 USER 10001:10001
-RUN for role in namesrv broker operator dev bench fsck; do ./gantry "$role" --help >/dev/null 2>&1 || true; done; \
+RUN for role in namesrv broker operator dev bench fsck hand-over; do ./gantry "$role" --help >/dev/null 2>&1 || true; done; \
     ./gantry --version
 USER 0:0
 
@@ -77,8 +77,8 @@ ENV PATH=/usr/local/bin:/bin \
 USER 10001:10001
 WORKDIR /data
 VOLUME /data
-# 9876 name server, 10911 and 10909 broker, 5557 admin port (probes and metrics)
-EXPOSE 9876 10911 10909 5557
+# 9876 name server, 10911 and 10909 broker, 40911 between the members of a group, 5557 admin port (probes and metrics)
+EXPOSE 9876 10911 10909 40911 5557
 # For engines without probes of their own; every role answers on its admin port.
 HEALTHCHECK --interval=5s --timeout=3s --start-period=60s --retries=3 \
   CMD ["node", "-e", "fetch('http://127.0.0.1:5557/readyz').then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]

@@ -45,16 +45,19 @@ function factsAnswer(
 }
 
 /** A group of one member: it leads, and what is in its log is committed when the store says so. */
-function raftFacts({ parts, member, term }: AdminRoutesOptions): RaftFacts {
+function raftFacts({ parts, term }: AdminRoutesOptions): RaftFacts {
   const status = parts.store.status()
+  const { brokerIP1, listenPort } = parts.config.values
   return {
-    group: parts.config.values.brokerName,
-    member,
-    term: term(),
-    leader: member,
+    id: 0,
+    incarnation: 0,
     role: 'leader',
+    term: term(),
+    leader: 0,
+    isReady: true,
     commitOffset: status.commitOffset,
     endOffset: status.maxPhysicalOffset,
+    members: [{ id: 0, role: 'voter', incarnation: 0, address: `${brokerIP1}:${listenPort}` }],
     peers: [],
   }
 }

@@ -243,9 +243,10 @@ test('the admin port tells health, facts and metrics', async () => {
   const metrics = await adminGet('/metrics')
 
   expect(raft.body).toMatchObject({
-    group: 'broker-a',
+    id: 0,
     role: 'leader',
-    leader: 'broker-a-0',
+    leader: 0,
+    isReady: true,
     term: 1,
   })
   expect(drain.body).toMatchObject({ lags: [{ topic: 'T', consumerGroup: null, messages: 1 }] })

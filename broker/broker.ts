@@ -104,7 +104,7 @@ export class Broker implements AsyncDisposable {
       timers,
       logger,
       brokerIP1: values.brokerIP1,
-      listenPort: values.listenPort,
+      listenPort: values.advertisedPort === 0 ? values.listenPort : values.advertisedPort,
       leaderService: options.leaderService,
     })
     this.#parts = this.#createParts()

@@ -414,12 +414,29 @@ export const STORE_KEYS: {
   }),
 }
 
+/** The members of the group, as users of DLedger name them. */
+export const GROUP_KEYS: {
+  readonly enableDLegerCommitLog: Flag
+  readonly dLegerGroup: Text
+  readonly dLegerPeers: Text
+  readonly dLegerSelfId: Text
+} = {
+  enableDLegerCommitLog: flag(false, {
+    description: 'Replicates the CommitLog among the members that `dLegerPeers` names.',
+  }),
+  dLegerGroup: text('', { description: 'The name of the group; empty: `brokerName`.' }),
+  dLegerPeers: text('', {
+    description:
+      'Its members as `n0-host:port;n1-host:port`. Counts when a member starts without a group; later the group itself knows.',
+  }),
+  dLegerSelfId: text('n0', { description: 'Which of `dLegerPeers` this member is.' }),
+}
+
 /** Switches of RocketMQ whose effect a broker must not silently lack: `true` is refused until Gantry has it. */
 export const REFUSED_KEYS: {
   readonly aclEnable: Flag
   readonly authenticationEnabled: Flag
   readonly authorizationEnabled: Flag
-  readonly enableDLegerCommitLog: Flag
   readonly enableControllerMode: Flag
 } = {
   aclEnable: flag(false, {
@@ -431,9 +448,6 @@ export const REFUSED_KEYS: {
   authorizationEnabled: flag(false, {
     description: 'Authorization of 5.x; not in this release, so true is refused.',
   }),
-  enableDLegerCommitLog: flag(false, {
-    description: 'A DLedger log; the groups of Gantry replicate by themselves, so true is refused.',
-  }),
   enableControllerMode: flag(false, {
     description: 'Controller mode; the groups of Gantry elect by themselves, so true is refused.',
   }),
@@ -441,10 +455,17 @@ export const REFUSED_KEYS: {
 
 /** Keys of Gantry's own. */
 export const GANTRY_KEYS: {
+  readonly advertisedPort: Integer
   readonly logLevel: Choice<'trace' | 'debug' | 'info' | 'warn' | 'error'>
   readonly maxConnections: Integer
   readonly protectUnreadMessages: Choice<'KNOWN_GROUPS' | 'ONLINE_GROUPS' | 'NONE'>
 } = {
+  advertisedPort: integer(0, {
+    description:
+      'The port that clients are told, for a relay or a mapped port in front; 0: `listenPort`.',
+    min: 0,
+    max: 65_535,
+  }),
   logLevel: choice('info', ['trace', 'debug', 'info', 'warn', 'error'], {
     description: 'Events below this level are not logged.',
   }),

@@ -8,6 +8,7 @@ import {
 } from '../common/config.ts'
 import {
   GANTRY_KEYS,
+  GROUP_KEYS,
   IDENTITY_KEYS,
   REFUSED_KEYS,
   SERVICE_KEYS,
@@ -21,6 +22,7 @@ import type { StoreConfig } from '../store/types.ts'
 export type BrokerSchema = typeof IDENTITY_KEYS &
   typeof SERVICE_KEYS &
   typeof STORE_KEYS &
+  typeof GROUP_KEYS &
   typeof REFUSED_KEYS &
   typeof GANTRY_KEYS
 
@@ -29,6 +31,7 @@ export const BROKER_SCHEMA: BrokerSchema = {
   ...IDENTITY_KEYS,
   ...SERVICE_KEYS,
   ...STORE_KEYS,
+  ...GROUP_KEYS,
   ...REFUSED_KEYS,
   ...GANTRY_KEYS,
 }
@@ -96,6 +99,9 @@ function checkValues(values: BrokerValues, place: (key: string) => string): void
   for (const key of ['brokerName', 'brokerClusterName'] as const) {
     const problem = topicProblem(values[key].replaceAll('.', '-'))
     if (problem !== null) refuse(key, `'${values[key]}' cannot be a topic name: ${problem}`)
+  }
+  if (values.dLegerPeers.split(';').length > 1) {
+    refuse('dLegerPeers', 'groups of more than one member are not supported in this release')
   }
   const serverProblem = nameServerListProblem(values.namesrvAddr)
   if (serverProblem !== null) refuse('namesrvAddr', serverProblem)

@@ -1,7 +1,14 @@
 /** Scenario E5: a live key takes effect without a restart, another one by a safe roll. */
 import { afterEach, expect, test } from 'vitest'
 import { Kube, eventually } from './kube.ts'
-import { deleteNamespace, groupName, incarnations, podsOf, untilReady } from './kube-cluster.ts'
+import {
+  deleteNamespace,
+  groupName,
+  incarnations,
+  MEMBERS,
+  podsOf,
+  untilReady,
+} from './kube-cluster.ts'
 import { brokerConfig } from './kube-remoting.ts'
 import { expectCommonRule, startScenario } from './kube-scenario.ts'
 import { conditionOf } from './kube.ts'
@@ -20,29 +27,32 @@ test('E5: a live key is effective at once, a restart key after one roll that los
   const { fixture, namespace, name } = scenario
   const { kube } = fixture
   const groups = [groupName(name, 0), groupName(name, 1)]
+  const brokers = groups.flatMap((group) =>
+    Array.from({ length: MEMBERS }, (_, id) => `${group}-${id}`),
+  )
   const before = await incarnations(kube, namespace, name, 'broker')
 
   await setConfig(kube, { [LIVE_KEY]: '900' })
   const live = await eventually('the live key is effective everywhere', 60_000, async () =>
-    (await everywhere(groups, LIVE_KEY, '900')) ? true : null,
+    (await everywhere(brokers, LIVE_KEY, '900')) ? true : null,
   )
   const afterLive = await incarnations(kube, namespace, name, 'broker')
 
   let mostDown = 0
   const rollStart = performance.now()
   await setConfig(kube, { [LIVE_KEY]: '900', [RESTART_KEY]: RESTART_VALUE })
-  await eventually('every broker was replaced', 300_000, async () => {
+  await eventually('every broker was replaced', 900_000, async () => {
     const pods = await podsOf(kube, namespace, name, 'broker')
-    mostDown = Math.max(mostDown, groups.filter((group) => !isReady(pods.get(`${group}-0`))).length)
+    mostDown = Math.max(mostDown, brokers.filter((pod) => !isReady(pods.get(pod))).length)
     const now = await incarnations(kube, namespace, name, 'broker')
-    return groups.every((group) => (now[`${group}-0`] ?? '') !== (before[`${group}-0`] ?? '')) &&
-      groups.every((group) => isReady(pods.get(`${group}-0`)))
+    return brokers.every((pod) => (now[pod] ?? '') !== (before[pod] ?? '')) &&
+      brokers.every((pod) => isReady(pods.get(pod)))
       ? true
       : null
   })
   const rollMs = Math.round(performance.now() - rollStart)
   await untilReady(kube, namespace, name)
-  const seen = await everywhere(groups, RESTART_KEY, RESTART_VALUE)
+  const seen = await everywhere(brokers, RESTART_KEY, RESTART_VALUE)
   const afterRoll = await incarnations(kube, namespace, name, 'broker')
 
   const summary = await expectCommonRule(scenario, {
@@ -64,9 +74,13 @@ async function setConfig(kube: Kube, config: Readonly<Record<string, string>>): 
   await kube.patch('RocketMQCluster', NAMESPACE, 'prod', { spec: { broker: { config } } })
 }
 
-async function everywhere(groups: readonly string[], key: string, value: string): Promise<boolean> {
-  for (const group of groups) {
-    const config = await brokerConfig(NAMESPACE, `${group}-0`)
+async function everywhere(
+  brokers: readonly string[],
+  key: string,
+  value: string,
+): Promise<boolean> {
+  for (const pod of brokers) {
+    const config = await brokerConfig(NAMESPACE, pod)
     if (config.get(key) !== value) return false
   }
   return true

@@ -1,5 +1,5 @@
 /** The operator and RocketMQ clusters of the Kubernetes suites: installing, waiting, looking. */
-import { run } from './environment.ts'
+import { environmentVariable, run } from './environment.ts'
 import { images } from './kube-images.ts'
 import type { Images } from './kube-images.ts'
 import { Kube, eventually, holds } from './kube.ts'
@@ -68,11 +68,17 @@ export interface ClusterOptions {
   readonly version: string
   readonly nameServers?: number
   readonly groups?: number
+  /** Of each group; GANTRY_E2E_MEMBERS, else 1. */
+  readonly members?: number
+  readonly storage?: Readonly<Record<string, unknown>>
   readonly config?: Readonly<Record<string, string>>
   readonly drain?: Readonly<Record<string, unknown>>
 }
 
-/** A small cluster of one-member groups, as a person would write it. */
+/** Members of each group where a scenario does not ask for a number: the suites run with 1 and with 3. */
+export const MEMBERS: number = Number(environmentVariable('GANTRY_E2E_MEMBERS') || '1')
+
+/** A small cluster, as a person would write it. */
 export function clusterManifest(options: ClusterOptions): KubeObject {
   return {
     apiVersion: 'rocketmq.gantry.dev/v1alpha1',
@@ -86,10 +92,10 @@ export function clusterManifest(options: ClusterOptions): KubeObject {
       },
       broker: {
         groups: options.groups ?? 2,
-        replicasPerGroup: 1,
+        replicasPerGroup: options.members ?? MEMBERS,
         config: options.config ?? {},
         resources: { requests: { cpu: '50m', memory: '256Mi' }, limits: { memory: '768Mi' } },
-        storage: { size: '1Gi' },
+        storage: options.storage ?? { size: '1Gi' },
         ...(options.drain === undefined ? {} : { drain: options.drain }),
       },
     },

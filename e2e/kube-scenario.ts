@@ -21,7 +21,7 @@ export interface Scenario {
   readonly operatorRestartsBefore: number
 }
 
-/** A Ready cluster `prod` of 3 name servers and 2 one-member groups (or as `options` say), and the load running on it. */
+/** A Ready cluster `prod` of 3 name servers and 2 groups (or as `options` say), and the load running on it. */
 export async function startScenario(
   namespace: string,
   options: Partial<ClusterOptions> = {},

@@ -13,7 +13,6 @@ import type { ClusterSpec } from '../operator/cluster-types.ts'
 import { parseCluster } from '../operator/crd.ts'
 import { createDataPlane } from '../operator/data-plane.ts'
 import { listAt, textAt } from '../operator/json.ts'
-import { groupName, nameServerName } from '../operator/names.ts'
 import { clusterKeyOf } from '../operator/object-cache.ts'
 import type { EventRecorder, KubeObject } from '../operator/ports.ts'
 import { WorkQueue } from '../operator/work-queue.ts'
@@ -22,12 +21,14 @@ import type { Console } from './console.ts'
 import type { DataFolder } from './data-folder.ts'
 import type { FileLogger } from './file-logger.ts'
 import { LocalKube } from './local-kube.ts'
+import { GroupAddresses } from './group-addresses.ts'
 import { defaultManifest, ManifestError, readManifest } from './manifest.ts'
 import type { Manifest } from './manifest.ts'
+import { assignSlots, podsOf } from './manifest-pods.ts'
 import { httpGet } from './pod-process.ts'
 import { LocalPods } from './pods.ts'
 import type { LocalPod } from './pods.ts'
-import { boundPortsOf, createLocalAddressing, nextSlot, portsOf } from './ports.ts'
+import { boundPortsOf, createLocalAddressing, portsOf, relayPortsOf } from './ports.ts'
 import type { PodSlot, Role } from './ports.ts'
 import type { DevPodStatus, DevStatus } from './status.ts'
 
@@ -71,6 +72,7 @@ export class Dev {
   readonly #options: DevOptions
   readonly #kube: LocalKube
   readonly #pods: LocalPods
+  readonly #addresses: GroupAddresses
   readonly #queue: WorkQueue
   readonly #admin: OpenAdmin
   readonly #dataPlane: ReturnType<typeof createDataPlane>
@@ -108,13 +110,24 @@ export class Dev {
       onChange: (pod) => this.#podChanged(pod),
       onProblem: (sentence) => this.#sayOnce(sentence),
     })
+    this.#addresses = new GroupAddresses({
+      bindHost,
+      portOffset,
+      timers: runtime.timers,
+      logger,
+      pods: () => this.#pods.list(),
+      onChange: () => void this.#refresh(),
+      onProblem: (sentence) => this.#sayOnce(sentence),
+    })
+    const slotOf = (pod: string, role: Role, ordinal: number): PodSlot =>
+      this.#pods.slotOf(pod, role, ordinal)
     const controller = createController({
       ...runtime,
       api: kube,
       cache: kube.cache,
       dataPlane: this.#dataPlane,
       events: this.#events(),
-      addressing: createLocalAddressing(advertisedHost, portOffset),
+      addressing: createLocalAddressing(advertisedHost, portOffset, slotOf),
       logger,
       mayAct: () => !this.#isClosed,
       operandImage: 'gantry',
@@ -150,18 +163,30 @@ export class Dev {
     return Object.entries(this.#pods.slots)
       .filter(([name]) => names.has(name))
       .flatMap(([, slot]) => boundPortsOf(slot.role, portsOf(slot, this.#options.portOffset)))
+      .concat(this.#relayPorts())
+  }
+
+  #relayPorts(): readonly number[] {
+    const { groups, replicasPerGroup } = this.#manifest.cluster.spec.broker
+    if (replicasPerGroup === 1) return []
+    return Array.from({ length: groups }, (_, group) => {
+      const { remoting, vip } = relayPortsOf(group, this.#options.portOffset)
+      return [remoting, vip]
+    }).flat()
   }
 
   async start(): Promise<void> {
     const { runtime, console } = this.#options
     this.#kube.cache.subscribe((object) => {
       this.#saveSoon()
+      this.#addresses.note(object)
       const key = clusterKeyOf(object)
       if (key !== null) this.#queue.add(key)
     })
     // Who gave no manifest has nothing to compare with.
     const notes = this.#options.file === null ? [] : this.#manifest.notes
     for (const note of notes) console.say(`note: ${note}`)
+    for (const statefulSet of this.#kube.cache.all('StatefulSet')) this.#addresses.note(statefulSet)
     await this.#kube.apply(this.#manifest.object)
     this.#pods.start()
     this.#queue.start()
@@ -181,6 +206,7 @@ export class Dev {
     this.#saveTimer?.cancel()
     await this.#queue.close()
     await this.#pods.close()
+    await this.#addresses.close()
     await this.#admin[Symbol.asyncDispose]()
     await this.#dataPlane[Symbol.asyncDispose]()
     this.#save()
@@ -225,6 +251,7 @@ export class Dev {
     if (problem !== '') this.#problems.set(pod.name, problem)
     else if (isReady || phase === 'stopped') this.#problems.delete(pod.name)
     if (!isReady) this.#roles.delete(pod.name)
+    this.#addresses.podChanged(pod)
     this.#publish()
     if (isReady) void this.#refresh()
   }
@@ -232,7 +259,9 @@ export class Dev {
   /** Asks the brokers for their roles, and tells the terminal and the status file. */
   async #refresh(): Promise<void> {
     const { bindHost } = this.#options
-    const brokers = this.#pods.list().filter((pod) => pod.role === 'broker' && pod.state.isReady)
+    const brokers = this.#pods
+      .list()
+      .filter((pod) => pod.role === 'broker' && pod.state.phase === 'running')
     for (const pod of brokers) {
       const { status, body } = await httpGet(bindHost, pod.ports.admin, '/admin/v1/raft')
       const role = status === 200 ? textAt(parsed(body), 'role') : null
@@ -288,7 +317,22 @@ export class Dev {
         dataDir: pod.dataFolder,
         ready: pod.state.isReady,
       })),
+      groups: this.#groups(),
     }
+  }
+
+  /** What clients are told of each broker group. */
+  #groups(): DevStatus['groups'] {
+    const brokers = this.#pods.list().filter((pod) => pod.role === 'broker')
+    const names = [...new Set(brokers.flatMap(({ group }) => group ?? []))]
+    return names.map((name) => {
+      const relay = this.#addresses.portOf(name)
+      const only = brokers.find(({ group }) => group === name)
+      const alone = only === undefined ? '' : this.#addressOf(only)
+      const address = relay === null ? alone : `${this.#options.advertisedHost}:${relay}`
+      const leader = relay === null ? (only?.name ?? null) : this.#addresses.leaderOf(name)
+      return { name, address, leader }
+    })
   }
 
   #addressOf(pod: LocalPod): string {
@@ -311,7 +355,11 @@ export class Dev {
     const { nameServer, broker } = this.#manifest.cluster.spec
     const nameServers = pods.filter((pod) => pod.role === 'namesrv')
     const brokers = pods.filter((pod) => pod.role === 'broker')
-    if (nameServers.length < nameServer.replicas || brokers.length < broker.groups) return false
+    if (
+      nameServers.length < nameServer.replicas ||
+      brokers.length < broker.groups * broker.replicasPerGroup
+    )
+      return false
     if (pods.some((pod) => !pod.state.isReady)) return false
     try {
       for (const pod of nameServers) {
@@ -328,8 +376,8 @@ export class Dev {
   #sayReady(): void {
     const { console, shownFolder } = this.#options
     this.#isReady = true
-    const { namesrv, pods } = this.#status()
-    const brokers = pods.filter((pod) => pod.kind === 'broker').map((pod) => pod.address)
+    const { namesrv, groups } = this.#status()
+    const brokers = groups.map(({ address }) => address)
     console.say(`ready namesrv=${namesrv} brokers=${brokers.join(';')} data=${shownFolder}`)
     this.#publish()
   }
@@ -427,34 +475,6 @@ function checkSameCluster(
     `${file ?? 'the default manifest'}: ${folder} holds the cluster ${namespace ?? ''}/${name}, not ` +
       `${wanted.namespace ?? ''}/${wanted.name}: name another folder with --data`,
   )
-}
-
-/** Ports of the pods to come, in an order that does not depend on who is created first. */
-function assignSlots(
-  manifest: Manifest,
-  known: Readonly<Record<string, PodSlot>>,
-): Readonly<Record<string, PodSlot>> {
-  const slots = new Map(Object.entries(known))
-  for (const { name, role, ordinal } of podsOf(manifest)) {
-    if (!slots.has(name)) slots.set(name, nextSlot(role, ordinal, [...slots.values()]))
-  }
-  return Object.fromEntries(slots)
-}
-
-/** The pods of a manifest, name servers first. */
-function podsOf(
-  manifest: Manifest,
-): readonly { readonly name: string; readonly role: Role; readonly ordinal: number }[] {
-  const { name } = manifest.object.metadata
-  const { nameServer, broker } = manifest.cluster.spec
-  const members = (statefulSet: string, role: Role, count: number) =>
-    Array.from({ length: count }, (_, ordinal) => {
-      return { name: `${statefulSet}-${ordinal}`, role, ordinal }
-    })
-  const groups = Array.from({ length: broker.groups }, (_, group) =>
-    members(groupName(name, group), 'broker', broker.replicasPerGroup),
-  )
-  return [...members(nameServerName(name), 'namesrv', nameServer.replicas), ...groups.flat()]
 }
 
 /** Changes whenever the file does; empty while it is not there. */

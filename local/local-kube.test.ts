@@ -2,7 +2,7 @@ import { beforeEach, expect, test } from 'vitest'
 import { KubeError } from '../operator/kube-error.ts'
 import { createManualTime } from '../operator/manual-time.ts'
 import type { KubeObject } from '../operator/ports.ts'
-import { LocalKube } from './local-kube.ts'
+import { LocalKube, ORPHAN_ANNOTATION } from './local-kube.ts'
 
 const NAMESPACE = 'ns'
 const time = createManualTime()
@@ -127,6 +127,27 @@ test('what a deleted owner owns goes too, unless it is orphaned', async () => {
   await kube.delete(reference, { uid: again.metadata.uid ?? '' })
 
   expect(await kube.get(C)).toBeNull()
+})
+
+test('who watches sees that a removed owner has left its objects behind, and a new one may adopt them', async () => {
+  const owner = await kube.apply(budget({}))
+  const created = kube.create(pod('p', true))
+  const seen: (string | undefined)[] = []
+  kube.cache.subscribe((object) => {
+    if (object.kind === owner.kind) seen.push(object.metadata.annotations?.[ORPHAN_ANNOTATION])
+  })
+
+  const reference = { ...C, apiVersion: owner.apiVersion, kind: owner.kind, name: 'b' }
+  await kube.delete(reference, { uid: owner.metadata.uid ?? '', orphan: true })
+  const again = await kube.apply(budget({}))
+  const { apiVersion, kind } = again
+  const podReference = { ...C, apiVersion: 'v1', kind: 'Pod', name: created.metadata.name }
+  kube.adopt(podReference, { apiVersion, kind, name: 'b', uid: again.metadata.uid ?? '' })
+
+  expect(seen).toEqual(['true', undefined])
+  expect((await kube.get(podReference))?.metadata.ownerReferences?.[0]?.uid).toBe(
+    again.metadata.uid,
+  )
 })
 
 test('an evicted pod keeps its object, marked, until its process is gone', async () => {

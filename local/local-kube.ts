@@ -10,7 +10,13 @@ import type { Clock } from '../common/ports.ts'
 import { deepFreeze, referenceOf } from '../operator/kube-api.ts'
 import { KubeError } from '../operator/kube-error.ts'
 import { MemoryObjectCache } from '../operator/object-cache.ts'
-import type { KubeApi, KubeObject, ObjectMeta, ObjectReference } from '../operator/ports.ts'
+import type {
+  KubeApi,
+  KubeObject,
+  ObjectMeta,
+  ObjectReference,
+  OwnerReference,
+} from '../operator/ports.ts'
 import { budgetOf, isReady } from './disruption-budget.ts'
 
 /** What is kept from one run to the next. */
@@ -26,6 +32,9 @@ interface DeletePreconditions {
   readonly resourceVersion?: string
   readonly orphan?: boolean
 }
+
+/** On an object that was removed without what it owns, as subscribers see it. */
+export const ORPHAN_ANNOTATION = 'dev.gantry/orphan'
 
 export class LocalKube implements KubeApi {
   readonly cache: MemoryObjectCache = new MemoryObjectCache()
@@ -137,6 +146,12 @@ export class LocalKube implements KubeApi {
     return this.#store(before, { ...before, status: structuredClone(status) })
   }
 
+  /** Gives a pod to the set that now has its name. */
+  adopt(reference: ObjectReference, owner: OwnerReference): void {
+    const pod = this.#mustGet(reference)
+    this.#store(pod, { ...pod, metadata: { ...pod.metadata, ownerReferences: [owner] } })
+  }
+
   /** Takes a pod away whose process has ended. */
   forget(reference: ObjectReference): void {
     const object = this.cache.get(reference)
@@ -203,8 +218,13 @@ export class LocalKube implements KubeApi {
       this.#store(object, { ...object, metadata: { ...object.metadata, deletionTimestamp } })
       return
     }
-    this.cache.remove(this.#stamped(object))
-    if (!orphan) this.#removeOwned(object)
+    if (!orphan) {
+      this.cache.remove(this.#stamped(object))
+      this.#removeOwned(object)
+      return
+    }
+    const annotations = { ...object.metadata.annotations, [ORPHAN_ANNOTATION]: 'true' }
+    this.cache.remove(this.#stamped({ ...object, metadata: { ...object.metadata, annotations } }))
   }
 
   #removeOwned(owner: KubeObject): void {

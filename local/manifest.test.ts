@@ -66,7 +66,7 @@ test('the cluster is found among other documents, which are named as not used', 
 test('a wrong value is told with file, line and field', async () => {
   const message = await messageOfBad(GOOD.replace('replicasPerGroup: 1', 'replicasPerGroup: 2'))
 
-  expect(message).toMatch(/^c\.yaml:11: spec\.broker\.replicasPerGroup: .*1, 3, 5, 7/)
+  expect(message).toMatch(/^c\.yaml:11: spec\.broker\.replicasPerGroup: .*1, 3, 5$/)
 })
 
 test('an unknown field is told with its line and the nearest name', async () => {

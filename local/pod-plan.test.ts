@@ -9,13 +9,19 @@ import { createLocalAddressing } from './ports.ts'
 
 const context = {
   cluster: defaultManifest(null).cluster,
-  addressing: createLocalAddressing('127.0.0.1', 0),
+  addressing: createLocalAddressing('127.0.0.1', 0, (_pod, role, ordinal) => ({
+    role,
+    slot: ordinal,
+    adminSlot: ordinal + 1,
+  })),
   operandImage: 'gantry',
 }
 const BROKER = brokerObjects(context, {
   group: 0,
   permission: '6',
+  size: 1,
   replicas: 1,
+  templateSize: null,
   volumesWhenDeleted: 'Retain',
   annotations: {},
 })
@@ -83,6 +89,8 @@ test('the downward API is answered, and a leader Service is not looked for', () 
     GANTRY_POD_NAME: 'dev-broker-0-0',
     GANTRY_POD_NAMESPACE: 'ns',
     GANTRY_POD_IP: '127.0.0.1',
+    GANTRY_MEMBER_ID: '0',
+    GANTRY_CONFIG_dLegerSelfId: 'n0',
   })
   expect(environment).not.toHaveProperty('GANTRY_LEADER_SERVICE')
 })

@@ -160,15 +160,25 @@ function environmentOf(
     if (name === '' || DROPPED_VARIABLES.has(name)) continue
     const fieldRef = valueAt(entry, 'valueFrom', 'fieldRef')
     const field = fieldRef === undefined ? null : text(fieldRef, 'fieldPath')
-    environment[name] = field === null ? toLocal(text(entry, 'value')) : fieldOf(field, input)
+    environment[name] =
+      field === null ? toLocal(expanded(text(entry, 'value'), environment)) : fieldOf(field, input)
   }
   return environment
+}
+
+/** `$(NAME)` of a variable that stands before; others stay as they are. */
+function expanded(value: string, environment: Readonly<Record<string, string>>): string {
+  return value.replaceAll(/\$\(([A-Za-z_][A-Za-z0-9_]*)\)/g, (whole, name: string) => {
+    return Object.hasOwn(environment, name) ? (environment[name] ?? '') : whole
+  })
 }
 
 function fieldOf(field: string, { podName, namespace, podIp }: PodPlanInput): string {
   switch (field) {
     case 'metadata.name':
       return podName
+    case "metadata.labels['apps.kubernetes.io/pod-index']":
+      return podName.slice(podName.lastIndexOf('-') + 1)
     case 'metadata.namespace':
       return namespace
     case 'status.podIP':

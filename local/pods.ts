@@ -2,13 +2,15 @@
  * What the StatefulSet controller and the kubelet do, for `gantry dev`: pods are made from StatefulSets and become processes, claims become
  * folders, ConfigMaps become files that follow every change.
  */
+import { isDeepStrictEqual } from 'node:util'
 import { messageOf } from '../common/errors.ts'
 import type { Logger } from '../common/log.ts'
 import type { Clock, Timers } from '../common/ports.ts'
 import { hashOf, listAt, textAt, valueAt } from '../operator/json.ts'
-import type { KubeObject, ObjectReference } from '../operator/ports.ts'
+import type { KubeObject, ObjectReference, OwnerReference } from '../operator/ports.ts'
 import type { DataFolder } from './data-folder.ts'
 import { isReady } from './disruption-budget.ts'
+import { ORPHAN_ANNOTATION } from './local-kube.ts'
 import type { LocalKube } from './local-kube.ts'
 import { planPod } from './pod-plan.ts'
 import type { PodPlan } from './pod-plan.ts'
@@ -80,6 +82,13 @@ export class LocalPods {
     return Object.fromEntries(this.#slots)
   }
 
+  /** The slot of a pod, for ever; it need not be there yet. */
+  slotOf(pod: string, role: Role, ordinal: number): PodSlot {
+    const slot = this.#slots.get(pod) ?? nextSlot(role, ordinal, [...this.#slots.values()])
+    this.#slots.set(pod, slot)
+    return slot
+  }
+
   /** In the order of their names. */
   list(): readonly LocalPod[] {
     const pods = [...this.#pods.values()].map((pod) => describe(pod))
@@ -112,6 +121,8 @@ export class LocalPods {
       this.#podChanged(object)
       return
     }
+    // Removed without its pods: they wait for a set of the same name.
+    if (metadata.annotations?.[ORPHAN_ANNOTATION] !== undefined) return
     if (kind === 'PersistentVolumeClaim') this.#claimChanged(object)
     if (kind === 'StatefulSet') this.#applyRetention(object)
     if (kind === 'StatefulSet' || kind === 'ConfigMap') {
@@ -157,7 +168,15 @@ export class LocalPods {
   /** A claim that is deleted takes its folder along, but not from under a process. */
   #claimChanged(claim: KubeObject): void {
     const { kube, folder } = this.#options
-    if (kube.cache.get(referenceTo(claim)) !== null) return
+    const present = kube.cache.get(referenceTo(claim))
+    if (present !== null) {
+      // A folder is as large as it is asked to be.
+      const capacity = valueAt(present.spec, 'resources', 'requests')
+      const known = valueAt(present.status, 'capacity')
+      if (isDeepStrictEqual(capacity, known)) return
+      kube.setStatus(referenceTo(claim), { ...present.status, capacity })
+      return
+    }
     const relative = claim.metadata.annotations?.[FOLDER_ANNOTATION]
     if (relative === undefined) return
     const dataFolder = `${folder.root}/${relative}`
@@ -196,6 +215,11 @@ export class LocalPods {
       else void kube.delete(pod.reference, { uid: pod.uid })
     }
     if (statefulSet === null) return
+    const owner = ownerOf(statefulSet)
+    for (const { reference: pod } of running) {
+      const uid = kube.cache.get(pod)?.metadata.ownerReferences?.[0]?.uid
+      if (uid !== undefined && uid !== owner.uid) kube.adopt(pod, owner)
+    }
     for (let ordinal = 0; ordinal < replicas; ordinal += 1) {
       const name = `${reference.name}-${ordinal}`
       if (!this.#pods.has(`${reference.namespace}/${name}`)) this.#create(statefulSet, ordinal)
@@ -238,9 +262,7 @@ export class LocalPods {
     const { folder } = this.#options
     // The role is in the arguments, and the ports are too: plan once to know the one, again with the other.
     const { role } = this.#plan(statefulSet, name, { remoting: 0, admin: 0 })
-    const slot = this.#slots.get(name) ?? nextSlot(role, ordinal, [...this.#slots.values()])
-    this.#slots.set(name, slot)
-    const ports = portsOf(slot, this.#options.portOffset)
+    const ports = portsOf(this.slotOf(name, role, ordinal), this.#options.portOffset)
     const plan = this.#plan(statefulSet, name, ports)
     for (const scratch of plan.scratchFolders) {
       folder.removeFolder(scratch)
@@ -397,7 +419,7 @@ function podObject(
   ports: PodPorts,
   podIp: string,
 ): KubeObject {
-  const { namespace = '', uid = '', name: owner } = statefulSet.metadata
+  const { namespace = '' } = statefulSet.metadata
   const template = statefulSet.spec?.['template']
   const spec = valueAt(template, 'spec')
   const containers = listAt(spec, 'containers').map((container) => ({
@@ -420,13 +442,16 @@ function podObject(
         [REVISION_LABEL]: revisionOf(statefulSet),
       },
       annotations: labelsAt(template, 'metadata', 'annotations'),
-      ownerReferences: [
-        { apiVersion: 'apps/v1', kind: 'StatefulSet', name: owner, uid, controller: true },
-      ],
+      ownerReferences: [ownerOf(statefulSet)],
     },
     spec: { ...Object(spec), containers },
     status: { phase: 'Pending', podIP: podIp },
   }
+}
+
+function ownerOf({ metadata }: KubeObject): OwnerReference {
+  const { name, uid = '' } = metadata
+  return { apiVersion: 'apps/v1', kind: 'StatefulSet', name, uid, controller: true }
 }
 
 function revisionOf(statefulSet: KubeObject): string {

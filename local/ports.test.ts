@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { boundPortsOf, createLocalAddressing, nextSlot, portsOf } from './ports.ts'
+import { boundPortsOf, createLocalAddressing, nextSlot, portsOf, relayPortsOf } from './ports.ts'
 import type { PodSlot } from './ports.ts'
 
 test('the first of each role is where a client looks for it, the next ones follow in steps', () => {
@@ -18,8 +18,10 @@ test('the offset moves every port', () => {
   })
 })
 
-test('a broker binds the port two below its own as well', () => {
-  expect(boundPortsOf('broker', { remoting: 10_911, admin: 5558 })).toEqual([10_911, 10_909, 5558])
+test('a broker binds the port two below its own and the one above as well', () => {
+  expect(boundPortsOf('broker', { remoting: 10_911, admin: 5558 })).toEqual([
+    10_911, 10_909, 10_912, 5558,
+  ])
   expect(boundPortsOf('namesrv', { remoting: 9876, admin: 5557 })).toEqual([9876, 5557])
 })
 
@@ -40,16 +42,31 @@ test('slots are the lowest free ones, and a name server has that of its ordinal'
 test('no two pods of a large cluster share a port', () => {
   const taken: PodSlot[] = []
   for (let ordinal = 0; ordinal < 7; ordinal += 1) taken.push(nextSlot('namesrv', ordinal, taken))
-  for (let group = 0; group < 64; group += 1) taken.push(nextSlot('broker', 0, taken))
+  for (let pod = 0; pod < 64 * 5; pod += 1) taken.push(nextSlot('broker', 0, taken))
+  const relays = Array.from({ length: 64 }, (_, group) => Object.values(relayPortsOf(group, 0)))
 
-  const ports = taken.flatMap((slot) => boundPortsOf(slot.role, portsOf(slot, 0)))
+  const ports = taken
+    .flatMap((slot) => boundPortsOf(slot.role, portsOf(slot, 0)))
+    .concat(relays.flat())
 
   expect(new Set(ports).size).toBe(ports.length)
 })
 
-test('name servers are addressed by the port of their ordinal', () => {
-  const addressing = createLocalAddressing('127.0.0.1', 100)
+test('name servers are addressed by the port of their ordinal, members by the one above their own', () => {
+  const addressing = createLocalAddressing('127.0.0.1', 100, slotOf)
 
   expect(addressing.nameServer('c', 'ns', 2)).toBe('127.0.0.1:9978')
-  expect(addressing.brokerHost('c', 'ns', 1)).toBe('127.0.0.1')
+  expect(addressing.member('c', 'ns', 1, 0)).toBe('127.0.0.1:11012')
+  expect(addressing.member('c', 'ns', 1, 2)).toBe('127.0.0.1:11032')
 })
+
+test('a group of one is told as it is, a larger one by its relay', () => {
+  const addressing = createLocalAddressing('127.0.0.1', 100, slotOf)
+
+  expect(addressing.advertised('c', 1, 1)).toEqual({ host: '127.0.0.1', port: null })
+  expect(addressing.advertised('c', 1, 3)).toEqual({ host: '127.0.0.1', port: 21_021 })
+})
+
+function slotOf(_pod: string, role: PodSlot['role'], ordinal: number): PodSlot {
+  return { role, slot: ordinal, adminSlot: ordinal }
+}

@@ -1,4 +1,5 @@
 /** Which ports the pods of `gantry dev` listen on: fixed by their slots, so that a restarted cluster is where it was. Pure. */
+import { groupName } from '../operator/names.ts'
 import type { Addressing } from '../operator/ports.ts'
 
 export type Role = 'namesrv' | 'broker' | 'proxy' | 'dashboard'
@@ -27,6 +28,9 @@ const RANGES: Readonly<Record<Role, PortRange>> = {
   dashboard: { first: 8080, step: 1 },
 }
 const ADMIN_FIRST = 5557
+/** The address of a group with several members leads to whoever of them leads. */
+const RELAY: PortRange = { first: 20_911, step: 10 }
+const VIP_DISTANCE = 2
 const PORT_MAX = 65_535
 
 export function portsOf(slot: PodSlot, portOffset: number): PodPorts {
@@ -37,10 +41,24 @@ export function portsOf(slot: PodSlot, portOffset: number): PodPorts {
   }
 }
 
-/** Every port that a pod binds: a broker also answers two below its own. */
+/** Every port that a pod binds: a broker also answers two below its own, and talks to its group one above. */
 export function boundPortsOf(role: Role, ports: PodPorts): readonly number[] {
-  const vip = role === 'broker' ? [ports.remoting - 2] : []
-  return [ports.remoting, ...vip, ports.admin]
+  const more = role === 'broker' ? [ports.remoting - VIP_DISTANCE, peerPortOf(ports)] : []
+  return [ports.remoting, ...more, ports.admin]
+}
+
+/** Where the other members of its group reach a broker. */
+export function peerPortOf({ remoting }: PodPorts): number {
+  return remoting + 1
+}
+
+/** The two ports of a group's relay: for clients, and for those that use the VIP port two below. */
+export function relayPortsOf(
+  group: number,
+  portOffset: number,
+): { readonly remoting: number; readonly vip: number } {
+  const remoting = RELAY.first + RELAY.step * group + portOffset
+  return { remoting, vip: remoting - VIP_DISTANCE }
 }
 
 /** The largest `--port-offset` with which the first of everything still has a port. */
@@ -65,13 +83,27 @@ function lowestFree(taken: readonly number[]): number {
   }
 }
 
-/** Everything on one host, told apart by ports. */
-export function createLocalAddressing(host: string, portOffset: number): Addressing {
+/**
+ * Everything on one host, told apart by ports. `slotOf` gives a broker its slot when it is first asked for. A group of one is told to clients as it is;
+ * a larger one by its relay, whose address stays when another member leads.
+ */
+export function createLocalAddressing(
+  host: string,
+  portOffset: number,
+  slotOf: (pod: string, role: Role, ordinal: number) => PodSlot,
+): Addressing {
   return {
     nameServer: (_cluster, _namespace, ordinal) => {
       const slot = { role: 'namesrv', slot: ordinal, adminSlot: 0 } as const
       return `${host}:${portsOf(slot, portOffset).remoting}`
     },
-    brokerHost: () => host,
+    member: (cluster, _namespace, group, ordinal) => {
+      const slot = slotOf(`${groupName(cluster, group)}-${ordinal}`, 'broker', ordinal)
+      return `${host}:${peerPortOf(portsOf(slot, portOffset))}`
+    },
+    advertised: (_cluster, group, members) => {
+      const port = members > 1 ? relayPortsOf(group, portOffset).remoting : null
+      return { host, port }
+    },
   }
 }

@@ -9,6 +9,16 @@ export interface DevStatus {
   /** `HOST:PORT`, more than one separated by semicolons. */
   readonly namesrv: string
   readonly pods: readonly DevPodStatus[]
+  readonly groups: readonly DevGroupStatus[]
+}
+
+export interface DevGroupStatus {
+  /** The brokerName. */
+  readonly name: string
+  /** What clients dial: the only member, or the relay to the one that leads. */
+  readonly address: string
+  /** Its pod; null: nobody is known to lead. */
+  readonly leader: string | null
 }
 
 export interface DevPodStatus {
@@ -43,7 +53,11 @@ export function statusOf(
     const stderr = `gantry dev status: no gantry dev is running on ${root}\n`
     return { exitCode: ExitCode.NOT_FOUND, stdout: '', stderr }
   }
-  const status = { namesrv: written['namesrv'], pods: written['pods'] }
+  const status = {
+    namesrv: written['namesrv'],
+    pods: written['pods'],
+    groups: written['groups'],
+  }
   const stdout = format === 'json' ? `${JSON.stringify(status, null, 2)}\n` : textOf(status)
   return { exitCode: ExitCode.DONE, stdout, stderr: '' }
 }

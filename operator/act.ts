@@ -30,8 +30,34 @@ export type Act =
   | {
       readonly type: 'transferLeadership'
       readonly from: PodEndpoint
-      readonly to: string
-      readonly expectTerm: number
+      /** The member. */
+      readonly to: number
+    }
+  | {
+      readonly type: 'removeMember'
+      readonly leader: PodEndpoint
+      /** Of the group. */
+      readonly name: string
+      readonly id: number
+    }
+  | {
+      /** A volume that nothing is lost with; the pod that waits for it goes too, so that both are made anew. */
+      readonly type: 'deleteClaim'
+      readonly claim: string
+      readonly uid: string
+      readonly pod: { readonly name: string; readonly uid: string } | null
+    }
+  | {
+      readonly type: 'expandClaims'
+      readonly group: string
+      readonly claims: readonly string[]
+      readonly size: string
+    }
+  | {
+      /** Its claim template cannot be changed: the set goes without its pods, and comes back with the new one. */
+      readonly type: 'renewStatefulSet'
+      readonly name: string
+      readonly uid: string
     }
   | {
       readonly type: 'unregister'
@@ -67,7 +93,17 @@ export function describeAct(act: Act): string {
     case 'evict':
       return `restart ${act.pod} (${act.reason})`
     case 'transferLeadership':
-      return `transfer leadership from ${act.from.pod} to ${act.to}`
+      return `transfer leadership from ${act.from.pod} to member ${act.to}`
+    case 'removeMember':
+      return `take member ${act.id} out of ${act.name}`
+    case 'deleteClaim':
+      return act.pod === null
+        ? `delete the volume ${act.claim} of a member that has left`
+        : `give ${act.pod.name} an empty volume instead of ${act.claim}`
+    case 'expandClaims':
+      return `let ${act.claims.join(', ')} grow to ${act.size}`
+    case 'renewStatefulSet':
+      return `make ${act.name} anew with larger volumes, around its running pods`
     case 'unregister':
       return `unregister ${act.brokerName}`
     case 'deleteStatefulSet':
@@ -88,7 +124,15 @@ function subjectOf(act: Act): string {
     case 'evict':
       return `${act.pod} ${act.uid}`
     case 'transferLeadership':
-      return `${act.from.pod} ${act.to} ${act.expectTerm}`
+      return `${act.from.pod} ${act.to}`
+    case 'removeMember':
+      return `${act.name} ${act.id}`
+    case 'deleteClaim':
+      return `${act.claim} ${act.uid}`
+    case 'expandClaims':
+      return `${act.group} ${act.size}`
+    case 'renewStatefulSet':
+      return `${act.name} ${act.uid}`
     case 'unregister':
       return act.brokerName
     case 'deleteStatefulSet':

@@ -4,6 +4,7 @@ import type {
   DrainFacts,
   DrainLag,
   RaftFacts,
+  RaftMember,
   RaftRole,
   StoreFacts,
 } from '../common/admin-contract.ts'
@@ -11,36 +12,54 @@ import { isRecord } from './json.ts'
 
 type Members = Readonly<Record<string, unknown>>
 
-const ROLES: readonly RaftRole[] = ['leader', 'follower', 'candidate', 'learner']
+const ROLES: readonly RaftRole[] = ['leader', 'follower', 'candidate', 'learner', 'joining']
 
 export function parseRaftFacts(value: unknown): RaftFacts | null {
   if (!isRecord(value)) return null
   const role = ROLES.find((candidate) => candidate === value['role'])
-  const group = text(value, 'group')
-  const member = text(value, 'member')
+  const id = count(value, 'id')
+  const incarnation = count(value, 'incarnation')
   const term = count(value, 'term')
   const commitOffset = count(value, 'commitOffset')
   const endOffset = count(value, 'endOffset')
-  const peers = parseList(value['peers'], (peer) => {
-    const name = text(peer, 'member')
-    if (name === null) return null
-    return {
-      member: name,
-      matchOffset: count(peer, 'matchOffset'),
-      lastContactMs: count(peer, 'lastContactMs'),
-    }
-  })
-  if (role === undefined || group === null || member === null || term === null) return null
-  if (commitOffset === null || endOffset === null || peers === null) return null
+  const { isReady } = value
+  const members = parseList(value['members'], parseMember)
+  const peers = parseList(value['peers'], parsePeer)
+  if (role === undefined || id === null || incarnation === null || term === null) return null
+  if (commitOffset === null || endOffset === null || typeof isReady !== 'boolean') return null
+  if (members === null || peers === null) return null
   return {
-    group,
-    member,
-    term,
-    leader: text(value, 'leader'),
+    id,
+    incarnation,
     role,
+    term,
+    leader: count(value, 'leader'),
+    isReady,
     commitOffset,
     endOffset,
+    members,
     peers,
+  }
+}
+
+function parseMember(value: Members): RaftMember | null {
+  const id = count(value, 'id')
+  const incarnation = count(value, 'incarnation')
+  const address = text(value, 'address')
+  const { role } = value
+  if (id === null || incarnation === null || address === null) return null
+  if (role !== 'voter' && role !== 'learner') return null
+  return { id, role, incarnation, address }
+}
+
+function parsePeer(value: Members): RaftFacts['peers'][number] | null {
+  const id = count(value, 'id')
+  if (id === null) return null
+  return {
+    id,
+    matchOffset: count(value, 'matchOffset'),
+    lagBytes: count(value, 'lagBytes'),
+    ticksSinceAnswer: count(value, 'ticksSinceAnswer'),
   }
 }
 

@@ -10,6 +10,7 @@ import type {
   PodTemplateOverlay,
   Resources,
   RolloutSpec,
+  VolumeRecoverySpec,
 } from './cluster-types.ts'
 import { parseQuantity, QUANTITY_PATTERN } from './quantity.ts'
 import {
@@ -37,6 +38,8 @@ const OWNED_CONFIG_KEYS = [
   'listenPort',
   'bindAddress',
   'brokerIP1',
+  'advertisedPort',
+  'enableDLegerCommitLog',
   'aclEnable',
   'metricsPromExporterPort',
   'metricsPromExporterHost',
@@ -93,7 +96,7 @@ const shrinkRule: Rule<string> = {
 
 const growRule: Rule<string> = {
   cel: 'quantity(self).compareTo(quantity(oldSelf)) <= 0',
-  message: 'storage cannot grow in this release',
+  message: 'storage of name servers cannot grow in this release',
   holds: (value, old) => sizeOf(value) <= sizeOf(old),
   isTransition: true,
 }
@@ -108,14 +111,14 @@ function sizeOf(quantity: string | null): number {
   return quantity === null ? 0 : (parseQuantity(quantity) ?? 0)
 }
 
-function sizeField(description: string): Field<string> {
+function sizeField(description: string, more: readonly Rule<string>[]): Field<string> {
   return textField({
     description,
     typeName: 'quantity',
     pattern: QUANTITY_PATTERN,
     maxLength: 32,
     isRequired: true,
-    rules: [minimumSizeRule, shrinkRule, growRule],
+    rules: [minimumSizeRule, shrinkRule, ...more],
   })
 }
 
@@ -199,7 +202,7 @@ const imageField: Field<ImageSpec> = objectField<ImageSpec>(
 
 const nameServerStorageField: Field<NameServerStorage> = objectField<NameServerStorage>(
   {
-    size: sizeField('The size of each volume. Changes are refused in this release.'),
+    size: sizeField('The size of each volume. Changes are refused in this release.', [growRule]),
     storageClassName: storageClassField,
   },
   {
@@ -243,7 +246,8 @@ const retentionField: Field<BrokerStorage['retention']> = objectField<BrokerStor
       fallback: 'Retain',
     }),
     whenScaled: choiceField(['Retain', 'Delete'], {
-      description: 'What happens to the volumes of a group that was drained and removed.',
+      description:
+        'What happens to the volumes of a group that was drained and removed, and of members that left.',
       fallback: 'Retain',
     }),
   },
@@ -252,7 +256,10 @@ const retentionField: Field<BrokerStorage['retention']> = objectField<BrokerStor
 
 const storageField: Field<BrokerStorage> = objectField<BrokerStorage>(
   {
-    size: sizeField('The size of the volume of each member. Changes are refused in this release.'),
+    size: sizeField(
+      'The size of the volume of each member. It may grow, if the StorageClass allows it: pods keep running where the driver can do that.',
+      [],
+    ),
     storageClassName: storageClassField,
     retention: retentionField,
   },
@@ -328,19 +335,28 @@ const groupsField: Field<number> = integerField({
   ],
 })
 
-const replicasField: Field<BrokerSpec['replicasPerGroup']> = choiceField([1, 3, 5, 7], {
+const replicasField: Field<BrokerSpec['replicasPerGroup']> = choiceField([1, 3, 5], {
   description:
-    'Members of each group. This release runs groups of 1; larger ones are accepted and answered by the condition reason UnsupportedReplicas, and nothing is changed.',
+    'Members of each group. Three survive the loss of one without losing an acknowledged message, five the loss of two. More: new members copy the log before they count. Fewer: the last ones leave, one at a time.',
   fallback: 1,
-  rules: [
-    {
-      cel: 'self >= oldSelf',
-      message: 'replicasPerGroup cannot be lowered',
-      holds: (value, old) => old === null || value >= old,
-      isTransition: true,
-    },
-  ],
 })
+
+const recoveryField: Field<VolumeRecoverySpec> = objectField<VolumeRecoverySpec>(
+  {
+    enabled: flagField({
+      description:
+        'True: a member whose volume cannot be had any more (its node is gone, the volume is lost) gets an empty one and copies the log, if all other members are in sync. False: a person deletes the claim.',
+      fallback: false,
+    }),
+    nodeGoneAfterSeconds: integerField({
+      description: 'How long its pod must have been waiting for the volume.',
+      fallback: 600,
+      min: 60,
+      max: 86_400,
+    }),
+  },
+  { description: 'Replacement of lost volumes.', fallback: {} },
+)
 
 const brokerField: Field<BrokerSpec> = objectField<BrokerSpec>(
   {
@@ -377,6 +393,7 @@ const brokerField: Field<BrokerSpec> = objectField<BrokerSpec>(
     storage: storageField,
     rollout: rolloutField,
     drain: drainField,
+    pvcRecovery: recoveryField,
     podTemplate: podTemplateField,
   },
   { description: 'The broker groups.', isRequired: true },

@@ -1,8 +1,15 @@
 /** The schema of RocketMQCluster's status. */
 import { GROUP_PHASES } from './cluster-types.ts'
-import type { ClusterStatus, Condition, DrainStatus, GroupStatus } from './cluster-types.ts'
+import type {
+  ClusterStatus,
+  Condition,
+  DrainStatus,
+  GroupStatus,
+  MemberStatus,
+} from './cluster-types.ts'
 import {
   choiceField,
+  flagField,
   integerField,
   listField,
   objectField,
@@ -17,7 +24,16 @@ const COUNT = { min: 0, max: Number.MAX_SAFE_INTEGER }
 const conditionField: Field<Condition> = objectField<Condition>(
   {
     type: choiceField(
-      ['Ready', 'Available', 'Progressing', 'Degraded', 'Paused', 'Hibernated', 'ScalingDown'],
+      [
+        'Ready',
+        'Available',
+        'Progressing',
+        'Degraded',
+        'Paused',
+        'Hibernated',
+        'ScalingDown',
+        'StorageResizing',
+      ],
       { description: 'Which condition.', isRequired: true },
     ),
     status: choiceField(['True', 'False', 'Unknown'], {
@@ -69,6 +85,23 @@ const drainField: Field<DrainStatus> = objectField<DrainStatus>(
   { description: 'Progress of a group that leaves.' },
 )
 
+const memberField: Field<MemberStatus> = objectField<MemberStatus>(
+  {
+    id: integerField({ description: "The pod's ordinal.", isRequired: true, ...COUNT }),
+    pod: textField({ description: 'Its pod.', isRequired: true }),
+    role: optional(
+      textField({
+        description: 'leader, follower, candidate, learner or joining; absent: unknown.',
+      }),
+    ),
+    ready: flagField({ description: 'Whether its pod is ready.', fallback: false }),
+    lagBytes: optional(
+      integerField({ description: "How far it is behind the leader's log.", ...COUNT }),
+    ),
+  },
+  { description: 'One member of a group.' },
+)
+
 const groupField: Field<GroupStatus> = objectField<GroupStatus>(
   {
     name: textField({ description: 'The broker name: `<cluster>-broker-<n>`.', isRequired: true }),
@@ -79,6 +112,13 @@ const groupField: Field<GroupStatus> = objectField<GroupStatus>(
     replicas: integerField({ description: 'Members that there are.', fallback: 0, ...COUNT }),
     ready: integerField({ description: 'Ready members.', fallback: 0, ...COUNT }),
     caughtUp: integerField({ description: 'Members with the whole log.', fallback: 0, ...COUNT }),
+    inSync: textField({ description: 'Members in sync, of all.', fallback: '' }),
+    members: listField(memberField, {
+      description: 'The members.',
+      fallback: [],
+      maxItems: 16,
+      key: 'id',
+    }),
     revision: optional(textField({ description: 'Revision of the oldest pod.' })),
     desiredRevision: textField({
       description: 'Revision that every pod shall have.',
@@ -115,6 +155,10 @@ export const CLUSTER_STATUS_FIELD: Field<ClusterStatus> = objectField<ClusterSta
     }),
     version: optional(textField({ description: 'The version that every pod runs.' })),
     brokerGroups: integerField({ description: 'Groups that there are.', fallback: 0, ...COUNT }),
+    membersInSync: textField({
+      description: 'Members in sync, of those that there shall be.',
+      fallback: '',
+    }),
     selector: textField({ description: 'Label selector of the broker pods.', fallback: '' }),
     nameServers: textListField({
       description: 'Addresses of the name servers.',

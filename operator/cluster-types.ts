@@ -57,9 +57,14 @@ export interface DrainSpec {
   readonly settleSeconds: number
 }
 
+export interface VolumeRecoverySpec {
+  readonly enabled: boolean
+  readonly nodeGoneAfterSeconds: number
+}
+
 export interface BrokerSpec {
   readonly groups: number
-  readonly replicasPerGroup: 1 | 3 | 5 | 7
+  readonly replicasPerGroup: 1 | 3 | 5
   readonly config: Readonly<Record<string, string>>
   readonly flush: 'Async' | 'Sync'
   readonly retentionHours: number
@@ -68,6 +73,7 @@ export interface BrokerSpec {
   readonly storage: BrokerStorage
   readonly rollout: RolloutSpec
   readonly drain: DrainSpec
+  readonly pvcRecovery: VolumeRecoverySpec
   readonly podTemplate: PodTemplateOverlay
 }
 
@@ -98,6 +104,7 @@ export type ConditionType =
   | 'Paused'
   | 'Hibernated'
   | 'ScalingDown'
+  | 'StorageResizing'
 
 export interface Condition {
   readonly type: ConditionType
@@ -133,6 +140,17 @@ export interface DrainStatus {
   readonly broadcastGroups: readonly string[]
 }
 
+export interface MemberStatus {
+  /** The pod's ordinal. */
+  readonly id: number
+  readonly pod: string
+  /** `leader`, `follower`, `candidate`, `learner`, `joining`; null: it does not say. */
+  readonly role: string | null
+  readonly ready: boolean
+  /** Of the leader's log; null: unknown. */
+  readonly lagBytes: number | null
+}
+
 export interface GroupStatus {
   readonly name: string
   readonly phase: GroupPhase
@@ -142,6 +160,9 @@ export interface GroupStatus {
   readonly replicas: number
   readonly ready: number
   readonly caughtUp: number
+  /** `caughtUp/replicas`. */
+  readonly inSync: string
+  readonly members: readonly MemberStatus[]
   readonly revision: string | null
   readonly desiredRevision: string
   readonly storage: {
@@ -157,6 +178,8 @@ export interface ClusterStatus {
   readonly conditions: readonly Condition[]
   readonly version: string | null
   readonly brokerGroups: number
+  /** Members in sync of all groups, of those that there shall be, as `5/6`. */
+  readonly membersInSync: string
   readonly selector: string
   readonly nameServers: readonly string[]
   /** Ready of wanted, as `3/3`. */

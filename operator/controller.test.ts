@@ -284,17 +284,6 @@ test('a foreign object of a needed name is never adopted, and named', async () =
   expect(textAt(degraded, 'message')).toContain('Service prod-broker-0')
 })
 
-test('groups of three are answered by a condition and nothing else', async () => {
-  const world = new World()
-  world.put(specOf({ replicasPerGroup: 3 }))
-
-  await world.pass()
-
-  expect(world.calls).toEqual(['applyStatus prod'])
-  expect(world.conditionOf('Ready')).toBe('False')
-  expect(JSON.stringify(world.cluster.status)).toContain('UnsupportedReplicas')
-})
-
 test('without enough of the Lease left no act is performed', async () => {
   const world = await readyWorld()
   world.mayAct = false

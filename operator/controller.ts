@@ -5,7 +5,7 @@ import type { Clock, Random } from '../common/ports.ts'
 import { actKey } from './act.ts'
 import type { Act } from './act.ts'
 import { applyAll } from './apply.ts'
-import type { Cluster, ClusterStatus } from './cluster-types.ts'
+import type { Cluster, ClusterStatus, Condition } from './cluster-types.ts'
 import { API_VERSION, KIND, parseCluster } from './crd.ts'
 import type { EventReason } from './events.ts'
 import { canonicalJson } from './json.ts'
@@ -55,6 +55,8 @@ interface Memory {
   performedAt: Map<string, number>
   /** The newest version that the server answered, by `objectKey`. */
   versions: Map<string, { readonly version: string; readonly at: number }>
+  /** brokerName -> the pod that led when it was last known. */
+  leaders: Map<string, string>
 }
 
 const REQUEUE_ACTED_MS = 150
@@ -121,6 +123,7 @@ async function pass(
     : 'none'
   if (await writeStatus(object, decision.status, options)) {
     recordPhases(object, snapshot.formerStatus, decision.status, options)
+    recordLeaders(object, memory, decision.status, options)
   }
   if (acted === 'done') return REQUEUE_ACTED_MS
   if (!isApplied) return pauseOf(memory, clock.now())
@@ -320,7 +323,9 @@ function recordPhases(
   for (const { name, phase, message } of status.groups) {
     const before = former?.groups.find((group) => group.name === name)?.phase ?? 'Pending'
     if (before === phase) continue
-    const note = `${name}: ${before} → ${phase}${message === '' ? '' : `: ${message}`}`
+    // A group that serves waits for nothing that would be worth an Event.
+    const why = message === '' || phase === 'Serving' ? '' : `: ${message}`
+    const note = `${name}: ${before} → ${phase}${why}`
     record(object, 'GroupPhaseChanged', 'reconcile', note, options)
     // In the orderly way a group is Drained before.
     if (phase === 'Removing' && before !== 'Drained') {
@@ -333,11 +338,29 @@ function recordPhases(
       )
     }
   }
-  const reasonOf = (from: ClusterStatus | null): string =>
-    from?.conditions.find(({ type }) => type === 'Degraded')?.reason ?? ''
-  if (reasonOf(status) === 'RollStalled' && reasonOf(former) !== 'RollStalled') {
-    const message = status.conditions.find(({ type }) => type === 'Degraded')?.message ?? ''
-    record(object, 'RollStalled', 'reconcile', message, options)
+  const degraded = (from: ClusterStatus | null): Condition | undefined =>
+    from?.conditions.find(({ type }) => type === 'Degraded')
+  const now = degraded(status)
+  for (const reason of ['RollStalled', 'QuorumLost', 'NodeGone'] as const) {
+    if (now?.reason !== reason || degraded(former)?.reason === reason) continue
+    record(object, reason, 'reconcile', now.message, options)
+  }
+}
+
+/** While a group has no leader its status names none: the former one is remembered here. */
+function recordLeaders(
+  object: KubeObject,
+  { leaders }: Memory,
+  status: ClusterStatus,
+  options: ControllerOptions,
+): void {
+  for (const { name, leader, term } of status.groups) {
+    if (leader === null || term === null) continue
+    const before = leaders.get(name)
+    leaders.set(name, leader)
+    if (before === undefined || before === leader) continue
+    const note = `${name}: ${leader} leads in term ${term}, before ${before}`
+    record(object, 'LeaderChanged', 'reconcile', note, options)
   }
 }
 
@@ -347,6 +370,8 @@ const WARNINGS: readonly EventReason[] = [
   'NameConflict',
   'InvalidSpec',
   'RollStalled',
+  'QuorumLost',
+  'NodeGone',
   'DataLossConfirmed',
 ]
 
@@ -372,5 +397,11 @@ function withSettleLimit(cluster: Cluster, limit: number | undefined): Cluster {
 }
 
 function newMemory(): Memory {
-  return { generation: 0, failures: new Map(), performedAt: new Map(), versions: new Map() }
+  return {
+    generation: 0,
+    failures: new Map(),
+    performedAt: new Map(),
+    versions: new Map(),
+    leaders: new Map(),
+  }
 }

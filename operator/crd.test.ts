@@ -44,6 +44,8 @@ test('the smallest manifest has every default', () => {
 
   expect(spec.nameServer.replicas).toBe(3)
   expect(spec.broker.groups).toBe(1)
+  expect(spec.broker.replicasPerGroup).toBe(1)
+  expect(spec.broker.pvcRecovery).toEqual({ enabled: false, nodeGoneAfterSeconds: 600 })
   expect(spec.broker.drain).toEqual({
     timeoutSeconds: 0,
     onTimeout: 'Block',
@@ -78,7 +80,7 @@ test.each([
   [
     'replicasPerGroup',
     { replicasPerGroup: 2 },
-    'spec.broker.replicasPerGroup: Unsupported value: 2: supported values: 1, 3, 5, 7',
+    'spec.broker.replicasPerGroup: Unsupported value: 2: supported values: 1, 3, 5',
   ],
   [
     'storage',
@@ -121,7 +123,6 @@ test.each(['1prod', 'Prod', '-a', 'a-', 'a'.repeat(41)])('the name %s is refused
 
 test.each([
   ['a smaller volume', { storage: { size: '5Gi' } }, 'storage cannot shrink'],
-  ['a larger volume', { storage: { size: '20Gi' } }, 'storage cannot grow in this release'],
   [
     'another storage class',
     { storage: { size: '10Gi', storageClassName: 'fast' } },
@@ -133,12 +134,13 @@ test.each([
   expect(problemsOf(broker(changes), previous)[0]).toContain(message)
 })
 
-test('fewer members than before are refused', () => {
+test.each([
+  ['fewer members', { replicasPerGroup: 1 }],
+  ['a larger volume', { storage: { size: '20Gi' } }],
+])('%s than before are taken', (_what, changes) => {
   const previous = specOf(broker({ replicasPerGroup: 3 }))
 
-  expect(problemsOf(broker({ replicasPerGroup: 1 }), previous)).toEqual([
-    'spec.broker.replicasPerGroup: replicasPerGroup cannot be lowered',
-  ])
+  expect(problemsOf(broker({ replicasPerGroup: 3, ...changes }), previous)).toEqual([])
 })
 
 test('the same size in other units is no change', () => {
@@ -160,7 +162,7 @@ test('whatever stands in a manifest is answered with a result, never an exceptio
   )
 })
 
-test('the definition has the status and scale subresources, eight columns and two wide ones', () => {
+test('the definition has the status and scale subresources, nine columns and three wide ones', () => {
   const version = valueAt(clusterCrd(), 'spec', 'versions', 0)
   const columns = valueAt(version, 'additionalPrinterColumns')
 
@@ -168,6 +170,6 @@ test('the definition has the status and scale subresources, eight columns and tw
   expect(valueAt(version, 'subresources', 'status')).toEqual({})
   expect(
     Array.isArray(columns) && columns.filter((one) => valueAt(one, 'priority') === 1).length,
-  ).toBe(2)
-  expect(Array.isArray(columns) && columns.length).toBe(10)
+  ).toBe(3)
+  expect(Array.isArray(columns) && columns.length).toBe(12)
 })

@@ -107,6 +107,7 @@ const PRINTER_COLUMNS: readonly JsonObject[] = [
   conditionColumn('Progressing'),
   { name: 'Version', type: 'string', jsonPath: '.status.version' },
   { name: 'Groups', type: 'integer', jsonPath: '.status.brokerGroups' },
+  { name: 'In sync', type: 'string', jsonPath: '.status.membersInSync' },
   { name: 'NameSrv', type: 'string', jsonPath: '.status.nameServersReady' },
   {
     name: 'Message',
@@ -114,6 +115,7 @@ const PRINTER_COLUMNS: readonly JsonObject[] = [
     jsonPath: '.status.conditions[?(@.type=="Ready")].message',
   },
   { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp' },
+  { name: 'Leaders', type: 'string', jsonPath: '.status.groups[*].leader', priority: 1 },
   { name: 'Used %', type: 'integer', jsonPath: '.status.usedPercent', priority: 1 },
   { name: 'Next', type: 'string', jsonPath: '.status.plan[0]', priority: 1 },
 ]

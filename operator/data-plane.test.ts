@@ -58,10 +58,64 @@ test('a server that is not there is unknown', async () => {
   expect(await plane.hasMetadataOf(pod, pod)).toBeNull()
 })
 
-test('a refused transfer says why', async () => {
-  const body = { error: 'prod-broker-0-1 lags behind' }
-  const pod = await serve({ 'POST /admin/v1/raft/transfer': () => ({ status: 409, body }) })
+test.each([
+  [409, { reason: 'another transfer is under way' }, /another transfer is under way/],
+  [503, { error: 'recovering' }, /recovering/],
+  [404, 'nothing', /HTTP 404/],
+])('a refusal with status %i says why: %j', async (status, body, expected) => {
+  const pod = await serve({ 'POST /admin/v1/raft/transfer': () => ({ status, body }) })
   await using plane = dataPlane()
 
-  await expect(plane.transferLeadership(pod, 'prod-broker-0-1', 3)).rejects.toThrow(/lags behind/)
+  await expect(plane.transferLeadership(pod, 1)).rejects.toThrow(expected)
+})
+
+test('transfers and changes of the members are asked for as the contract says', async () => {
+  const bodies: string[] = []
+  const take = ({ body }: { readonly body: string }): { status: number; body: string } => {
+    bodies.push(body)
+    return { status: 202, body: '' }
+  }
+  const pod = await serve({
+    'POST /admin/v1/raft/transfer': take,
+    'POST /admin/v1/raft/members': take,
+  })
+  await using plane = dataPlane()
+
+  await plane.transferLeadership(pod, null)
+  await plane.removeMember(pod, 4)
+
+  expect(bodies).toEqual(['{"to":null}', '{"remove":4}'])
+})
+
+const RAFT = {
+  id: 0,
+  incarnation: 7,
+  role: 'leader',
+  term: 3,
+  leader: 0,
+  isReady: true,
+  commitOffset: 100,
+  endOffset: 120,
+  members: [{ id: 0, role: 'voter', incarnation: 7, address: 'a:40911' }],
+  peers: [{ id: 1, matchOffset: 90, lagBytes: 30, ticksSinceAnswer: 1 }],
+}
+
+test('the facts of a leader are read with its members and what it knows of them', async () => {
+  const pod = await serve({ 'GET /admin/v1/raft': () => ({ status: 200, body: RAFT }) })
+  await using plane = dataPlane()
+
+  expect(await plane.raft(pod)).toEqual(RAFT)
+})
+
+test.each([
+  ['a role that nobody has', { role: 'king' }],
+  ['no readiness', { isReady: undefined }],
+  ['a member of no known kind', { members: [{ ...RAFT.members[0], role: 'guest' }] }],
+  ['members that are no list', { members: {} }],
+])('facts with %s are unknown', async (_what, change) => {
+  const body = { ...RAFT, ...change }
+  const pod = await serve({ 'GET /admin/v1/raft': () => ({ status: 200, body }) })
+  await using plane = dataPlane()
+
+  expect(await plane.raft(pod)).toBeNull()
 })

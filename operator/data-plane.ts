@@ -1,4 +1,5 @@
 /** The `DataPlane` over the remoting protocol and the admin port. What cannot be had within the time is null. */
+import type { RaftMembersChange, RaftTransfer } from '../common/admin-contract.ts'
 import type { Logger } from '../common/log.ts'
 import { GantryError, messageOf } from '../common/errors.ts'
 import type { Runtime } from '../common/ports.ts'
@@ -11,7 +12,7 @@ import {
   parseRaftFacts,
   parseStoreFacts,
 } from './admin-facts.ts'
-import { canonicalJson, isRecord, textAt, valueAt } from './json.ts'
+import { canonicalJson, isRecord, textAt } from './json.ts'
 import type { BrokerRegistration, DataPlane, PodEndpoint } from './ports.ts'
 
 /** Half of what a pass may spend on looking, since some facts take two calls. */
@@ -76,7 +77,14 @@ export function createDataPlane(options: {
     },
     unregisterBroker: (namesrv, clusterName, brokerName) =>
       unregister(admin, addressOf(namesrv), { clusterName, brokerName }),
-    transferLeadership,
+    transferLeadership: (leader, to) => {
+      const transfer: RaftTransfer = { to }
+      return postJson(leader, '/admin/v1/raft/transfer', transfer)
+    },
+    removeMember: (leader, remove) => {
+      const change: RaftMembersChange = { remove }
+      return postJson(leader, '/admin/v1/raft/members', change)
+    },
     [Symbol.asyncDispose]: () => opened[Symbol.asyncDispose](),
   }
 }
@@ -208,22 +216,26 @@ async function unregister(
   }
 }
 
-async function transferLeadership(
-  from: PodEndpoint,
-  to: string,
-  expectTerm: number,
-): Promise<number> {
-  const response = await fetch(`${adminUrl(from)}/admin/v1/raft/transfer`, {
+/** What has begun is seen on the facts of the members, not here. */
+async function postJson(pod: PodEndpoint, path: string, request: unknown): Promise<void> {
+  const response = await fetch(`${adminUrl(pod)}${path}`, {
     method: 'POST',
-    body: JSON.stringify({ to, expectTerm }),
+    body: JSON.stringify(request),
     headers: { 'content-type': 'application/json' },
-    signal: AbortSignal.timeout(5 * TIMEOUT_MS),
+    signal: AbortSignal.timeout(TIMEOUT_MS),
   })
-  const body: unknown = await response.json()
-  const term = valueAt(body, 'term')
-  if (response.ok && typeof term === 'number') return term
-  const why = textAt(body, 'error') ?? `HTTP ${response.status}`
-  throw new DataPlaneError('refused', `${from.pod} keeps its leadership: ${why}`)
+  const answer = await response.text()
+  if (response.ok) return
+  throw new DataPlaneError('refused', `${pod.pod} refuses: ${reasonOf(answer, response.status)}`)
+}
+
+function reasonOf(answer: string, status: number): string {
+  try {
+    const body: unknown = JSON.parse(answer)
+    return textAt(body, 'reason') ?? textAt(body, 'error') ?? `HTTP ${status}`
+  } catch {
+    return `HTTP ${status}`
+  }
 }
 
 async function getJson(pod: PodEndpoint, path: string): Promise<unknown> {

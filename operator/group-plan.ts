@@ -4,48 +4,24 @@
  */
 import type { DrainFacts } from '../common/admin-contract.ts'
 import type { Act } from './act.ts'
-import type { Cluster } from './cluster-types.ts'
 import { drainProgress } from './drain.ts'
+import { act, goTo, isBroken, namesOf, notReadyMessage, stay } from './group-outcome.ts'
+import type { GroupOutcome, GroupView } from './group-outcome.ts'
+import {
+  handingOver,
+  isReplicated,
+  leaderless,
+  memberMessage,
+  needOf,
+  replacingMember,
+  resizing,
+  restarting,
+} from './member-plan.ts'
 import { CONFIRM_DATA_LOSS_ANNOTATION } from './names.ts'
 import type { PodEndpoint } from './ports.ts'
 import { READ_ONLY, READ_WRITE } from './resources/broker.ts'
-import { differs, restartNeed } from './restart-need.ts'
-import type { WantedPod } from './restart-need.ts'
-import type { GroupRoutes } from './routes.ts'
-import type { BrokerFacts, GroupProgress, GroupStep, PodFacts } from './snapshot.ts'
-
-export interface GroupView {
-  readonly cluster: Cluster
-  readonly now: number
-  readonly group: number
-  readonly name: string
-  readonly progress: GroupProgress
-  /** False: its index is beyond `spec.broker.groups`. */
-  readonly isWanted: boolean
-  /** It is this group's turn to leave. */
-  readonly mayLeave: boolean
-  /** Whether its pod may be taken away for a restart now; if not, why. */
-  readonly rollHold: string | null
-  readonly pod: PodFacts | null
-  readonly facts: BrokerFacts | null
-  readonly wanted: WantedPod
-  readonly routes: GroupRoutes
-  /** Where a joining group gets its topics from, and whether it has them; null: there is no such group. */
-  readonly source: { readonly endpoint: PodEndpoint; readonly isComplete: boolean | null } | null
-  readonly statefulSetUid: string | null
-  /** Claims still belong to the StatefulSet although they shall outlive it, or the other way round. */
-  readonly claimsHold: string | null
-}
-
-export interface GroupOutcome {
-  readonly progress: GroupProgress
-  readonly act: Act | null
-  /** What the group waits for; empty when for nothing. */
-  readonly message: string
-  /** The next time at which something happens by itself. */
-  readonly wakeAt: number | null
-  readonly isStalled: boolean
-}
+import { differs } from './restart-need.ts'
+import type { GroupStep } from './snapshot.ts'
 
 /** `brokerPermission` in the file of a group at this step. */
 export function permissionOf(step: GroupStep): typeof READ_ONLY | typeof READ_WRITE {
@@ -65,6 +41,8 @@ export function permissionOf(step: GroupStep): typeof READ_ONLY | typeof READ_WR
     case 'rollSettle':
     case 'rollReplace':
     case 'rollRestore':
+    case 'memberTransfer':
+    case 'memberReplace':
       return READ_WRITE
   }
 }
@@ -83,9 +61,13 @@ export function planGroup(view: GroupView): GroupOutcome {
       return serving(view)
     case 'rollWipe':
     case 'rollSettle':
-      return makingReady(view)
+      return isReplicated(view) ? goTo(view, 'rollRestore') : makingReady(view)
     case 'rollReplace':
-      return replacing(view)
+      return isReplicated(view) ? goTo(view, 'rollRestore') : replacing(view)
+    case 'memberTransfer':
+      return handingOver(view)
+    case 'memberReplace':
+      return replacingMember(view)
     case 'rollRestore':
       return opening(view)
     case 'leaveWipe':
@@ -106,7 +88,7 @@ function opening(view: GroupView): GroupOutcome {
   if (typeof broker === 'string') return stay(view, broker)
   const permission = permissionNow(view)
   if (permission === null) return stay(view, `${view.name} does not tell its configuration`)
-  if (permission !== READ_WRITE) return act(view, configure(broker, READ_WRITE))
+  if (permission !== READ_WRITE) return act(view, configure(view, broker, READ_WRITE))
   const { isKnown, wiped, absent } = view.routes
   if (!isKnown) return stay(view, 'name servers do not answer')
   if (absent.length > 0) return stay(view, `${view.name} registers at ${namesOf(absent)}`)
@@ -133,21 +115,38 @@ function copying(view: GroupView): GroupOutcome {
 }
 
 function serving(view: GroupView): GroupOutcome {
-  const { pod, wanted, facts } = view
   if (view.mayLeave) return goTo(view, 'leaveWipe')
-  if (pod === null) return stay(view, 'its pod is missing')
   if (!view.isWanted) return stay(view, 'waits for its turn to leave')
+  const resized = resizing(view)
+  if (resized !== null) return resized
+  const restarted = isReplicated(view) ? restarting(view) : restartingAlone(view)
+  if (restarted !== null) return restarted
+  const message = view.members.size > 1 ? memberMessage(view) : ''
+  if (message !== '') return stay(view, message)
+  const { isKnown, absent } = view.routes
+  return stay(view, isKnown && absent.length > 0 ? `registers at ${namesOf(absent)}` : '')
+}
+
+/** The same for the only member that counts: clients are led away first. Null: it need not restart. */
+function restartingAlone(view: GroupView): GroupOutcome | null {
+  const { pod, wanted, members } = view
+  if (pod === null) return stay(view, 'its pod is missing')
   if (!pod.isReady) {
-    // It serves nobody: no client has to be led away first.
+    // It serves nobody: no client has to be led away.
     if (isBroken(view, pod) && differs(pod, wanted)) {
       return goTo(view, 'rollReplace', { podUid: pod.uid, startedAt: view.now })
     }
     return stay(view, notReadyMessage(pod))
   }
-  const need = restartNeed(pod, wanted, facts?.config ?? null)
+  const need = needOf(view, pod)
   if (need.type === 'none') {
-    const { isKnown, absent } = view.routes
-    return stay(view, isKnown && absent.length > 0 ? `registers at ${namesOf(absent)}` : '')
+    // Members that are to join may be of a wish that has changed since.
+    const others = members.pods.filter(
+      ({ ordinal, uid }) => ordinal < members.size && uid !== pod.uid,
+    )
+    return others.some((other) => isBroken(view, other) && differs(other, wanted))
+      ? restarting(view)
+      : null
   }
   if (need.type === 'unknown') return stay(view, 'its live keys are not known')
   if (view.rollHold !== null) return stay(view, `restart (${need.reason}) waits: ${view.rollHold}`)
@@ -156,12 +155,12 @@ function serving(view: GroupView): GroupOutcome {
 
 /** Leads clients away before the only member of a group restarts. */
 function makingReady(view: GroupView): GroupOutcome {
-  const { pod, wanted, facts, progress, now, cluster } = view
+  const { pod, progress, now, cluster } = view
   if (view.mayLeave) return goTo(view, 'leaveWipe')
   if (pod === null || !pod.isReady) {
     return goTo(view, 'rollReplace', { podUid: pod?.uid ?? '' })
   }
-  const need = restartNeed(pod, wanted, facts?.config ?? null)
+  const need = needOf(view, pod)
   if (need.type === 'none') return goTo(view, 'rollRestore')
   if (!view.routes.isKnown) return stay(view, 'name servers do not answer')
   if (view.routes.open.length > 0) return act(view, setWritable(view, false, view.routes.open))
@@ -174,16 +173,15 @@ function makingReady(view: GroupView): GroupOutcome {
 }
 
 function replacing(view: GroupView): GroupOutcome {
-  const { pod, wanted, facts, progress, now, cluster } = view
+  const { pod, wanted, progress, now, cluster } = view
   const deadline = progress.since + cluster.spec.broker.rollout.podTimeoutSeconds * 1000
   const isLate = now >= deadline
   if (pod === null || pod.isTerminating) {
     return { ...stay(view, `${view.name} restarts`, deadline), isStalled: isLate }
   }
   if (pod.uid === progress.podUid) {
-    const config = facts?.config ?? null
     const need = pod.isReady
-      ? restartNeed(pod, wanted, config)
+      ? needOf(view, pod)
       : differs(pod, wanted)
         ? ({ type: 'needed', reason: 'not ready' } as const)
         : ({ type: 'none' } as const)
@@ -220,7 +218,7 @@ function closing(view: GroupView): GroupOutcome {
   if (typeof broker === 'string') return stay(view, broker)
   const permission = permissionNow(view)
   if (permission === null) return stay(view, `${view.name} does not tell its configuration`)
-  if (permission !== READ_ONLY) return act(view, configure(broker, READ_ONLY))
+  if (permission !== READ_ONLY) return act(view, configure(view, broker, READ_ONLY))
   return goTo(view, 'drain')
 }
 
@@ -231,7 +229,7 @@ function draining(view: GroupView): GroupOutcome {
   if (typeof broker === 'string') return stay(view, broker)
   const permission = permissionNow(view)
   if (permission !== null && permission !== READ_ONLY)
-    return act(view, configure(broker, READ_ONLY))
+    return act(view, configure(view, broker, READ_ONLY))
   const drain: DrainFacts | null = view.facts?.drain ?? null
   if (drain === null || permission === null) return stay(view, 'what is left in it is not known')
   const { remaining, blockedBy } = drainProgress(drain, cluster.spec.broker.drain.unconsumed)
@@ -273,54 +271,31 @@ function forcedRemoval(view: GroupView): GroupOutcome | null {
 }
 
 /** The pod's endpoint, or why it cannot be asked. */
-function runningBroker({ pod, name }: GroupView): PodEndpoint | string {
-  if (pod === null) return `${name} has no pod yet`
+function runningBroker(view: GroupView): PodEndpoint | string {
+  const { pod, name, members } = view
+  if (pod === null) return members.size > 1 ? leaderless(view) : `${name} has no pod yet`
   if (pod.isTerminating) return `${pod.name} is stopping`
   if (!pod.isReady || pod.endpoint === null) return notReadyMessage(pod)
   return pod.endpoint
-}
-
-function isBroken({ now, cluster }: GroupView, pod: PodFacts): boolean {
-  const lateAt = pod.createdAt + cluster.spec.broker.rollout.podTimeoutSeconds * 1000
-  return !pod.isTerminating && (pod.problem !== null || now >= lateAt)
-}
-
-function notReadyMessage(pod: PodFacts): string {
-  if (pod.problem === null) return `${pod.name} is not ready`
-  const { reason, message } = pod.problem
-  return message === '' ? `${pod.name}: ${reason}` : `${pod.name}: ${reason}: ${message}`
 }
 
 function permissionNow({ facts }: GroupView): string | null {
   return facts?.config?.entries['brokerPermission']?.value ?? null
 }
 
-function configure(broker: PodEndpoint, brokerPermission: string): Act {
-  return { type: 'configure', targets: [{ broker, entries: { brokerPermission } }] }
+/** For all members: whoever leads next shall be as open or closed as the present leader. */
+function configure(view: GroupView, broker: PodEndpoint, brokerPermission: string): Act {
+  const others = view.members.pods.flatMap(({ isReady, name, endpoint }) => {
+    const told = view.brokers.get(name)?.config?.entries['brokerPermission']?.value
+    const isOther = isReady && name !== broker.pod && told !== undefined
+    return isOther && told !== brokerPermission && endpoint !== null ? [endpoint] : []
+  })
+  const targets = [broker, ...others].map((target) => {
+    return { broker: target, entries: { brokerPermission } }
+  })
+  return { type: 'configure', targets }
 }
 
 function setWritable(view: GroupView, writable: boolean, nameServers: readonly PodEndpoint[]): Act {
   return { type: 'setWritePermission', brokerName: view.name, writable, nameServers }
-}
-
-function namesOf(endpoints: readonly PodEndpoint[]): string {
-  return endpoints.map(({ pod }) => pod).join(', ')
-}
-
-function stay(view: GroupView, message: string, wakeAt: number | null = null): GroupOutcome {
-  return { progress: view.progress, act: null, message, wakeAt, isStalled: false }
-}
-
-function act(view: GroupView, next: Act): GroupOutcome {
-  return { progress: view.progress, act: next, message: '', wakeAt: null, isStalled: false }
-}
-
-function goTo(
-  view: GroupView,
-  step: GroupStep,
-  changes: { readonly podUid?: string; readonly startedAt?: number } = {},
-): GroupOutcome {
-  const startedAt = step === 'leaveWipe' ? view.now : view.progress.startedAt
-  const progress = { step, since: view.now, startedAt, podUid: null, ...changes }
-  return { progress, act: null, message: '', wakeAt: view.now, isStalled: false }
 }

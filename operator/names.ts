@@ -24,6 +24,8 @@ export const CONFIRM_DATA_LOSS_ANNOTATION = 'rocketmq.gantry.dev/confirm-data-lo
 export const NAME_SERVER_PORT = 9876
 export const BROKER_PORT = 10911
 export const BROKER_VIP_PORT = 10909
+/** Where the members of a group talk to each other. */
+export const PEER_PORT = 40_911
 export const ADMIN_PORT = 5557
 
 export type Role = 'namesrv' | 'broker'
@@ -39,6 +41,11 @@ export function groupName(cluster: string, group: number): string {
 
 export function membersServiceName(cluster: string, group: number): string {
   return `${groupName(cluster, group)}-members`
+}
+
+/** The claim of one member's volume, as the StatefulSet names it. */
+export function claimName(group: string, ordinal: number): string {
+  return `data-${group}-${ordinal}`
 }
 
 export function configMapName(statefulSet: string): string {

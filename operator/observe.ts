@@ -2,7 +2,8 @@
 import type { Cluster, ClusterStatus } from './cluster-types.ts'
 import { CLUSTER_STATUS_FIELD } from './cluster-status-schema.ts'
 import { CLUSTER_LABEL, GROUP_LABEL, PROGRESS_ANNOTATION, ROLE_LABEL } from './names.ts'
-import type { DataPlane, KubeObject, ObjectCache } from './ports.ts'
+import { membersOf, servingPod } from './members.ts'
+import type { DataPlane, KubeObject, ObjectCache, PodEndpoint } from './ports.ts'
 import { podFacts } from './pod-facts.ts'
 import { objectKey, parseProgress } from './snapshot.ts'
 import type { BrokerFacts, Failure, GroupStep, PodFacts, Snapshot } from './snapshot.ts'
@@ -53,12 +54,12 @@ export async function observe(
     cache.list('Pod', cluster.namespace, { ...labels, [ROLE_LABEL]: role })
   const nameServerPods = byOrdinal(podsOf('namesrv'))
   const brokerPods = byGroup(podsOf('broker'))
-  const steps = stepsOf(owned)
-  const [registrations, brokers, metadata] = await Promise.all([
+  const places = placesOf(owned)
+  const [registrations, brokers] = await Promise.all([
     askNameServers(nameServerPods, options),
-    askBrokers(brokerPods, steps, options),
-    askMetadata(brokerPods, steps, options),
+    askBrokers(brokerPods, places, options),
   ])
+  const metadata = await askMetadata(brokerPods, brokers, places, options)
   return {
     now,
     owned,
@@ -101,18 +102,19 @@ async function askNameServers(
 
 async function askBrokers(
   brokerPods: Snapshot['brokerPods'],
-  steps: ReadonlyMap<number, GroupStep>,
+  places: ReadonlyMap<number, Place>,
   { dataPlane }: ObserveOptions,
 ): Promise<Snapshot['brokers']> {
   const answers = [...brokerPods].flatMap(([group, pods]) =>
     pods.map(async ({ name, isReady, endpoint }) => {
-      if (!isReady || endpoint === null) return null
-      const isLeaving = LEAVING.includes(steps.get(group) ?? 'serve')
+      if (endpoint === null) return null
+      const isLeaving = LEAVING.includes(places.get(group)?.step ?? 'serve')
+      // A member that is not ready still tells what it is at.
       const [raft, store, config, drain] = await Promise.all([
         dataPlane.raft(endpoint),
-        dataPlane.store(endpoint),
-        dataPlane.config(endpoint),
-        isLeaving ? dataPlane.drain(endpoint) : null,
+        isReady ? dataPlane.store(endpoint) : null,
+        isReady ? dataPlane.config(endpoint) : null,
+        isReady && isLeaving ? dataPlane.drain(endpoint) : null,
       ])
       const facts: BrokerFacts = { raft, store, config, drain }
       return [name, facts] as const
@@ -124,31 +126,41 @@ async function askBrokers(
 /** Only joining groups are compared, with the lowest one that serves. */
 async function askMetadata(
   brokerPods: Snapshot['brokerPods'],
-  steps: ReadonlyMap<number, GroupStep>,
+  brokers: Snapshot['brokers'],
+  places: ReadonlyMap<number, Place>,
   { dataPlane }: ObserveOptions,
 ): Promise<Snapshot['metadata']> {
-  const serving = [...brokerPods]
-    .filter(([group, [pod]]) => steps.get(group) === 'serve' && pod?.isReady === true)
-    .map(([, [pod]]) => pod?.endpoint ?? null)
-    .find((endpoint) => endpoint !== null)
+  const readyEndpoints = (step: GroupStep): readonly (readonly [number, PodEndpoint])[] =>
+    [...brokerPods].flatMap(([group, pods]) => {
+      const place = places.get(group)
+      if (place?.step !== step) return []
+      const pod = servingPod(membersOf(pods, brokers, place.size))
+      return pod?.isReady === true && pod.endpoint !== null ? [[group, pod.endpoint] as const] : []
+    })
+  const joining = readyEndpoints('copy')
+  const serving = joining.length === 0 ? undefined : readyEndpoints('serve')[0]?.[1]
   if (serving === undefined) return new Map()
-  const answers = [...brokerPods].map(async ([group, [pod]]) => {
-    if (steps.get(group) !== 'copy' || pod?.isReady !== true || pod.endpoint === null) return null
-    const isComplete = await dataPlane.hasMetadataOf(serving, pod.endpoint)
+  const answers = joining.map(async ([group, endpoint]) => {
+    const isComplete = await dataPlane.hasMetadataOf(serving, endpoint)
     return [group, { from: serving.pod, isComplete }] as const
   })
-  return new Map((await Promise.all(answers)).filter((answer) => answer !== null))
+  return new Map(await Promise.all(answers))
 }
 
-function stepsOf(owned: ReadonlyMap<string, KubeObject>): ReadonlyMap<number, GroupStep> {
-  const steps = new Map<number, GroupStep>()
+interface Place {
+  readonly step: GroupStep
+  readonly size: number
+}
+
+function placesOf(owned: ReadonlyMap<string, KubeObject>): ReadonlyMap<number, Place> {
+  const places = new Map<number, Place>()
   for (const { kind, metadata } of owned.values()) {
     const group = metadata.labels?.[GROUP_LABEL]
     if (kind !== 'StatefulSet' || group === undefined) continue
     const progress = parseProgress(metadata.annotations?.[PROGRESS_ANNOTATION])
-    steps.set(Number(group), progress?.step ?? 'serve')
+    places.set(Number(group), { step: progress?.step ?? 'serve', size: progress?.size ?? 1 })
   }
-  return new Map([...steps].sort(([left], [right]) => left - right))
+  return new Map([...places].sort(([left], [right]) => left - right))
 }
 
 function byOrdinal(pods: readonly KubeObject[]): readonly PodFacts[] {

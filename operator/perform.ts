@@ -44,8 +44,13 @@ export async function perform(act: Act, options: PerformOptions): Promise<Perfor
       return { reason: 'MetadataCopied', note }
     }
     case 'transferLeadership': {
-      const term = await dataPlane.transferLeadership(act.from, act.to, act.expectTerm)
-      return { reason: 'LeadershipTransferred', note: `${act.to} leads in term ${term}` }
+      await dataPlane.transferLeadership(act.from, act.to)
+      const note = `${act.from.pod} hands over to member ${act.to}`
+      return { reason: 'LeadershipTransferred', note }
+    }
+    case 'removeMember': {
+      await dataPlane.removeMember(act.leader, act.id)
+      return { reason: 'MemberRemoved', note: `member ${act.id} leaves ${act.name}` }
     }
     case 'unregister': {
       await Promise.all(
@@ -59,6 +64,12 @@ export async function perform(act: Act, options: PerformOptions): Promise<Perfor
       return await evict(act, options)
     case 'deleteStatefulSet':
       return await deleteStatefulSet(act, options)
+    case 'renewStatefulSet':
+      return await renewStatefulSet(act, options)
+    case 'expandClaims':
+      return await expandClaims(act, options)
+    case 'deleteClaim':
+      return await deleteClaim(act, options)
   }
 }
 
@@ -76,22 +87,72 @@ async function evict(
 
 async function deleteStatefulSet(
   act: Extract<Act, { type: 'deleteStatefulSet' }>,
-  { api, cluster }: PerformOptions,
+  options: PerformOptions,
 ): Promise<Performed | null> {
-  const reference: ObjectReference = {
-    apiVersion: 'apps/v1',
-    kind: 'StatefulSet',
-    namespace: cluster.namespace,
-    name: act.name,
-  }
+  if (!(await removeSet(act, false, options))) return null
+  return { reason: 'GroupRemoved', note: `${act.name} was empty and is removed` }
+}
+
+async function renewStatefulSet(
+  act: Extract<Act, { type: 'renewStatefulSet' }>,
+  options: PerformOptions,
+): Promise<Performed | null> {
+  if (!(await removeSet(act, true, options))) return null
+  return { reason: 'StatefulSetRenewed', note: `${act.name} comes back with larger volumes` }
+}
+
+/** False when it is not there any more. */
+async function removeSet(
+  { name, uid }: { readonly name: string; readonly uid: string },
+  orphan: boolean,
+  { api, cluster }: PerformOptions,
+): Promise<boolean> {
+  const { namespace } = cluster
+  const reference: ObjectReference = { apiVersion: 'apps/v1', kind: 'StatefulSet', namespace, name }
   const live: KubeObject | null = await api.get(reference)
-  if (live === null || live.metadata.uid !== act.uid || !isOwnedBy(live, cluster.uid)) return null
+  if (live === null || live.metadata.uid !== uid || !isOwnedBy(live, cluster.uid)) return false
   const { resourceVersion } = live.metadata
   await api.delete(reference, {
-    uid: act.uid,
+    uid,
+    orphan,
     ...(resourceVersion === undefined ? {} : { resourceVersion }),
   })
-  return { reason: 'GroupRemoved', note: `${act.name} was empty and is removed` }
+  return true
+}
+
+async function expandClaims(
+  { claims, size, group }: Extract<Act, { type: 'expandClaims' }>,
+  { api, cluster }: PerformOptions,
+): Promise<Performed | null> {
+  const { namespace } = cluster
+  for (const name of claims) {
+    const reference = { apiVersion: 'v1', kind: 'PersistentVolumeClaim', namespace, name }
+    const live = await api.get(reference)
+    const { uid } = live?.metadata ?? {}
+    if (live === null || uid === undefined) continue
+    await api.apply({
+      apiVersion: 'v1',
+      kind: 'PersistentVolumeClaim',
+      metadata: { name, namespace, uid },
+      spec: { resources: { requests: { storage: size } } },
+    })
+  }
+  return { reason: 'VolumeExpanding', note: `${group}: ${claims.join(', ')} grow to ${size}` }
+}
+
+async function deleteClaim(
+  act: Extract<Act, { type: 'deleteClaim' }>,
+  { api, cluster }: PerformOptions,
+): Promise<Performed | null> {
+  const { namespace } = cluster
+  const reference = { apiVersion: 'v1', kind: 'PersistentVolumeClaim', namespace, name: act.claim }
+  const live = await api.get(reference)
+  if (live === null || live.metadata.uid !== act.uid) return null
+  await api.delete(reference, { uid: act.uid })
+  if (act.pod === null) return { reason: 'VolumeDeleted', note: `${act.claim} of a former member` }
+  const pod = { apiVersion: 'v1', kind: 'Pod', namespace, name: act.pod.name }
+  await api.evict(pod, { uid: act.pod.uid })
+  return { reason: 'VolumeDeleted', note: `${act.claim}: ${act.pod.name} starts with an empty one` }
 }
 
 function entriesText(entries: Readonly<Record<string, string>>): string {

@@ -1,6 +1,7 @@
 /** What a pass has worked out, between deciding and telling. */
 import type { Act } from './act.ts'
-import type { GroupOutcome } from './group-plan.ts'
+import type { GroupOutcome, GroupView } from './group-outcome.ts'
+import type { GroupMembers } from './members.ts'
 import type { NameServerPlan } from './name-server-plan.ts'
 import type { ResourceContext } from './resources/common.ts'
 import type { WantedPod } from './restart-need.ts'
@@ -12,6 +13,10 @@ export interface PlannedGroup {
   readonly name: string
   readonly isWanted: boolean
   readonly outcome: GroupOutcome
+  /** What the outcome follows from. */
+  readonly view: GroupView
+  readonly members: GroupMembers
+  /** The pod that answers for the group. */
   readonly pod: PodFacts | null
   readonly wanted: WantedPod
 }

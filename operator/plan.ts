@@ -2,10 +2,16 @@
 import { actKey } from './act.ts'
 import type { Act } from './act.ts'
 import type { Cluster, ClusterStatus } from './cluster-types.ts'
+import { claimsOf } from './claims.ts'
+import type { GroupView } from './group-outcome.ts'
 import { permissionOf, planGroup } from './group-plan.ts'
+import { valueAt } from './json.ts'
+import { membersOf, servingPod } from './members.ts'
+import type { GroupMembers } from './members.ts'
 import { planNameServers } from './name-server-plan.ts'
 import type { NameServerPlan } from './name-server-plan.ts'
 import {
+  configMapName,
   GROUP_LABEL,
   groupName,
   PAUSED_ANNOTATION,
@@ -23,6 +29,7 @@ import { routesOf } from './routes.ts'
 import { formatProgress, objectKey, parseProgress, stepOfPhase } from './snapshot.ts'
 import type { GroupProgress, PodFacts, Snapshot } from './snapshot.ts'
 import { buildStatus } from './status.ts'
+import { expandingAct, recoveringAct, templateSizeOf } from './volume-plan.ts'
 
 export interface Decision {
   /** In the order in which they are to be applied. */
@@ -52,19 +59,18 @@ const CLAIM_OWNER_WAIT_MS = 30_000
 export function decide(cluster: Cluster, snapshot: Snapshot, options: DecideOptions): Decision {
   const context: ResourceContext = { cluster, ...options }
   const isPaused = cluster.spec.paused || cluster.annotations[PAUSED_ANNOTATION] === 'true'
-  const isSupported = cluster.spec.broker.replicasPerGroup === 1
   const nameServers = planNameServers(context, snapshot)
   const groups = planGroups(context, snapshot, nameServers)
   const acts = orderedActs(context, snapshot, { nameServers, groups }, options)
   const plan: Plan = { context, snapshot, nameServers, groups, acts, isPaused }
   const status = buildStatus(plan)
-  if (isPaused || !isSupported) {
+  if (isPaused) {
     return { apply: [], delete: [], act: null, status, requeueAfterMs: REQUEUE_STEADY_MS }
   }
 
   const apply = [
     ...nameServers.objects,
-    ...groups.flatMap((planned) => objectsOf(context, planned)),
+    ...groups.flatMap((planned) => objectsOf({ context, snapshot }, planned)),
   ].map((object) => withUid(object, snapshot))
   const now = snapshot.now
   const ready = acts.filter((candidate) => !isPostponed(candidate, snapshot, now))
@@ -96,6 +102,8 @@ function planGroups(
       since: snapshot.now,
       startedAt: snapshot.now,
       podUid: null,
+      member: null,
+      size: cluster.spec.broker.replicasPerGroup,
     }
     steps.set(group, existing.get(group) ?? fresh)
   }
@@ -109,9 +117,12 @@ function planGroups(
   return planned
 }
 
-interface Pass {
+interface Look {
   readonly context: ResourceContext
   readonly snapshot: Snapshot
+}
+
+interface Pass extends Look {
   readonly nameServers: NameServerPlan
   readonly steps: ReadonlyMap<number, GroupProgress>
   readonly existing: ReadonlyMap<number, GroupProgress>
@@ -122,41 +133,42 @@ function planOne(pass: Pass, group: number, progress: GroupProgress): PlannedGro
   const { cluster } = context
   const name = groupName(cluster.name, group)
   const isWanted = group < cluster.spec.broker.groups
-  const pod = podOf(snapshot, group)
-  const wish = wishOf(cluster, group, progress)
+  const members = membersIn(snapshot, group, progress)
+  const pod = servingPod(members)
+  const present = statefulSetOf(snapshot, name)
+  const wish = wishOf(pass, group, progress)
   const objects = brokerObjects(context, wish)
   const statefulSet = objects.find(({ kind }) => kind === 'StatefulSet')
   const wanted: WantedPod =
     statefulSet === undefined
       ? { revision: '', config: {}, restartAt: null }
       : wantedPod(cluster, statefulSet, brokerConfig(context, wish))
-  const frozen = cluster.spec.hibernate || !existing.has(group)
+  const view: GroupView = {
+    cluster,
+    now: snapshot.now,
+    group,
+    name,
+    progress,
+    isWanted,
+    mayLeave: !isWanted && mayLeave(pass, group),
+    rollHold: rollHold(pass, group),
+    members,
+    pod,
+    facts: pod === null ? null : (snapshot.brokers.get(pod.name) ?? null),
+    brokers: snapshot.brokers,
+    claims: claimsOf(snapshot.claims, group),
+    wanted,
+    routes: routesOf(snapshot, name),
+    source: sourceOf(pass, group),
+    statefulSetUid: present?.metadata.uid ?? null,
+    claimsHold: claimsHold(pass, group, progress),
+  }
+  const frozen = cluster.spec.hibernate || present === null
+  const message = existing.has(group) && present !== null ? '' : `${name} is created`
   const outcome = frozen
-    ? {
-        progress,
-        act: null,
-        message: existing.has(group) ? '' : `${name} is created`,
-        wakeAt: null,
-        isStalled: false,
-      }
-    : planGroup({
-        cluster,
-        now: snapshot.now,
-        group,
-        name,
-        progress,
-        isWanted,
-        mayLeave: !isWanted && mayLeave(pass, group),
-        rollHold: rollHold(pass, group),
-        pod,
-        facts: pod === null ? null : (snapshot.brokers.get(pod.name) ?? null),
-        wanted,
-        routes: routesOf(snapshot, name),
-        source: sourceOf(pass, group),
-        statefulSetUid: snapshot.owned.get(`StatefulSet/${name}`)?.metadata.uid ?? null,
-        claimsHold: claimsHold(pass, group, progress),
-      })
-  return { group, name, isWanted, outcome, pod, wanted }
+    ? { progress, act: null, message, wakeAt: null, isStalled: false }
+    : planGroup(view)
+  return { group, name, isWanted, outcome, view, members, pod, wanted }
 }
 
 /** The highest group leaves first, and only while another serves. */
@@ -164,8 +176,7 @@ function mayLeave({ existing, steps, snapshot }: Pass, group: number): boolean {
   const highest = Math.max(...existing.keys())
   if (group !== highest) return false
   return [...steps].some(
-    ([other, { step }]) =>
-      other !== group && step === 'serve' && podOf(snapshot, other)?.isReady === true,
+    ([other, { step }]) => other !== group && step === 'serve' && isServing(snapshot, other, steps),
   )
 }
 
@@ -176,8 +187,8 @@ function rollHold({ context, snapshot, nameServers, steps }: Pass, group: number
   const { maxUnavailableGroups } = context.cluster.spec.broker.rollout
   const busy = [...steps].filter(([other, { step }]) => {
     if (other === group) return false
-    if (step.startsWith('roll')) return true
-    return step === 'serve' && podOf(snapshot, other)?.isReady !== true
+    if (step.startsWith('roll') || step.startsWith('member')) return true
+    return step === 'serve' && !isWhole(snapshot, other, steps)
   })
   if (busy.length >= maxUnavailableGroups) {
     return `${busy.map(([other]) => groupName(name, other)).join(', ')} first`
@@ -198,7 +209,7 @@ function sourceOf(
   readonly isComplete: boolean | null
 } | null {
   for (const [other, { step }] of steps) {
-    const pod = podOf(snapshot, other)
+    const pod = podOf(snapshot, other, steps)
     if (other === group || step !== 'serve' || pod?.isReady !== true || pod.endpoint === null)
       continue
     const seen = snapshot.metadata.get(group)
@@ -227,44 +238,60 @@ function claimsHold(
   return claims.length > 0 && !isOwned && isWaiting ? 'its volumes are being handed over' : null
 }
 
+/**
+ * Groups that there are, and where they stand. While a StatefulSet is made anew, or was deleted by hand, its group goes on from what its
+ * ConfigMap says.
+ */
 function existingGroups(cluster: Cluster, snapshot: Snapshot): ReadonlyMap<number, GroupProgress> {
   const found = new Map<number, GroupProgress>()
   for (const { kind, metadata } of snapshot.owned.values()) {
-    if (kind !== 'StatefulSet' || metadata.labels?.[ROLE_LABEL] !== 'broker') continue
+    if (metadata.labels?.[ROLE_LABEL] !== 'broker') continue
     const group = Number(metadata.labels[GROUP_LABEL])
-    if (metadata.name !== groupName(cluster.name, group)) continue
-    found.set(
-      group,
-      parseProgress(metadata.annotations?.[PROGRESS_ANNOTATION]) ??
-        rebuilt(snapshot, metadata.name),
-    )
+    const name = groupName(cluster.name, group)
+    const progress = parseProgress(metadata.annotations?.[PROGRESS_ANNOTATION])
+    if (kind === 'StatefulSet' && metadata.name === name) {
+      found.set(group, progress ?? rebuilt(snapshot, metadata.name))
+    }
+    const isLeft = kind === 'ConfigMap' && metadata.name === configMapName(name)
+    // What was removed is not brought back by what is still being cleaned up.
+    if (!isLeft || statefulSetOf(snapshot, name) !== null || progress?.step === 'remove') continue
+    if (progress !== null) found.set(group, progress)
   }
   return new Map([...found].sort(([left], [right]) => left - right))
 }
 
-/** Without the annotation the status is asked, and without that the group is taken as serving. */
-function rebuilt({ formerStatus, now }: Snapshot, name: string): GroupProgress {
+/** Without the annotation the status is asked, and without that the group is taken as serving with the pods that it has. */
+function rebuilt({ formerStatus, now, owned }: Snapshot, name: string): GroupProgress {
   const former = formerStatus?.groups.find((group) => group.name === name)
   const step = former === undefined ? 'serve' : stepOfPhase(former.phase)
-  return { step, since: now, startedAt: now, podUid: null }
+  const replicas = valueAt(owned.get(`StatefulSet/${name}`)?.spec, 'replicas')
+  const count = typeof replicas === 'number' && replicas > 0 ? replicas : 0
+  const size = Math.max(1, count, former?.members.length ?? 0)
+  return { step, since: now, startedAt: now, podUid: null, member: null, size }
 }
 
-function wishOf(cluster: Cluster, group: number, progress: GroupProgress): GroupWish {
+function wishOf({ context, snapshot }: Look, group: number, progress: GroupProgress): GroupWish {
+  const { cluster } = context
   const { retention } = cluster.spec.broker.storage
+  const present = statefulSetOf(snapshot, groupName(cluster.name, group))
   return {
     group,
     permission: permissionOf(progress.step),
-    replicas: cluster.spec.hibernate ? 0 : 1,
+    size: progress.size,
+    replicas: cluster.spec.hibernate ? 0 : progress.size,
+    templateSize: present === null ? null : templateSizeOf(present),
     volumesWhenDeleted: progress.step === 'remove' ? retention.whenScaled : retention.whenDeleted,
     annotations: { [PROGRESS_ANNOTATION]: formatProgress(progress) },
   }
 }
 
-function objectsOf(
-  context: ResourceContext,
-  { group, outcome }: PlannedGroup,
-): readonly KubeObject[] {
-  return brokerObjects(context, wishOf(context.cluster, group, outcome.progress))
+function statefulSetOf({ owned }: Snapshot, name: string): KubeObject | null {
+  const found = owned.get(`StatefulSet/${name}`)
+  return found === undefined || found.metadata.deletionTimestamp !== undefined ? null : found
+}
+
+function objectsOf(pass: Look, { group, outcome }: PlannedGroup): readonly KubeObject[] {
+  return brokerObjects(pass.context, wishOf(pass, group, outcome.progress))
 }
 
 /** An object that was deleted meanwhile is not made again by an apply that means the old one. */
@@ -291,8 +318,14 @@ function orderedActs(
   if (context.cluster.spec.hibernate) return []
   const acts: Act[] = [...liveConfiguration(context, snapshot, plan.groups)]
   if (plan.nameServers.act !== null) acts.push(plan.nameServers.act)
-  for (const { outcome } of plan.groups) {
+  for (const { outcome, view, name } of plan.groups) {
     if (outcome.act !== null) acts.push(outcome.act)
+    const statefulSet = statefulSetOf(snapshot, name)
+    const grow = statefulSet === null ? null : expandingAct(view, statefulSet)
+    // Before its next pod goes, the set that makes the new one is there.
+    if (grow !== null && outcome.progress.step === view.progress.step) acts.push(grow)
+    const recover = outcome.act === null ? recoveringAct(view) : null
+    if (recover !== null) acts.push(recover)
   }
   const last = (candidate: Act): number => performedAt.get(actKey(candidate)) ?? 0
   return acts.toSorted((left, right) => last(left) - last(right))
@@ -304,12 +337,15 @@ function liveConfiguration(
   snapshot: Snapshot,
   groups: readonly PlannedGroup[],
 ): readonly Act[] {
-  const targets = groups.flatMap(({ group, outcome, pod }) => {
-    const facts = pod === null ? null : (snapshot.brokers.get(pod.name)?.config ?? null)
-    if (pod?.isReady !== true || pod.endpoint === null || facts === null) return []
-    const wish = wishOf(context.cluster, group, outcome.progress)
-    const entries = liveChanges(brokerConfig(context, wish), pod, facts, ['brokerPermission'])
-    return Object.keys(entries).length === 0 ? [] : [{ broker: pod.endpoint, entries }]
+  const targets = groups.flatMap(({ group, outcome, members }) => {
+    const wish = wishOf({ context, snapshot }, group, outcome.progress)
+    const config = brokerConfig(context, wish)
+    return members.pods.flatMap((pod) => {
+      const facts = snapshot.brokers.get(pod.name)?.config ?? null
+      if (!pod.isReady || pod.endpoint === null || facts === null) return []
+      const entries = liveChanges(config, pod, facts, ['brokerPermission'])
+      return Object.keys(entries).length === 0 ? [] : [{ broker: pod.endpoint, entries }]
+    })
   })
   return targets.length === 0 ? [] : [{ type: 'configure', targets }]
 }
@@ -327,12 +363,33 @@ function requeueAfter({ snapshot, groups, acts, nameServers, context }: Plan): n
     !nameServers.isSettled ||
     groups.some(({ outcome }) => outcome.message !== '' || outcome.progress.step !== 'serve')
   if (!isProgressing || context.cluster.spec.hibernate) return REQUEUE_STEADY_MS
+  // A deadline that has passed brings nothing new.
   const wakes = groups.flatMap(({ outcome }) =>
-    outcome.wakeAt === null ? [] : [outcome.wakeAt - now],
+    outcome.wakeAt === null || outcome.wakeAt < now ? [] : [outcome.wakeAt - now],
   )
   return Math.max(REQUEUE_MIN_MS, Math.min(REQUEUE_PROGRESSING_MS, ...wakes))
 }
 
-function podOf(snapshot: Snapshot, group: number): PodFacts | null {
-  return snapshot.brokerPods.get(group)?.[0] ?? null
+function membersIn(snapshot: Snapshot, group: number, { size }: GroupProgress): GroupMembers {
+  return membersOf(snapshot.brokerPods.get(group) ?? [], snapshot.brokers, size)
+}
+
+type Steps = ReadonlyMap<number, GroupProgress>
+
+/** The pod that answers for a group. */
+function podOf(snapshot: Snapshot, group: number, steps: Steps): PodFacts | null {
+  const progress = steps.get(group)
+  return progress === undefined ? null : servingPod(membersIn(snapshot, group, progress))
+}
+
+function isServing(snapshot: Snapshot, group: number, steps: Steps): boolean {
+  return podOf(snapshot, group, steps)?.isReady === true
+}
+
+/** It serves, and no pod of it is away. */
+function isWhole(snapshot: Snapshot, group: number, steps: Steps): boolean {
+  const size = steps.get(group)?.size ?? 0
+  const pods = (snapshot.brokerPods.get(group) ?? []).filter(({ ordinal }) => ordinal < size)
+  const isFull = pods.length === size && pods.every(({ isReady }) => isReady)
+  return isFull && isServing(snapshot, group, steps)
 }

@@ -20,6 +20,9 @@ export function podFacts(pod: KubeObject): PodFacts {
     isReady: !isTerminating && isReady(pod),
     isTerminating,
     createdAt: Date.parse(metadata.creationTimestamp ?? '') || 0,
+    dueAt: isTerminating ? Date.parse(metadata.deletionTimestamp ?? '') || 0 : null,
+    unscheduled: unscheduledOf(pod),
+    node: textAt(pod.spec, 'nodeName'),
     revision: annotations[REVISION_ANNOTATION] ?? null,
     configHashes: parseConfigHashes(annotations),
     problem: problemOf(pod),
@@ -31,6 +34,18 @@ function isReady(pod: KubeObject): boolean {
   return listAt(pod.status, 'conditions').some(
     (condition) => textAt(condition, 'type') === 'Ready' && textAt(condition, 'status') === 'True',
   )
+}
+
+function unscheduledOf(pod: KubeObject): PodFacts['unscheduled'] {
+  const condition = listAt(pod.status, 'conditions').find(
+    (one) => textAt(one, 'type') === 'PodScheduled' && textAt(one, 'status') === 'False',
+  )
+  if (condition === undefined) return null
+  const since = Date.parse(textAt(condition, 'lastTransitionTime') ?? '')
+  return {
+    since: Number.isNaN(since) ? Date.parse(pod.metadata.creationTimestamp ?? '') || 0 : since,
+    message: shortened(textAt(condition, 'message') ?? 'no node takes it'),
+  }
 }
 
 function endpointOf(pod: KubeObject): PodEndpoint | null {

@@ -148,8 +148,10 @@ export interface DataPlane {
   setWritePermission(namesrv: PodEndpoint, brokerName: string, writable: boolean): Promise<void>
   /** UNREGISTER_BROKER (104) at one name server. */
   unregisterBroker(namesrv: PodEndpoint, clusterName: string, brokerName: string): Promise<void>
-  /** POST /admin/v1/raft/transfer; resolves with the new term, rejects with the refusal. */
-  transferLeadership(from: PodEndpoint, to: string, expectTerm: number): Promise<number>
+  /** Asks the leader to hand over, to the member that is furthest when `to` is null. Resolves when it has begun, rejects with the refusal. */
+  transferLeadership(leader: PodEndpoint, to: number | null): Promise<void>
+  /** Asks the leader to take a member out of the group's configuration. Resolves when it has begun, rejects with the refusal. */
+  removeMember(leader: PodEndpoint, id: number): Promise<void>
 }
 
 export interface BrokerRegistration {
@@ -165,6 +167,12 @@ export interface BrokerRegistration {
 export interface Addressing {
   /** `host:port` of name server `ordinal`, as brokers are told (`namesrvAddr`). */
   nameServer(cluster: string, namespace: string, ordinal: number): string
-  /** Value of `brokerIP1` for a group; null: the broker resolves its leader Service itself (Kubernetes). */
-  brokerHost(cluster: string, namespace: string, group: number): string | null
+  /** `host:port` where the other members of a group reach one. */
+  member(cluster: string, namespace: string, group: number, ordinal: number): string
+  /** What clients are told of a group with so many members; null: the broker resolves its leader Service itself (Kubernetes). */
+  advertised(
+    cluster: string,
+    group: number,
+    members: number,
+  ): { readonly host: string; readonly port: number | null } | null
 }

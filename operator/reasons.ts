@@ -25,7 +25,13 @@ export const CONDITION_REASONS = {
   NameConflict: 'An object of a needed name belongs to someone else.',
   ApplyFailed: 'The API server refused an object.',
   ActFailed: 'A step failed and is tried again.',
-  UnsupportedReplicas: 'This release runs groups of one member; nothing is changed.',
+  QuorumLost: 'A group has no leader: too few of its members run, or they do not reach each other.',
+  MemberDown: 'A member of a group is away; the others serve.',
+  NodeGone: 'A pod cannot be stopped, since its node does not answer.',
+  VolumeLost: 'A member waits for a volume that cannot be had.',
+  Expanding: 'Volumes grow.',
+  NotExpanding: 'Volumes are as the spec says.',
+  NotExpandable: 'The StorageClass does not let volumes grow.',
   InvalidSpec: 'The spec cannot be used; nothing is changed.',
 } as const
 

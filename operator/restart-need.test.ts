@@ -14,6 +14,9 @@ const POD: PodFacts = {
   isReady: true,
   isTerminating: false,
   createdAt: 1_000,
+  dueAt: null,
+  unscheduled: null,
+  node: null,
   revision: 'r1',
   configHashes: configHashes(MADE_WITH),
   problem: null,
@@ -69,4 +72,18 @@ test('a live key that is no longer set goes back to its default', () => {
 
   expect(liveChanges({}, pod, FACTS, [])).toEqual({ fileReservedTime: '72' })
   expect(restartNeed(pod, wanted({}), FACTS).type).toBe('none')
+})
+
+const PEERS = { one: 'n0-a:1', three: 'n0-a:1;n1-b:1;n2-c:1', five: 'n0-a:1;n1-b:1;n2-c:1;n3-d:1' }
+
+test.each([
+  ['three to more', PEERS.three, PEERS.five, false, 'none'],
+  ['three to one', PEERS.three, PEERS.one, false, 'none'],
+  ['one to three', PEERS.one, PEERS.three, false, 'needed'],
+  ['one to three, where it learns of them while it runs', PEERS.one, PEERS.three, true, 'none'],
+])('members that go from %s', (_what, had, wants, live, expected) => {
+  const pod = { ...POD, configHashes: configHashes({ dLegerPeers: had }) }
+  const facts = { entries: { dLegerPeers: { value: had, live } } }
+
+  expect(restartNeed(pod, wanted({ dLegerPeers: wants }), facts).type).toBe(expected)
 })

@@ -3,6 +3,7 @@ import type { ConfigFacts } from '../common/admin-contract.ts'
 import { hashOf, textAt } from './json.ts'
 import { CONFIG_ANNOTATION, RESTART_AT_ANNOTATION, REVISION_ANNOTATION } from './names.ts'
 import type { KubeObject } from './ports.ts'
+import { PEERS_KEY } from './resources/broker.ts'
 import { configHashes } from './resources/common.ts'
 import type { ConfigEntries } from './resources/common.ts'
 import type { PodFacts } from './snapshot.ts'
@@ -100,7 +101,17 @@ function changedKeys(pod: PodFacts, config: ConfigEntries): readonly string[] {
   const had = pod.configHashes ?? {}
   const wanted = configHashes(config)
   const keys = new Set([...Object.keys(had), ...Object.keys(wanted)])
-  return [...keys].filter((key) => had[key] !== wanted[key]).sort()
+  return [...keys]
+    .filter((key) => had[key] !== wanted[key])
+    .filter((key) => key !== PEERS_KEY || wasAlone(had, config))
+    .sort()
+}
+
+/** Members learn of others from their group; only one that was started alone does not listen for any. */
+function wasAlone(had: Readonly<Record<string, string>>, config: ConfigEntries): boolean {
+  const [first = ''] = (config[PEERS_KEY] ?? '').split(';')
+  const alone = configHashes({ [PEERS_KEY]: first })[PEERS_KEY]
+  return had[PEERS_KEY] === undefined || had[PEERS_KEY] === alone
 }
 
 function needsRestart(key: string, config: ConfigEntries, facts: ConfigFacts): boolean {

@@ -13,6 +13,11 @@ export interface PodFacts {
   readonly isTerminating: boolean
   /** Milliseconds since 1970. */
   readonly createdAt: number
+  /** By when it should have stopped, milliseconds since 1970; null while nobody asked it to. */
+  readonly dueAt: number | null
+  /** No node takes it: since when, and why. */
+  readonly unscheduled: { readonly since: number; readonly message: string } | null
+  readonly node: string | null
   /** Revision of the template that it was made from. */
   readonly revision: string | null
   /** Hash of each configuration key that it was made with; null when the pod does not say. */
@@ -67,6 +72,7 @@ export interface Snapshot {
 /**
  * A group's place, kept as an annotation of its StatefulSet:
  * start | copy -> open -> serve; serve -> rollWipe -> rollSettle -> rollReplace -> rollRestore -> serve;
+ * with several voters serve -> memberTransfer -> memberReplace -> serve for each pod;
  * serve -> leaveWipe -> leaveSettle -> leaveClose -> drain -> drained -> remove, and back to `open` from all but the last.
  */
 export type GroupStep =
@@ -79,6 +85,9 @@ export type GroupStep =
   | 'rollSettle'
   | 'rollReplace'
   | 'rollRestore'
+  /** The leader hands over before it is replaced. */
+  | 'memberTransfer'
+  | 'memberReplace'
   | 'leaveWipe'
   | 'leaveSettle'
   | 'leaveClose'
@@ -93,6 +102,10 @@ export interface GroupProgress {
   readonly startedAt: number
   /** The pod that is being replaced. */
   readonly podUid: string | null
+  /** Its ordinal, in a group of several. */
+  readonly member: number | null
+  /** The members that are configured; it follows the spec when that is safe. */
+  readonly size: number
 }
 
 const PHASE_OF: Readonly<Record<GroupStep, GroupPhase>> = {
@@ -104,6 +117,8 @@ const PHASE_OF: Readonly<Record<GroupStep, GroupPhase>> = {
   rollSettle: 'Rolling',
   rollReplace: 'Rolling',
   rollRestore: 'Rolling',
+  memberTransfer: 'Rolling',
+  memberReplace: 'Rolling',
   leaveWipe: 'WriteDisabled',
   leaveSettle: 'WriteDisabled',
   leaveClose: 'WriteDisabled',
@@ -116,7 +131,7 @@ export function phaseOfStep(step: GroupStep): GroupPhase {
   return PHASE_OF[step]
 }
 
-/** The step to go on from when only the phase is known: the first of it, for each step checks what it needs. */
+/** The step to go on from when only the phase is known: the first of it, or one before, for each step checks what it needs. */
 export function stepOfPhase(phase: GroupPhase): GroupStep {
   switch (phase) {
     case 'Joining':
@@ -152,9 +167,17 @@ export function parseProgress(text: string | undefined): GroupProgress | null {
     return null
   }
   if (!isRecord(value)) return null
-  const { step, since, startedAt, podUid } = value
+  const { step, since, startedAt, podUid, member, size } = value
   if (!isStep(step) || typeof since !== 'number' || typeof startedAt !== 'number') return null
-  return { step, since, startedAt, podUid: typeof podUid === 'string' ? podUid : null }
+  return {
+    step,
+    since,
+    startedAt,
+    podUid: typeof podUid === 'string' ? podUid : null,
+    member: typeof member === 'number' ? member : null,
+    // Groups had one member before they could have more.
+    size: typeof size === 'number' ? size : 1,
+  }
 }
 
 export function objectKey(object: {

@@ -24,7 +24,9 @@ import type {
   ObjectReference,
   PodEndpoint,
 } from './ports.ts'
+import { FakeGroup } from './testing-group.ts'
 
+const CLAIM_SIZE = ['volumeClaimTemplates', 0, 'spec', 'resources', 'requests', 'storage'] as const
 export const NAMESPACE = 'shop'
 export const START_MS = 1_700_000_000_000
 /** How long a pod takes from its creation until it is ready. */
@@ -36,6 +38,8 @@ const LIVE_KEYS = ['brokerPermission', 'namesrvAddr', 'shortPollingTimeMills', '
 /** What a broker process holds. */
 export interface FakeBroker {
   readonly config: Map<string, string>
+  /** Of its disk. */
+  readonly incarnation: number
   readonly topics: Set<string>
   readonly consumerGroups: Set<string>
   /** brokerName -> nothing; what name servers were told lives there. */
@@ -58,6 +62,16 @@ export class World implements KubeApi, DataPlane {
   /** What the volumes hold, by claim name. */
   readonly volumes: Map<string, FakeBroker> = new Map()
   readonly brokers: Map<string, FakeBroker> = new Map()
+  /** brokerName -> its members. */
+  readonly groups: Map<string, FakeGroup> = new Map()
+  /** What went against a rule that the world itself knows. */
+  readonly broken: string[] = []
+  /** Pods for whose volume there is no node, by name. */
+  readonly unschedulable: Set<string> = new Set()
+  /** False: the StorageClass refuses to let volumes grow. */
+  isExpandable = true
+  /** True: volumes stay as they are until `finishGrowing`. */
+  isSlowToGrow = false
   /** Name server pod -> brokerName -> writable. */
   readonly routes: Map<string, Map<string, boolean>> = new Map()
   /** Pods that never get ready, by name, and why; while their image is one of these. */
@@ -71,9 +85,12 @@ export class World implements KubeApi, DataPlane {
   mayAct = true
   controller: Controller
   #now = START_MS
+  /** brokerName -> member and term of the leader that has registered. */
+  readonly #registered: Map<string, string | null> = new Map()
   readonly #silentUntil: Map<string, number> = new Map()
   #version = 0
   #uid = 0
+  #incarnation = 0
 
   constructor() {
     this.controller = this.#newController()
@@ -171,6 +188,7 @@ export class World implements KubeApi, DataPlane {
     for (const statefulSet of this.cache.list('StatefulSet', NAMESPACE, {}))
       this.#makePods(statefulSet)
     for (const pod of this.cache.list('Pod', NAMESPACE, {})) this.#runPod(pod)
+    for (const group of this.groups.values()) this.#settleGroup(group)
     for (const pod of this.cache.list('Pod', NAMESPACE, {})) {
       if (this.brokers.has(pod.metadata.name)) this.#registerMissing(pod.metadata.name)
     }
@@ -193,6 +211,7 @@ export class World implements KubeApi, DataPlane {
       if (uid !== undefined && uid !== before?.metadata.uid) {
         throw new KubeError('conflict', 'uid differs')
       }
+      if (object.kind === 'PersistentVolumeClaim') return this.#expand(object, before)
       const status = before?.status === undefined ? {} : { status: before.status }
       return this.#store({ ...object, ...status })
     })
@@ -208,19 +227,27 @@ export class World implements KubeApi, DataPlane {
     return Promise.resolve(this.need(reference.kind, reference.name))
   }
 
-  delete(reference: ObjectReference, { uid }: { readonly uid: string }): Promise<void> {
-    return this.#change(`delete ${reference.kind} ${reference.name}`, () => {
+  delete(
+    reference: ObjectReference,
+    { uid, orphan = false }: { readonly uid: string; readonly orphan?: boolean },
+  ): Promise<void> {
+    const verb = orphan ? 'orphan' : 'delete'
+    return this.#change(`${verb} ${reference.kind} ${reference.name}`, () => {
       const object = this.cache.get(reference)
       if (object === null) return
       if (object.metadata.uid !== uid) throw new KubeError('conflict', 'uid differs')
       this.cache.remove(object)
-      if (reference.kind !== 'StatefulSet') return
+      if (reference.kind === 'PersistentVolumeClaim') this.#deleteVolume(reference.name)
+      if (reference.kind !== 'StatefulSet' || orphan) return
       for (const pod of this.#podsOf(reference.name)) this.#removePod(pod)
       const policy = ['persistentVolumeClaimRetentionPolicy', 'whenDeleted'] as const
       if (textAt(object.spec, ...policy) !== 'Delete') return
-      const claim = this.find('PersistentVolumeClaim', `data-${reference.name}-0`)
-      if (claim !== null) this.cache.remove(claim)
-      this.volumes.delete(`data-${reference.name}-0`)
+      for (const claim of this.cache.list('PersistentVolumeClaim', NAMESPACE, {})) {
+        const { name } = claim.metadata
+        if (!name.startsWith(`data-${reference.name}-`)) continue
+        this.cache.remove(claim)
+        this.volumes.delete(name)
+      }
     })
   }
 
@@ -234,16 +261,8 @@ export class World implements KubeApi, DataPlane {
   // --- DataPlane ---
 
   raft(pod: PodEndpoint): ReturnType<DataPlane['raft']> {
-    const peers: [] = []
-    const offsets = { commitOffset: 0, endOffset: 0, peers }
-    return this.#fact('raft', pod, {
-      group: '',
-      member: pod.pod,
-      term: 1,
-      leader: pod.pod,
-      role: 'leader',
-      ...offsets,
-    })
+    const facts = this.groupOf(pod.pod).facts(ordinalOf(pod.pod), this.#now)
+    return this.#fact('raft', pod, facts)
   }
 
   drain(pod: PodEndpoint): ReturnType<DataPlane['drain']> {
@@ -336,8 +355,28 @@ export class World implements KubeApi, DataPlane {
     })
   }
 
-  transferLeadership(): Promise<number> {
-    return Promise.reject(new Error('groups of one member have nobody to hand over to'))
+  transferLeadership(leader: PodEndpoint, to: number | null): Promise<void> {
+    return this.#change(`transfer ${leader.pod} ${to}`, () => {
+      const group = this.groupOf(leader.pod)
+      const refusal = group.transfer(ordinalOf(leader.pod), to, this.#now)
+      if (refusal !== null) throw new Error(refusal)
+      this.#settleGroup(group)
+    })
+  }
+
+  removeMember(leader: PodEndpoint, id: number): Promise<void> {
+    return this.#change(`remove ${leader.pod.slice(0, leader.pod.lastIndexOf('-'))} ${id}`, () => {
+      const group = this.groupOf(leader.pod)
+      const refusal = group.remove(ordinalOf(leader.pod), id, this.#now)
+      if (refusal !== null) throw new Error(refusal)
+    })
+  }
+
+  groupOf(pod: string): FakeGroup {
+    const name = pod.slice(0, pod.lastIndexOf('-'))
+    const group = this.groups.get(name) ?? new FakeGroup(name)
+    this.groups.set(name, group)
+    return group
   }
 
   // --- what happens by itself ---
@@ -346,13 +385,17 @@ export class World implements KubeApi, DataPlane {
     const { name, labels = {} } = statefulSet.metadata
     const replicas = Number(valueAt(statefulSet.spec, 'replicas'))
     for (const pod of this.#podsOf(name)) {
-      if (Number(pod.metadata.name.slice(name.length + 1)) >= replicas) this.#removePod(pod)
+      const ordinal = Number(pod.metadata.name.slice(name.length + 1))
+      if (ordinal < replicas) continue
+      const isMember = this.groups.get(name)?.members.some(({ id }) => id === ordinal) === true
+      if (isMember && replicas > 0) this.broken.push(`${pod.metadata.name} goes, and is a member`)
+      this.#removePod(pod)
     }
     for (let ordinal = 0; ordinal < replicas; ordinal++) {
       const podName = `${name}-${ordinal}`
       if (this.find('Pod', podName) !== null) continue
       if (labels['rocketmq.gantry.dev/role'] === 'broker')
-        this.#makeClaim(`data-${podName}`, labels)
+        this.#makeClaim(`data-${podName}`, labels, textAt(statefulSet.spec, ...CLAIM_SIZE) ?? '1Gi')
       const template = valueAt(statefulSet.spec, 'template', 'metadata', 'annotations')
       this.#store({
         apiVersion: 'v1',
@@ -381,21 +424,51 @@ export class World implements KubeApi, DataPlane {
     }
   }
 
-  #makeClaim(name: string, labels: Readonly<Record<string, string>>): void {
+  #makeClaim(name: string, labels: Readonly<Record<string, string>>, size: string): void {
     if (this.find('PersistentVolumeClaim', name) !== null) return
     this.#store({
       apiVersion: 'v1',
       kind: 'PersistentVolumeClaim',
       metadata: { name, namespace: NAMESPACE, labels },
-      status: { capacity: { storage: '1Gi' } },
+      spec: { resources: { requests: { storage: size } } },
+      status: { capacity: { storage: size } },
     })
   }
 
+  /** The driver makes the volume as large as it is asked to. */
+  #expand(claim: KubeObject, before: KubeObject | null): KubeObject {
+    if (!this.isExpandable) throw new KubeError('forbidden', 'the storage class does not resize')
+    const storage = valueAt(claim.spec, 'resources', 'requests', 'storage')
+    const metadata = { ...before?.metadata, ...claim.metadata }
+    const grown = { capacity: { storage } }
+    const status = this.isSlowToGrow ? (before?.status ?? {}) : grown
+    return this.#store({ ...before, ...claim, metadata, status })
+  }
+
+  /** Volumes are as large as they were asked to be. */
+  finishGrowing(): void {
+    for (const claim of this.cache.list('PersistentVolumeClaim', NAMESPACE, {})) {
+      const storage = valueAt(claim.spec, 'resources', 'requests', 'storage')
+      this.#store({ ...claim, status: { capacity: { storage } } })
+    }
+  }
+
+  #deleteVolume(claim: string): void {
+    this.volumes.delete(claim)
+    const pod = claim.slice('data-'.length)
+    this.unschedulable.delete(pod)
+    const group = this.groups.get(pod.slice(0, pod.lastIndexOf('-')))
+    if (group === undefined || !group.members.some(({ id }) => id === ordinalOf(pod))) return
+    const others = group.voters.filter((id) => id !== ordinalOf(pod))
+    if (others.every((id) => group.isReady(id, this.#now))) return
+    this.broken.push(`${claim} is deleted while others have not caught up`)
+  }
+
   #runPod(pod: KubeObject): void {
-    const { name, creationTimestamp = '', annotations = {} } = pod.metadata
+    const { name, creationTimestamp = '' } = pod.metadata
     const wasReady = listAt(pod.status, 'conditions').length > 0
     const image = textAt(pod.spec, 'containers', 0, 'image') ?? ''
-    if (this.brokenImages.has(image)) {
+    if (this.brokenImages.has(image) && !wasReady && !this.brokers.has(name)) {
       if (listAt(pod.status, 'containerStatuses').length > 0) return
       const containerStatuses = [
         { state: { waiting: { reason: 'ImagePullBackOff', message: image } } },
@@ -403,15 +476,27 @@ export class World implements KubeApi, DataPlane {
       this.#store({ ...pod, status: { podIP: name, containerStatuses } })
       return
     }
+    if (this.unschedulable.has(name)) {
+      const message = '0/3 nodes are available: 1 node(s) had volume node affinity conflict.'
+      const since = new Date(this.#now).toISOString()
+      const unscheduled = { type: 'PodScheduled', status: 'False', lastTransitionTime: since }
+      if (listAt(pod.status, 'conditions').length > 0) return
+      this.#store({ ...pod, status: { conditions: [{ ...unscheduled, message }] } })
+      return
+    }
     if (wasReady || this.#now < Date.parse(creationTimestamp) + POD_START_MS) return
-    const conditions = [{ type: 'Ready', status: 'True' }]
-    this.#store({
-      ...pod,
-      metadata: { ...pod.metadata, annotations },
-      status: { podIP: name, conditions },
-    })
-    if (name.includes('-namesrv-')) this.routes.set(name, new Map())
-    else this.#startBroker(name)
+    if (!name.includes('-namesrv-')) {
+      if (!this.brokers.has(name)) this.#startBroker(name)
+      return
+    }
+    this.#setReady(pod, true)
+    this.routes.set(name, new Map())
+  }
+
+  #setReady(pod: KubeObject, isReady: boolean): void {
+    const { name } = pod.metadata
+    const conditions = isReady ? [{ type: 'Ready', status: 'True' }] : []
+    this.#store({ ...pod, status: { podIP: name, conditions } })
   }
 
   #startBroker(pod: string): void {
@@ -419,15 +504,49 @@ export class World implements KubeApi, DataPlane {
     const file = this.need('ConfigMap', `${statefulSet}-config`).data?.['broker.conf'] ?? ''
     const config = new Map(parseJavaProperties(file).map(({ key, value }) => [key, value]))
     const volume = this.volumes.get(`data-${pod}`)
+    this.#incarnation += 1
     const broker: FakeBroker = {
       config,
+      incarnation: volume?.incarnation ?? this.#incarnation,
       topics: volume?.topics ?? new Set(),
       consumerGroups: volume?.consumerGroups ?? new Set(),
       lags: volume?.lags ?? [],
     }
     this.volumes.set(`data-${pod}`, broker)
     this.brokers.set(pod, broker)
-    this.#register(pod)
+    const peers = (config.get('dLegerPeers') ?? '').split(';').map((peer) => {
+      return Number(/^n(\d+)-/.exec(peer)?.[1] ?? -1)
+    })
+    const member = { id: ordinalOf(pod), incarnation: broker.incarnation, peers, syncedAt: 0 }
+    this.groupOf(pod).start(member, this.#now)
+  }
+
+  /** Time goes by for the members; their pods are as ready as they say, and a new leader registers. */
+  #settleGroup(group: FakeGroup): void {
+    const before = this.#registered.get(group.name) ?? null
+    group.settle(this.#now)
+    for (const id of group.running.keys()) {
+      const pod = this.find('Pod', `${group.name}-${id}`)
+      if (pod === null) continue
+      const isReady = group.isReady(id, this.#now)
+      const wasReady = textAt(pod.status, 'conditions', 0, 'type') === 'Ready'
+      if (isReady !== wasReady) this.#setReady(pod, isReady)
+    }
+    const now = group.leader === null ? null : `${group.leader} ${group.term}`
+    if (now === before) return
+    this.#registered.set(group.name, now)
+    if (group.leader === null) return
+    const leader = `${group.name}-${group.leader}`
+    const former =
+      before === null ? null : this.brokers.get(`${group.name}-${before.split(' ')[0]}`)
+    const broker = this.brokers.get(leader)
+    // Topics and the rest are in the log.
+    if (broker !== undefined && former !== undefined && former !== null && former !== broker) {
+      for (const topic of former.topics) broker.topics.add(topic)
+      for (const name of former.consumerGroups) broker.consumerGroups.add(name)
+      broker.lags = former.lags
+    }
+    this.#register(leader)
   }
 
   /** A registration sets the routes to the broker's own permission. */
@@ -445,7 +564,7 @@ export class World implements KubeApi, DataPlane {
   }
 
   #registerMissing(pod: string): void {
-    this.#register(pod, true)
+    if (this.groupOf(pod).leader === ordinalOf(pod)) this.#register(pod, true)
   }
 
   #removePod(pod: KubeObject): void {
@@ -453,7 +572,12 @@ export class World implements KubeApi, DataPlane {
     this.cache.remove(pod)
     this.brokers.delete(name)
     this.routes.delete(name)
-    for (const routes of this.routes.values()) routes.delete(name.slice(0, name.lastIndexOf('-')))
+    const brokerName = name.slice(0, name.lastIndexOf('-'))
+    const group = this.groups.get(brokerName)
+    if (group === undefined) return
+    const hasLed = group.leader === ordinalOf(name)
+    group.stop(ordinalOf(name), this.#now)
+    if (hasLed) for (const routes of this.routes.values()) routes.delete(brokerName)
   }
 
   #podsOf(statefulSet: string): readonly KubeObject[] {
@@ -466,6 +590,7 @@ export class World implements KubeApi, DataPlane {
     return (
       this.brokers.get(pod.pod) ?? {
         config: new Map(),
+        incarnation: 0,
         topics: new Set(),
         consumerGroups: new Set(),
         lags: [],
@@ -473,7 +598,7 @@ export class World implements KubeApi, DataPlane {
     )
   }
 
-  #fact<Value>(kind: string, pod: PodEndpoint, value: Value): Promise<Value | null> {
+  #fact<Value>(kind: string, pod: PodEndpoint, value: Value | null): Promise<Value | null> {
     const isGone = !this.brokers.has(pod.pod) && !this.routes.has(pod.pod)
     return Promise.resolve(isGone || this.unreachable.has(kind) ? null : value)
   }
@@ -531,7 +656,7 @@ export function specOf(
   return {
     version: '0.1.0',
     nameServer: { replicas: 2 },
-    broker: { groups: 2, storage: { size: '1Gi' }, ...broker },
+    broker: { groups: 2, replicasPerGroup: 1, storage: { size: '1Gi' }, ...broker },
     ...others,
   }
 }
@@ -541,4 +666,8 @@ export function objectNames(world: World, kind: string): readonly string[] {
   return world.cache
     .list(kind, NAMESPACE, { [CLUSTER_LABEL]: 'prod' })
     .map(({ metadata }) => metadata.name)
+}
+
+function ordinalOf(pod: string): number {
+  return Number(pod.slice(pod.lastIndexOf('-') + 1))
 }

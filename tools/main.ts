@@ -34,6 +34,11 @@ const ROLES: readonly RoleCommand[] = [
     load: async () => (await import('../operator/main.ts')).run,
   },
   {
+    name: 'hand-over',
+    description: 'ask the broker of this machine to hand its leadership over (preStop hook)',
+    load: async () => (await import('./hand-over.ts')).run,
+  },
+  {
     name: 'fsck',
     description: 'check a store folder without changing it: gantry fsck DIR',
     load: async () => (await import('../store/main.ts')).run,

@@ -6,6 +6,7 @@ import {
   BROKER_VIP_PORT,
   groupName,
   membersServiceName,
+  PEER_PORT,
   selectorLabels,
 } from '../names.ts'
 import type { KubeObject } from '../ports.ts'
@@ -26,7 +27,22 @@ import type { Component, ConfigEntries, ResourceContext } from './common.ts'
 import { nameServerAddresses } from './name-server.ts'
 
 const CONFIG_FILE = 'broker.conf'
+/** Which member a pod is, stronger than the file that all members share. Kubernetes sets the label from 1.28 on. */
+const MEMBER_ENVIRONMENT = [
+  {
+    name: 'GANTRY_MEMBER_ID',
+    valueFrom: {
+      fieldRef: { apiVersion: 'v1', fieldPath: "metadata.labels['apps.kubernetes.io/pod-index']" },
+    },
+  },
+  { name: 'GANTRY_CONFIG_dLegerSelfId', value: 'n$(GANTRY_MEMBER_ID)' },
+] as const
+/** A leader that is stopped by anybody hands over first; the rest of the grace period is for the store. */
+const HAND_OVER = ['gantry', 'hand-over', '--admin-port', String(ADMIN_PORT), '--timeout', '30']
 const COMMAND = ['gantry', 'broker', '-c', `${CONFIG_FOLDER}/${CONFIG_FILE}`]
+
+/** The members of a group. Those that run learn of others from the group itself; who starts without a group needs it. */
+export const PEERS_KEY = 'dLegerPeers'
 
 export const READ_WRITE = '6'
 export const READ_ONLY = '4'
@@ -36,10 +52,15 @@ export interface GroupWish {
   readonly group: number
   /** `brokerPermission` in the file: a broker that restarts half-way through a drain stays closed. */
   readonly permission: typeof READ_WRITE | typeof READ_ONLY
+  /** The members that are configured. */
+  readonly size: number
+  /** Pods: as many as members, or none. */
   readonly replicas: number
+  /** The size in the claim template, which cannot be changed while there is a StatefulSet; null: that of the spec. */
+  readonly templateSize: string | null
   /** What happens to the volumes when the StatefulSet is deleted. */
   readonly volumesWhenDeleted: RetentionPolicy
-  /** Annotations of the StatefulSet. */
+  /** Annotations of the StatefulSet, and of the ConfigMap while there is none. */
   readonly annotations: Readonly<Record<string, string>>
 }
 
@@ -51,7 +72,11 @@ export function brokerObjects(context: ResourceContext, wish: GroupWish): readon
     group: wish.group,
   }
   return [
-    configMap(context, component, CONFIG_FILE, brokerConfig(context, wish)),
+    configMap(context, component, {
+      file: CONFIG_FILE,
+      entries: brokerConfig(context, wish),
+      annotations: wish.annotations,
+    }),
     ...services(context, component, wish.group),
     endpointSlice(context, component),
     ...identity(context, component),
@@ -63,10 +88,14 @@ export function brokerObjects(context: ResourceContext, wish: GroupWish): readon
 /** The entries of broker.conf. */
 export function brokerConfig(
   { cluster, addressing }: ResourceContext,
-  { group, permission }: Pick<GroupWish, 'group' | 'permission'>,
+  { group, permission, size }: Pick<GroupWish, 'group' | 'permission' | 'size'>,
 ): ConfigEntries {
   const { broker } = cluster.spec
-  const host = addressing.brokerHost(cluster.name, cluster.namespace, group)
+  const { name, namespace } = cluster
+  const advertised = addressing.advertised(name, group, size)
+  const peers = Array.from({ length: size }, (_, ordinal) => {
+    return `n${ordinal}-${addressing.member(name, namespace, group, ordinal)}`
+  })
   return {
     flushDiskType: broker.flush === 'Sync' ? 'SYNC_FLUSH' : 'ASYNC_FLUSH',
     fileReservedTime: String(broker.retentionHours),
@@ -80,7 +109,13 @@ export function brokerConfig(
     metricsPromExporterPort: String(ADMIN_PORT),
     storePathRootDir: `${DATA_FOLDER}/store`,
     brokerPermission: permission,
-    ...(host === null ? {} : { brokerIP1: host }),
+    enableDLegerCommitLog: 'true',
+    dLegerGroup: groupName(cluster.name, group),
+    [PEERS_KEY]: peers.join(';'),
+    ...(advertised === null ? {} : { brokerIP1: advertised.host }),
+    ...(advertised === null || advertised.port === null
+      ? {}
+      : { advertisedPort: String(advertised.port) }),
   }
 }
 
@@ -105,6 +140,7 @@ function services(
         selector: selectorLabels(cluster.name, 'broker', group),
         ports: [
           ...ports,
+          { name: 'raft', port: PEER_PORT, targetPort: PEER_PORT, protocol: 'TCP' },
           { name: 'admin', port: ADMIN_PORT, targetPort: ADMIN_PORT, protocol: 'TCP' },
         ],
       },
@@ -173,8 +209,7 @@ function identity(context: ResourceContext, component: Component): readonly Kube
 function statefulSet(context: ResourceContext, component: Component, wish: GroupWish): KubeObject {
   const { cluster, addressing } = context
   const { storage, resources, podTemplate: overlay } = cluster.spec.broker
-  const isBehindService =
-    addressing.brokerHost(cluster.name, cluster.namespace, wish.group) === null
+  const isBehindService = addressing.advertised(cluster.name, wish.group, wish.size) === null
   const template = podTemplate(context, component, {
     image: imageOf(context),
     command: COMMAND,
@@ -182,15 +217,18 @@ function statefulSet(context: ResourceContext, component: Component, wish: Group
     ports: [
       { name: 'remoting', containerPort: BROKER_PORT },
       { name: 'vip', containerPort: BROKER_VIP_PORT },
+      { name: 'raft', containerPort: PEER_PORT },
       ADMIN_CONTAINER_PORT,
     ],
     environment: [
       ...downwardEnvironment(),
+      ...MEMBER_ENVIRONMENT,
       ...(isBehindService
         ? [{ name: 'GANTRY_LEADER_SERVICE', value: `${component.name}.${cluster.namespace}.svc` }]
         : []),
     ],
     resources,
+    preStop: HAND_OVER,
     hasToken: isBehindService,
     serviceAccountName: component.name,
     claim: 'data',
@@ -209,11 +247,14 @@ function statefulSet(context: ResourceContext, component: Component, wish: Group
       updateStrategy: { type: 'OnDelete' },
       persistentVolumeClaimRetentionPolicy: {
         whenDeleted: wish.volumesWhenDeleted,
+        // Whoever scales by hand, or hibernates, keeps the volumes; those of members that left go by an act of their own.
         whenScaled: 'Retain',
       },
       selector: { matchLabels: selectorLabels(cluster.name, 'broker', wish.group) },
       template,
-      volumeClaimTemplates: [claimTemplate(context, component, storage)],
+      volumeClaimTemplates: [
+        claimTemplate(context, component, { ...storage, size: wish.templateSize ?? storage.size }),
+      ],
     },
   })
 }

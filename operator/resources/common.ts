@@ -85,13 +85,18 @@ export function ownedObject(
 export function configMap(
   context: ResourceContext,
   component: Component,
-  file: string,
-  entries: ConfigEntries,
+  content: {
+    readonly file: string
+    readonly entries: ConfigEntries
+    readonly annotations: Readonly<Record<string, string>>
+  },
 ): KubeObject {
+  const { file, entries, annotations } = content
   return ownedObject(context, component, {
     apiVersion: 'v1',
     kind: 'ConfigMap',
     name: configMapName(component.name),
+    annotations,
     data: { [file]: formatJavaProperties(Object.entries(entries)) },
   })
 }
@@ -129,6 +134,8 @@ export interface PodParts {
   readonly ports: readonly { readonly name: string; readonly containerPort: number }[]
   readonly environment: readonly Readonly<Record<string, unknown>>[]
   readonly resources: Resources
+  /** Run in the container before it is told to stop; null: nothing. */
+  readonly preStop: readonly string[] | null
   readonly hasToken: boolean
   readonly serviceAccountName: string | null
   /** Where /data comes from: a claim of the StatefulSet of this name, or null for a scratch folder. */
@@ -170,7 +177,8 @@ function podSpec(
 ): Readonly<Record<string, unknown>> {
   const { image } = cluster.spec
   const { overlay } = parts
-  const matchLabels = selectorLabels(cluster.name, component.role, null)
+  const alike = selectorLabels(cluster.name, component.role, null)
+  const members = selectorLabels(cluster.name, component.role, component.group)
   const scratch = parts.claim === null ? [{ name: 'data', emptyDir: {} }] : []
   return {
     ...(parts.serviceAccountName === null ? {} : { serviceAccountName: parts.serviceAccountName }),
@@ -188,15 +196,18 @@ function podSpec(
     ...(image.pullSecrets.length === 0
       ? {}
       : { imagePullSecrets: image.pullSecrets.map((name) => ({ name })) }),
-    ...('affinity' in overlay.spec ? {} : { affinity: preferOtherNodes(matchLabels) }),
+    ...('affinity' in overlay.spec ? {} : { affinity: preferOtherNodes(members, alike) }),
     ...('topologySpreadConstraints' in overlay.spec
       ? {}
-      : { topologySpreadConstraints: spreadOverZones(matchLabels) }),
+      : { topologySpreadConstraints: spreadOverZones(members) }),
     initContainers: [container(parts, image.pullPolicy, 'check-config', parts.checkCommand)],
     containers: [
       {
         ...container(parts, image.pullPolicy, component.role, parts.command),
         ports: parts.ports.map((port) => ({ ...port, protocol: 'TCP' })),
+        ...(parts.preStop === null
+          ? {}
+          : { lifecycle: { preStop: { exec: { command: parts.preStop } } } }),
         ...probes(),
       },
     ],
@@ -261,11 +272,22 @@ function probes(): Readonly<Record<string, unknown>> {
   }
 }
 
-function preferOtherNodes(matchLabels: Readonly<Record<string, string>>): unknown {
-  const term = { labelSelector: { matchLabels }, topologyKey: 'kubernetes.io/hostname' }
+/** Above all the members of one group go to different nodes; it stays a wish, so that a single node takes them all. */
+function preferOtherNodes(
+  members: Readonly<Record<string, string>>,
+  alike: Readonly<Record<string, string>>,
+): unknown {
+  const away = (weight: number, matchLabels: Readonly<Record<string, string>>): unknown => ({
+    weight,
+    podAffinityTerm: { labelSelector: { matchLabels }, topologyKey: 'kubernetes.io/hostname' },
+  })
+  const isGroup = Object.keys(members).length > Object.keys(alike).length
   return {
     podAntiAffinity: {
-      preferredDuringSchedulingIgnoredDuringExecution: [{ weight: 100, podAffinityTerm: term }],
+      preferredDuringSchedulingIgnoredDuringExecution: [
+        away(100, members),
+        ...(isGroup ? [away(10, alike)] : []),
+      ],
     },
   }
 }

@@ -37,7 +37,11 @@ export function nameServerObjects(
     group: null,
   }
   return [
-    configMap(context, component, CONFIG_FILE, nameServerConfig()),
+    configMap(context, component, {
+      file: CONFIG_FILE,
+      entries: nameServerConfig(),
+      annotations: {},
+    }),
     headlessService(context, component),
     disruptionBudget(context, component),
     statefulSet(context, component, replicas),
@@ -77,6 +81,7 @@ function statefulSet(context: ResourceContext, component: Component, replicas: n
     ports: [{ name: 'remoting', containerPort: NAME_SERVER_PORT }, ADMIN_CONTAINER_PORT],
     environment: downwardEnvironment(),
     resources,
+    preStop: null,
     hasToken: false,
     serviceAccountName: null,
     claim: storage === null ? null : 'data',

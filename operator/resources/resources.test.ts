@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { stringify } from 'yaml'
 import { createKubeAddressing } from '../addressing.ts'
 import { parseCluster } from '../crd.ts'
 import { listAt, textAt, valueAt } from '../json.ts'
@@ -11,7 +12,9 @@ import { nameServerObjects } from './name-server.ts'
 const OPEN = {
   group: 1,
   permission: '6',
+  size: 1,
   replicas: 1,
+  templateSize: null,
   volumesWhenDeleted: 'Retain',
   annotations: {},
 } as const
@@ -67,6 +70,93 @@ test('only our roller restarts pods, and volumes stay', () => {
   expect(textAt(spec, 'volumeClaimTemplates', 0, 'spec', 'resources', 'requests', 'storage')).toBe(
     '10Gi',
   )
+})
+
+/**
+ * Goal: nothing about the objects of a group changes by accident. Method: all of them as they are applied; after a wanted change run with `-u` and read the
+ * difference.
+ */
+test('the objects of a group of three are those that were agreed on', async () => {
+  const objects = brokerObjects(contextOf(), { ...OPEN, size: 3, replicas: 3 })
+  const yaml = objects.map((object) => stringify(object, { lineWidth: 0 })).join('---\n')
+
+  await expect(yaml).toMatchFileSnapshot('testdata/group-of-three.yaml')
+})
+
+test('members know themselves by the index of their pod, and each other by DNS names that are there before they are ready', () => {
+  const objects = brokerObjects(contextOf(), { ...OPEN, size: 3, replicas: 3 })
+  const { spec } = find(objects, 'StatefulSet', 'prod-broker-1')
+  const service = find(objects, 'Service', 'prod-broker-1-members')
+  const variables = listAt(spec, 'template', 'spec', 'containers', 0, 'env')
+
+  expect(brokerConfig(contextOf(), { group: 1, permission: '6', size: 3 })).toMatchObject({
+    enableDLegerCommitLog: 'true',
+    dLegerGroup: 'prod-broker-1',
+    dLegerPeers: [0, 1, 2]
+      .map((id) => `n${id}-prod-broker-1-${id}.prod-broker-1-members.shop.svc:40911`)
+      .join(';'),
+  })
+  expect(variables.slice(-3)).toEqual([
+    {
+      name: 'GANTRY_MEMBER_ID',
+      valueFrom: {
+        fieldRef: {
+          apiVersion: 'v1',
+          fieldPath: "metadata.labels['apps.kubernetes.io/pod-index']",
+        },
+      },
+    },
+    { name: 'GANTRY_CONFIG_dLegerSelfId', value: 'n$(GANTRY_MEMBER_ID)' },
+    { name: 'GANTRY_LEADER_SERVICE', value: 'prod-broker-1.shop.svc' },
+  ])
+  expect(valueAt(service.spec, 'publishNotReadyAddresses')).toBe(true)
+  expect(listAt(service.spec, 'ports').map((port) => valueAt(port, 'port'))).toContain(40911)
+})
+
+test('a group of one has the same form, so that more members are an edit', () => {
+  const config = brokerConfig(contextOf(), { group: 1, permission: '6', size: 1 })
+
+  expect(config['dLegerPeers']).toBe('n0-prod-broker-1-0.prod-broker-1-members.shop.svc:40911')
+})
+
+test('more members do not change the template of the pods', () => {
+  const revision = (size: number): string | null => {
+    const objects = brokerObjects(contextOf(), { ...OPEN, size, replicas: size })
+    const { spec } = find(objects, 'StatefulSet', 'prod-broker-1')
+    return textAt(spec, 'template', 'metadata', 'annotations', 'rocketmq.gantry.dev/revision')
+  }
+
+  expect(revision(3)).toBe(revision(5))
+  expect(revision(1)).toBe(revision(3))
+})
+
+test('a leader that is stopped by anybody hands over within its grace period', () => {
+  const { spec } = find(brokerObjects(contextOf(), OPEN), 'StatefulSet', 'prod-broker-1')
+  const pod = valueAt(spec, 'template', 'spec')
+  const hook = valueAt(pod, 'containers', 0, 'lifecycle', 'preStop', 'exec', 'command')
+
+  expect(hook).toEqual(['gantry', 'hand-over', '--admin-port', '5557', '--timeout', '30'])
+  expect(valueAt(pod, 'terminationGracePeriodSeconds')).toBe(120)
+})
+
+test('the members of a group are spread over nodes and zones where that is possible', () => {
+  const { spec } = find(brokerObjects(contextOf(), OPEN), 'StatefulSet', 'prod-broker-1')
+  const pod = valueAt(spec, 'template', 'spec')
+  const rules = ['affinity', 'podAntiAffinity', 'preferredDuringSchedulingIgnoredDuringExecution']
+  const [first] = listAt(pod, ...rules)
+  const members = {
+    'rocketmq.gantry.dev/cluster': 'prod',
+    'rocketmq.gantry.dev/role': 'broker',
+    'rocketmq.gantry.dev/group': '1',
+  }
+
+  expect(valueAt(first, 'weight')).toBe(100)
+  expect(valueAt(first, 'podAffinityTerm', 'labelSelector', 'matchLabels')).toEqual(members)
+  expect(valueAt(pod, 'topologySpreadConstraints', 0)).toMatchObject({
+    topologyKey: 'topology.kubernetes.io/zone',
+    whenUnsatisfiable: 'ScheduleAnyway',
+    labelSelector: { matchLabels: members },
+  })
 })
 
 test('the leader Service selects nothing, and its slice has no endpoints of ours', () => {
@@ -129,7 +219,7 @@ test('the file of a broker says who it is, and keys of the spec win over fields 
     {},
     { flush: 'Async', config: { flushDiskType: 'SYNC_FLUSH', traceOn: 'false' } },
   )
-  const config = brokerConfig(context, { group: 1, permission: '4' })
+  const config = brokerConfig(context, { group: 1, permission: '4', size: 1 })
 
   expect(config).toMatchObject({
     brokerClusterName: 'prod',

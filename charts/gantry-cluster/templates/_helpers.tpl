@@ -23,9 +23,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- $_ := set $spec "nameServer" $nameServer -}}
 {{- $storage := omit .Values.broker.storage "storageClassName" -}}
 {{- with .Values.broker.storage.storageClassName }}{{ $_ := set $storage "storageClassName" . }}{{ end -}}
-{{- $broker := omit .Values.broker "storage" "config" "rollout" "drain" -}}
+{{- $broker := omit .Values.broker "storage" "config" "rollout" "drain" "pvcRecovery" -}}
 {{- $_ := set $broker "storage" $storage -}}
-{{- range $key := list "config" "rollout" "drain" -}}
+{{- range $key := list "config" "rollout" "drain" "pvcRecovery" -}}
 {{- with index $.Values.broker $key }}{{ $_ := set $broker $key . }}{{ end -}}
 {{- end -}}
 {{- $_ := set $spec "broker" $broker -}}

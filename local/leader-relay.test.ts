@@ -1,0 +1,169 @@
+import net from 'node:net'
+import type { Server, Socket } from 'node:net'
+import { once } from 'node:events'
+import { afterEach, expect, test, vi } from 'vitest'
+import { silentLogger } from '../common/log.ts'
+import { createManualTime } from '../operator/manual-time.ts'
+import type { ManualTime } from '../operator/manual-time.ts'
+import { LeaderRelay } from './leader-relay.ts'
+import type { RelayTarget } from './leader-relay.ts'
+
+const HOST = '127.0.0.1'
+const cleanups: (() => void | Promise<void>)[] = []
+
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).toReversed()) await cleanup()
+})
+
+/** A member that says its name and then what it hears. */
+async function member(
+  name: string,
+): Promise<{ readonly target: RelayTarget; readonly server: Server }> {
+  const sockets = new Set<Socket>()
+  const server = net.createServer((socket) => {
+    sockets.add(socket)
+    socket.on('error', () => undefined)
+    socket.write(`${name};`)
+    socket.pipe(socket)
+  })
+  server.listen(0, HOST)
+  await once(server, 'listening')
+  cleanups.push(() => {
+    for (const socket of sockets) socket.destroy()
+    server.close()
+  })
+  const address = server.address()
+  const port = address === null || typeof address === 'string' ? 0 : address.port
+  return { target: { name, host: HOST, ports: { remoting: port, vip: port } }, server }
+}
+
+async function relayOf(
+  onLost: () => void = () => undefined,
+): Promise<{ readonly relay: LeaderRelay; readonly time: ManualTime }> {
+  const time = createManualTime()
+  const relay = await LeaderRelay.listen({
+    name: 'g',
+    host: HOST,
+    ports: { remoting: 0, vip: 0 },
+    timers: time.timers,
+    logger: silentLogger,
+    onLost,
+  })
+  cleanups.push(() => relay.close())
+  return { relay, time }
+}
+
+function client(port: number): Socket {
+  const socket = net.connect(port, HOST)
+  socket.on('error', () => undefined)
+  cleanups.push(() => void socket.destroy())
+  return socket
+}
+
+async function read(socket: Socket, length: number): Promise<string> {
+  let text = ''
+  while (text.length < length) {
+    const [chunk] = await once(socket, 'data')
+    text += String(chunk)
+  }
+  return text
+}
+
+test('a client talks to the member that leads, on both ports', async () => {
+  const { relay } = await relayOf()
+  const { target } = await member('a')
+  relay.lead(target)
+
+  const ordinary = client(relay.ports.remoting)
+  const vip = client(relay.ports.vip)
+  ordinary.write('hello')
+
+  expect(await read(ordinary, 7)).toBe('a;hello')
+  expect(await read(vip, 2)).toBe('a;')
+})
+
+test('a client that comes before there is a leader waits for it, and what it said arrives', async () => {
+  const { relay } = await relayOf()
+  const { target } = await member('a')
+  const early = client(relay.ports.remoting)
+  await once(early, 'connect')
+  early.write('early')
+
+  relay.lead(target)
+
+  expect(await read(early, 7)).toBe('a;early')
+})
+
+test('connections to a member that leads no more are cut, and the next ones find the new leader', async () => {
+  const { relay } = await relayOf()
+  const [first, second] = [await member('a'), await member('b')]
+  relay.lead(first.target)
+  const before = client(relay.ports.remoting)
+  await read(before, 2)
+
+  const closed = once(before, 'close')
+  relay.lead(second.target)
+  await closed
+
+  expect(await read(client(relay.ports.remoting), 2)).toBe('b;')
+})
+
+test('connections stand while nobody is known to lead', async () => {
+  const { relay } = await relayOf()
+  const { target } = await member('a')
+  relay.lead(target)
+  const standing = client(relay.ports.remoting)
+  await read(standing, 2)
+
+  relay.lead(null)
+  standing.write('still')
+  const said = await read(standing, 5)
+  relay.lead(target)
+  standing.write('here')
+
+  expect(said).toBe('still')
+  expect(await read(standing, 4)).toBe('here')
+})
+
+test('a client is turned away when nobody leads in time', async () => {
+  const { relay, time } = await relayOf()
+  const waiting = client(relay.ports.remoting)
+  const closed = once(waiting, 'close')
+  await once(waiting, 'connect')
+  await vi.waitFor(() => expect(time.waiting).toEqual([3_000]))
+
+  time.advance(3_000)
+
+  await closed
+  expect(waiting.destroyed).toBe(true)
+})
+
+test('a leader that takes no connection is told as lost, and its client is let go', async () => {
+  const lost = Promise.withResolvers<void>()
+  const { relay } = await relayOf(() => lost.resolve())
+  const { target, server } = await member('a')
+  server.close()
+  relay.lead(target)
+
+  const socket = client(relay.ports.remoting)
+  const closed = once(socket, 'close')
+
+  await lost.promise
+  await closed
+  expect(socket.destroyed).toBe(true)
+})
+
+test('a megabyte arrives whole through a client that reads slowly', async () => {
+  const { relay } = await relayOf()
+  const { target } = await member('a')
+  relay.lead(target)
+  const socket = client(relay.ports.remoting)
+  await read(socket, 2)
+  const sent = Buffer.alloc(1_048_576, 'x')
+
+  socket.pause()
+  socket.write(sent)
+  socket.resume()
+
+  expect((await read(socket, sent.length)).length).toBe(sent.length)
+})
