@@ -70,7 +70,9 @@ export class Run {
       kind,
       folder: join(this.#options.folder, kind),
       port: this.#options.port,
-      config: scenario.config,
+      members: scenario.members ?? 1,
+      config:
+        kind === 'gantry' ? { ...scenario.config, ...scenario.gantryConfig } : scenario.config,
       checkout: this.#options.checkout,
     })
     this.#cluster = cluster

@@ -17,6 +17,7 @@ const cluster = new Cluster({
   kind: 'gantry',
   folder: mkdtempSync(join(tmpdir(), 'gantry-bench-')),
   port: PORT,
+  members: 1,
   config: { flushDiskType: 'ASYNC_FLUSH' },
   checkout: ROOT,
 })

@@ -33,7 +33,8 @@ const NUMBERS = {
   'memory-gib': { default: '10', help: 'how much is sent before memory is read' },
   topics: { default: '50000', help: 'topics of the last step' },
   idle: { default: '10000', help: 'idle connections of the last step' },
-  port: { default: '21300', help: 'first of 20 free ports' },
+  kills: { default: '5', help: "how often a group's leader is killed" },
+  port: { default: '21300', help: 'first of 40 free ports' },
 } as const
 
 const OPTIONS = {
@@ -90,6 +91,7 @@ async function run(
     memoryGib: numberOf('memory-gib'),
     topics: numberOf('topics'),
     idleConnections: numberOf('idle'),
+    kills: numberOf('kills'),
     port: numberOf('port'),
     checkout: String(values['gantry']),
     folder: mkdtempSync(join(parent, 'gantry-compare-')),

@@ -14,6 +14,7 @@ const POINTS: Readonly<Record<number, string>> = {
   3: 'Consuming',
   4: 'Memory and start-up',
   5: 'Cost as it grows',
+  6: 'Broker groups of three',
 }
 
 /** Markdown; `notes` is the part written by hand, put at the end as it is. */

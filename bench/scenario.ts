@@ -16,6 +16,8 @@ export interface CompareOptions {
   readonly memoryGib: number
   readonly topics: number
   readonly idleConnections: number
+  /** How often the leader of a group is killed. */
+  readonly kills: number
 }
 
 export interface Scenario {
@@ -25,6 +27,10 @@ export interface Scenario {
   readonly title: string
   /** Keys of broker.conf. */
   readonly config: Readonly<Record<string, string | number>>
+  /** Keys for Gantry alone, where the two mean different things. */
+  readonly gantryConfig?: Readonly<Record<string, string | number>>
+  /** Of the broker group; 1 unless given. */
+  readonly members?: number
   readonly metrics: readonly Metric[]
   /** The cluster runs, with an empty store; the figures go into `context`. */
   readonly run: (context: ScenarioContext) => Promise<void>
@@ -58,11 +64,11 @@ export class ScenarioContext {
     this.#tell(`${id} ${this.figures[id]}`)
   }
 
-  /** Runs a load against the cluster, with the broker's process accounted. */
+  /** Runs a load against the cluster, with the processes of the broker group accounted. */
   async load(scenario: string, flags: LoadFlags): Promise<LoadResult> {
     const result = await this.#loads.run(scenario, {
       namesrv: this.cluster.nameServer,
-      pid: this.cluster.broker.pid,
+      pid: this.cluster.brokers.map(({ pid }) => pid).join(','),
       duration: this.options.seconds,
       warmup: 1,
       ...flags,

@@ -1,5 +1,6 @@
 /** All scenarios, in the order in which they run. */
 import { CONSUME_SCENARIOS } from './consume-scenarios.ts'
+import { GROUP_SCENARIOS } from './group-scenarios.ts'
 import { GROWTH_SCENARIOS } from './growth-scenarios.ts'
 import type { Scenario } from './scenario.ts'
 import { SEND_SCENARIOS } from './send-scenarios.ts'
@@ -8,4 +9,5 @@ export const SCENARIOS: readonly Scenario[] = [
   ...SEND_SCENARIOS,
   ...CONSUME_SCENARIOS,
   ...GROWTH_SCENARIOS,
+  ...GROUP_SCENARIOS,
 ]

@@ -17,7 +17,7 @@ export interface ServerOptions {
   /** Where the configuration file and logs go. */
   readonly folder: string
   /** Of `namesrv.conf` or `broker.conf`: RocketMQ's keys, the same for both kinds; `listenPort` must be among them. */
-  readonly config: Readonly<Record<string, string | number>>
+  readonly config: Readonly<Record<string, string | number | boolean>>
   /** The checkout of Gantry to start; this one unless given. */
   readonly checkout?: string
 }
