@@ -45,7 +45,7 @@ function factsAnswer(
 }
 
 /** A group of one member: it leads, and what is in its log is committed when the store says so. */
-function raftFacts({ parts, term }: AdminRoutesOptions): RaftFacts {
+export function raftFacts({ parts, term }: Pick<AdminRoutesOptions, 'parts' | 'term'>): RaftFacts {
   const status = parts.store.status()
   const { brokerIP1, listenPort } = parts.config.values
   return {

@@ -6,7 +6,7 @@ import { RemotingClient } from '../remoting/client.ts'
 import { createRemotingMetrics } from '../remoting/metrics.ts'
 import { ResponseCode } from '../remoting/response-code.ts'
 import { RemotingServer } from '../remoting/server.ts'
-import { adminRoutes } from './admin.ts'
+import { adminRoutes, raftFacts } from './admin.ts'
 import { AdvertisedAddress } from './advertised-address.ts'
 import { ClientRegistry } from './client-registry.ts'
 import { BrokerConfig } from './config.ts'
@@ -125,6 +125,11 @@ export class Broker implements AsyncDisposable {
     this.#processors = createProcessors({
       parts: this.#parts,
       registered: (timeoutMs) => this.#outerApi.settled(timeoutMs),
+      group: {
+        facts: () =>
+          raftFacts({ parts: this.#parts, term: () => this.#raftState?.hardState.term ?? 0 }),
+        transfer: () => 'the group has one member',
+      },
     })
     this.#leaderServices = this.#processors.leaderServices
     this.#servers = this.#createServers()

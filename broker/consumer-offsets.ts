@@ -112,6 +112,11 @@ export class ConsumerOffsets {
       .map((key) => key.slice(beginning.length))
   }
 
+  /** Queue and committed offset, for each queue in which the group has one. */
+  queuesOf(consumerGroup: string, topic: string): readonly (readonly [number, number])[] {
+    return [...(this.#table.get(keyOf(topic, consumerGroup)) ?? [])]
+  }
+
   /** consumerOffset.json, which is also the answer of GET_ALL_CONSUMER_OFFSET. */
   encode(): Buffer {
     return formatFastjson({

@@ -5,9 +5,12 @@ import { brokerAdminProcessors } from './processors/broker-admin.ts'
 import { clientProcessors } from './processors/clients.ts'
 import { FastPull } from './processors/fast-pull.ts'
 import { FAST_SEND_CODES } from './processors/fast-send.ts'
+import { compatibleAdminProcessors } from './processors/compatible-admin.ts'
+import { groupStateProcessors } from './processors/group-state.ts'
 import { groupAdminProcessors } from './processors/groups-admin.ts'
 import { lockProcessors } from './processors/locks.ts'
 import { offsetProcessors } from './processors/offsets.ts'
+import { progressProcessors } from './processors/progress-admin.ts'
 import { PULL_CODES, PullRules } from './processors/pull-rules.ts'
 import { PullProcessor } from './processors/pull.ts'
 import { queryProcessors } from './processors/query.ts'
@@ -53,6 +56,9 @@ export function createProcessors(options: TopicAdminOptions): BrokerProcessors {
     groupAdminProcessors(parts),
     brokerAdminProcessors(parts, rates, () => send.inFlight),
     statsProcessors(parts),
+    progressProcessors(parts),
+    groupStateProcessors(parts, options.group),
+    compatibleAdminProcessors(),
     resetOffsetProcessors(parts),
   ]
   for (const family of families) for (const [code, processor] of family) byCode.set(code, processor)

@@ -5,6 +5,7 @@ import { SeededRandom } from '../simulation/random.ts'
 import { SimulatedTime } from '../simulation/time.ts'
 import { readConfigFile, writeConfigFile } from '../store/config-store.ts'
 import { MessageStore } from '../store/message-store.ts'
+import { raftFacts } from './admin.ts'
 import { ClientRegistry } from './client-registry.ts'
 import { BrokerConfig } from './config.ts'
 import { ConsumerOffsets } from './consumer-offsets.ts'
@@ -49,7 +50,14 @@ export async function createBrokerWorld(
   const disk = new SimulatedDisk({ clock: time })
   const config = new BrokerConfig(brokerValues({ ...SMALL, ...keys }), time.now())
   const parts = createParts(time, disk, config)
-  const processors = createProcessors({ parts, registered: () => Promise.resolve() })
+  const processors = createProcessors({
+    parts,
+    registered: () => Promise.resolve(),
+    group: {
+      facts: () => raftFacts({ parts, term: () => 7 }),
+      transfer: () => 'the group has one member',
+    },
+  })
   parts.clients.onGroupChange((group) => notifyMembers(parts, group))
   const started = parts.store.start()
   await time.settle()

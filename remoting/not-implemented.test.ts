@@ -12,3 +12,9 @@ test('the remark begins as RocketMQ says it, and tells what is planned from what
     ' request type 200050 not supported: POP_MESSAGE is not implemented in this release of Gantry',
   )
 })
+
+test('what Gantry does by other means is refused with a sentence that says how', () => {
+  expect(notSupportedRemark(RequestCode.GET_CONTROLLER_CONFIG)).toBe(
+    ' request type 1010 not supported: a broker group has no controller, its members elect their leader; ask a broker for its state',
+  )
+})

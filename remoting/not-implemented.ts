@@ -17,7 +17,6 @@ export const NOT_IMPLEMENTED: readonly RequestCode[] = [
   RequestCode.CHANGE_MESSAGE_INVISIBLETIME,
   RequestCode.NOTIFICATION,
   RequestCode.POLLING_INFO,
-  RequestCode.POP_ROLLBACK,
   RequestCode.QUERY_ASSIGNMENT,
   RequestCode.SET_MESSAGE_REQUEST_MODE,
   RequestCode.GET_ALL_MESSAGE_REQUEST_MODE,
@@ -31,44 +30,16 @@ export const NOT_IMPLEMENTED: readonly RequestCode[] = [
   RequestCode.GET_TIMER_CHECK_POINT,
   RequestCode.GET_TIMER_METRICS,
   // Administration
-  RequestCode.UPDATE_AND_CREATE_STATIC_TOPIC,
   RequestCode.UPDATE_AND_GET_GROUP_FORBIDDEN,
-  RequestCode.GET_BROKER_CONSUME_STATS,
   RequestCode.GET_ALL_PRODUCER_INFO,
-  RequestCode.QUERY_SUBSCRIPTION_BY_CONSUMER,
-  RequestCode.QUERY_CONSUME_TIME_SPAN,
-  RequestCode.TRIGGER_DELETE_FILES,
   RequestCode.GET_CONSUMER_RUNNING_INFO,
   RequestCode.CONSUME_MESSAGE_DIRECTLY,
   RequestCode.INVOKE_BROKER_TO_GET_CONSUMER_STATUS,
   RequestCode.CLONE_GROUP_OFFSET,
-  RequestCode.QUERY_CORRECTION_OFFSET,
-  RequestCode.QUERY_CONSUME_QUEUE,
   RequestCode.UPDATE_COLD_DATA_FLOW_CTR_CONFIG,
   RequestCode.REMOVE_COLD_DATA_FLOW_CTR_CONFIG,
   RequestCode.GET_COLD_DATA_FLOW_CTR_INFO,
   RequestCode.SET_COMMITLOG_READ_MODE,
-  RequestCode.CHECK_ROCKSDB_CQ_WRITE_PROGRESS,
-  RequestCode.EXPORT_ROCKSDB_CONFIG_TO_JSON,
-  // Java's replication, controller and broker container: Gantry's broker groups replicate by Raft
-  RequestCode.EXCHANGE_BROKER_HA_INFO,
-  RequestCode.GET_BROKER_HA_STATUS,
-  RequestCode.RESET_MASTER_FLUSH_OFFSET,
-  RequestCode.ADD_BROKER,
-  RequestCode.REMOVE_BROKER,
-  RequestCode.CONTROLLER_ALTER_SYNC_STATE_SET,
-  RequestCode.CONTROLLER_ELECT_MASTER,
-  RequestCode.CONTROLLER_REGISTER_BROKER,
-  RequestCode.CONTROLLER_GET_REPLICA_INFO,
-  RequestCode.CONTROLLER_GET_METADATA_INFO,
-  RequestCode.CONTROLLER_GET_SYNC_STATE_DATA,
-  RequestCode.GET_BROKER_EPOCH_CACHE,
-  RequestCode.NOTIFY_BROKER_ROLE_CHANGED,
-  RequestCode.UPDATE_CONTROLLER_CONFIG,
-  RequestCode.GET_CONTROLLER_CONFIG,
-  RequestCode.CLEAN_BROKER_DATA,
-  RequestCode.CONTROLLER_GET_NEXT_BROKER_ID,
-  RequestCode.CONTROLLER_APPLY_BROKER_ID,
   // Users and permissions
   RequestCode.AUTH_CREATE_USER,
   RequestCode.AUTH_UPDATE_USER,
@@ -82,6 +53,49 @@ export const NOT_IMPLEMENTED: readonly RequestCode[] = [
   RequestCode.AUTH_LIST_ACL,
 ]
 
+const CONTROLLER =
+  'a broker group has no controller, its members elect their leader; ask a broker for its state'
+const CONTAINER = 'this is no broker container; groups are added and removed in the RocketMQCluster'
+const SLAVE = 'the members of a broker group replicate by Raft, not as master and slave'
+const LITE = 'there are no lite topics'
+
+/** Requests about what Gantry does by other means, with the sentence that says so. */
+const NOT_APPLICABLE: ReadonlyMap<number, string> = new Map<RequestCode, string>([
+  [RequestCode.TRIGGER_DELETE_FILES, 'use DELETE_EXPIRED_COMMITLOG'],
+  [
+    RequestCode.UPDATE_AND_CREATE_STATIC_TOPIC,
+    'there are no static topics; queues stay where they are, and a group survives the loss of a broker',
+  ],
+  [RequestCode.CHECK_ROCKSDB_CQ_WRITE_PROGRESS, 'ConsumeQueues are files, not RocksDB'],
+  [
+    RequestCode.POP_ROLLBACK,
+    'pop checkpoints are not kept in RocksDB, there is nothing to be moved back',
+  ],
+  [RequestCode.EXCHANGE_BROKER_HA_INFO, SLAVE],
+  [RequestCode.NOTIFY_BROKER_ROLE_CHANGED, SLAVE],
+  [RequestCode.ADD_BROKER, CONTAINER],
+  [RequestCode.REMOVE_BROKER, CONTAINER],
+  [RequestCode.CONTROLLER_ALTER_SYNC_STATE_SET, CONTROLLER],
+  [RequestCode.CONTROLLER_REGISTER_BROKER, CONTROLLER],
+  [RequestCode.CONTROLLER_GET_REPLICA_INFO, CONTROLLER],
+  [RequestCode.GET_BROKER_EPOCH_CACHE, CONTROLLER],
+  [RequestCode.UPDATE_CONTROLLER_CONFIG, CONTROLLER],
+  [RequestCode.GET_CONTROLLER_CONFIG, CONTROLLER],
+  [RequestCode.CLEAN_BROKER_DATA, CONTROLLER],
+  [RequestCode.CONTROLLER_GET_NEXT_BROKER_ID, CONTROLLER],
+  [RequestCode.CONTROLLER_APPLY_BROKER_ID, CONTROLLER],
+  [RequestCode.POP_LITE_MESSAGE, LITE],
+  [RequestCode.LITE_SUBSCRIPTION_CTL, LITE],
+  [RequestCode.ACK_LITE_MESSAGE, LITE],
+  [RequestCode.NOTIFY_UNSUBSCRIBE_LITE, LITE],
+  [RequestCode.GET_BROKER_LITE_INFO, LITE],
+  [RequestCode.GET_PARENT_TOPIC_INFO, LITE],
+  [RequestCode.GET_LITE_TOPIC_INFO, LITE],
+  [RequestCode.GET_LITE_CLIENT_INFO, LITE],
+  [RequestCode.GET_LITE_GROUP_INFO, LITE],
+  [RequestCode.TRIGGER_LITE_DISPATCH, LITE],
+])
+
 /** What a feature that is not there yet answers; the same sentence for codes and for kinds of messages. */
 export function notImplementedRemark(what: string): string {
   return `${what} is not implemented in this release of Gantry`
@@ -92,6 +106,8 @@ const CODES: ReadonlySet<number> = new Set(NOT_IMPLEMENTED)
 /** The remark for a code without a processor; its beginning is RocketMQ's own. */
 export function notSupportedRemark(code: number): string {
   const remark = ` request type ${code} not supported`
+  const reason = NOT_APPLICABLE.get(code)
+  if (reason !== undefined) return `${remark}: ${reason}`
   return CODES.has(code)
     ? `${remark}: ${notImplementedRemark(requestCodeName(code) ?? String(code))}`
     : remark

@@ -21,6 +21,7 @@ import { StoreStatistics } from './put-statistics.ts'
 import { QueuePositionsFile } from './queue-positions.ts'
 import { QueueReader } from './queue-reader.ts'
 import { recover } from './recovery.ts'
+import type { ConsumeQueueUnit } from './consume-queue-unit.ts'
 import type { RecoveryResult } from './recovery.ts'
 import { controlMessage } from './control-record.ts'
 import { batchEnd, readRecords } from './log-range.ts'
@@ -282,7 +283,11 @@ export class MessageStore implements Store, AsyncDisposable {
   }
 
   physicalOffsetAt(topic: string, queueId: number, queueOffset: number): number | null {
-    return this.#queues.get(topic, queueId)?.unitAt(queueOffset)?.physicalOffset ?? null
+    return this.queueUnitAt(topic, queueId, queueOffset)?.physicalOffset ?? null
+  }
+
+  queueUnitAt(topic: string, queueId: number, queueOffset: number): ConsumeQueueUnit | null {
+    return this.#queues.get(topic, queueId)?.unitAt(queueOffset) ?? null
   }
 
   isInMemory(topic: string, queueId: number, queueOffset: number): boolean {

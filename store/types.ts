@@ -236,6 +236,12 @@ export interface Store {
   earliestStoreTimestamp(topic: string, queueId: number): number | null
   /** Where the record at a queue offset lies in the log; null when there is none. */
   physicalOffsetAt(topic: string, queueId: number, queueOffset: number): number | null
+  /** The ConsumeQueue unit at a queue offset, for people; null when there is none. */
+  queueUnitAt(
+    topic: string,
+    queueId: number,
+    queueOffset: number,
+  ): { readonly physicalOffset: number; readonly size: number; readonly tagsCode: number } | null
   /** True when the record at this queue offset is recent enough to be read from memory (request 14 asks it). */
   isInMemory(topic: string, queueId: number, queueOffset: number): boolean
   /** The record that starts at this physical offset, or null. A copy. */

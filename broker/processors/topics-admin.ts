@@ -26,6 +26,7 @@ import type { Processor, RemotingRequest } from '../../remoting/connection.ts'
 import type { ExtFields, ResponseContent } from '../../remoting/command.ts'
 import type { TopicConfig } from '../../remoting/bodies/topic-config.ts'
 import type { BrokerParts } from '../parts.ts'
+import type { GroupView } from './group-state.ts'
 
 const QUEUES_MAX = 65_536
 const PERM_MAX = 7
@@ -36,6 +37,7 @@ export interface TopicAdminOptions {
   readonly parts: BrokerParts
   /** Resolves when the name servers know the table, or after the time. */
   readonly registered: (timeoutMs: number) => Promise<void>
+  readonly group: GroupView
 }
 
 /** The processors of this family by code. */

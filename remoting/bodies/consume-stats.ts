@@ -2,6 +2,7 @@
 import { formatFastjson, malformedBody, parseFastjson } from './fastjson.ts'
 import { asObject, integerMember, optionalObject } from './json-members.ts'
 import { messageQueueOf, messageQueueRecord } from './message-queue.ts'
+import type { BodyRecord, JsonValue } from './fastjson.ts'
 import type { MessageQueue } from './message-queue.ts'
 
 export interface ConsumeStats {
@@ -23,7 +24,12 @@ export interface QueueConsumeStats {
 }
 
 export function encodeConsumeStats(stats: ConsumeStats): Buffer {
-  return formatFastjson({
+  return formatFastjson(consumeStatsRecord(stats))
+}
+
+/** As a member of other bodies. */
+export function consumeStatsRecord(stats: ConsumeStats): BodyRecord {
+  return {
     consumeTps: stats.consumeTps,
     offsetTable: new Map(
       stats.queues.map(({ queue, brokerOffset, consumerOffset, pullOffset, lastTimestamp }) => [
@@ -31,11 +37,15 @@ export function encodeConsumeStats(stats: ConsumeStats): Buffer {
         { brokerOffset, consumerOffset, lastTimestamp, pullOffset },
       ]),
     ),
-  })
+  }
 }
 
 export function decodeConsumeStats(body: Buffer): ConsumeStats {
-  const json = asObject(parseFastjson(body), 'ConsumeStats')
+  return consumeStatsOf(parseFastjson(body))
+}
+
+export function consumeStatsOf(value: JsonValue): ConsumeStats {
+  const json = asObject(value, 'ConsumeStats')
   const consumeTps = json.get('consumeTps') ?? 0
   if (typeof consumeTps !== 'number') throw malformedBody('consumeTps is no number')
   const queues: QueueConsumeStats[] = []
