@@ -250,3 +250,99 @@ test('escapes come out as the JSON parser reads them', () => {
     }),
   )
 })
+
+/** Headers of a few kinds, most of which differ in values only: those that the scanner compares with earlier ones. */
+const similarHeader = fc
+  .record({
+    code: fc.constantFrom('310', '11'),
+    group: fc.constantFrom('g', 'group', 'a longer group'),
+    queueId: fc.constantFrom(
+      '"0"',
+      '"7"',
+      '"12"',
+      '3',
+      '-4',
+      'true',
+      'false',
+      'null',
+      '1.5',
+      '"\\u0031"',
+    ),
+    properties: fc.oneof(
+      fc.constantFrom(
+        '',
+        'x',
+        'a\\u0001b\\u0002',
+        '\\q',
+        '\\',
+        '\u0001',
+        '","j":"1',
+        '\\"',
+        '€',
+        '\\ud83d',
+      ),
+      fc.string({ unit: fc.constantFrom('k', '\\u0001', '\\n', '"', 'é'), maxLength: 20 }),
+    ),
+    opaque: fc.constantFrom(
+      '0',
+      '9',
+      '10',
+      '-1',
+      '2147483647',
+      '2147483648',
+      '01',
+      '1e2',
+      '"1"',
+      '',
+    ),
+    isOpaqueFirst: fc.boolean(),
+    end: fc.constantFrom('}', '}', '}', ' }', '', ',"x":1}', ',"opaque":5}'),
+  })
+  .map(({ code, group, queueId, properties, opaque, isOpaqueFirst, end }) => {
+    const fields = `"extFields":{"a":"${group}","e":${queueId},"i":"${properties}","j":"0"}`
+    const parts = isOpaqueFirst
+      ? [`"code":${code}`, `"opaque":${opaque}`, fields]
+      : [`"code":${code}`, fields, '"flag":0', `"opaque":${opaque}`]
+    return `{${parts.join(',')}${end}`
+  })
+
+// A scanner that has seen other headers, and one that has seen none, must say the same of each.
+test('a header means the same whatever headers came before it', () => {
+  const outcomes = { taken: 0, refused: 0 }
+  fc.assert(
+    fc.property(fc.array(similarHeader, { minLength: 2, maxLength: 40 }), (headers) => {
+      const experienced = new FrameScanner()
+      const padding = Buffer.alloc(7)
+      const chunk = Buffer.concat(headers.flatMap((header) => [padding, jsonFrame(header, 'body')]))
+      let at = 0
+      for (const header of headers) {
+        const { length } = jsonFrame(header, 'body')
+        const start = at + padding.length + 4
+        at += padding.length + length
+        const fresh = new FrameScanner()
+
+        const isTaken = experienced.scan(chunk, start, at, 1)
+
+        expect({ header, isTaken }).toEqual({ header, isTaken: fresh.scan(chunk, start, at, 1) })
+        outcomes[isTaken ? 'taken' : 'refused']++
+        if (isTaken)
+          expect({ header, ...everything(experienced) }).toEqual({ header, ...everything(fresh) })
+      }
+    }),
+    { numRuns: 1000 },
+  )
+  expect(outcomes.taken).toBeGreaterThan(1000)
+  expect(outcomes.refused).toBeGreaterThan(1000)
+})
+
+function everything(frame: FrameScanner) {
+  const { code, opaque, flag, version, bodyStart, bodyEnd, fieldCount } = frame
+  const fields = Array.from({ length: fieldCount }, (_, index) => [
+    frame.nameStart(index),
+    frame.nameEnd(index),
+    frame.valueStart(index),
+    frame.valueEnd(index),
+    frame.hasEscapes(index),
+  ])
+  return { code, opaque, flag, version, bodyStart, bodyEnd, fields }
+}

@@ -4,31 +4,42 @@
  * It takes what clients send: standard JSON with one object `extFields` of strings, integers and booleans, or the binary header. On
  * anything else (nested values, escapes in names, numbers with a fraction, null …) it gives up, and the ordinary decoder decides what
  * the header means or how it is broken. What it does take means the same there; a property test compares the two.
+ *
+ * Headers like those before are not scanned again but compared with them (header-layout.ts).
  */
 import { RESPONSE_FLAG, SerializeType } from './command.ts'
+import { HeaderLayout, SPAN_SIZE } from './header-layout.ts'
+import type { ScannedHeader } from './header-layout.ts'
+import {
+  CLOSE_BRACE,
+  COMMA,
+  endOfInteger,
+  endOfLiteral,
+  endOfString,
+  integerIn,
+  isAt,
+  isName,
+  skipScalar,
+  skipSpace,
+  valueAfter,
+} from './json-scan.ts'
 import { HEADER_MAX_BYTES } from './limits.ts'
-import { hexUnit, isSimpleEscape } from './request-frame.ts'
 import type { RequestFrame } from './request-frame.ts'
 
 /** More ext fields than any fast request has. */
 const MAX_FIELDS = 64
-/** nameStart, nameEnd, valueStart, valueEnd. */
-const SPAN_SIZE = 4
 const MAX_DIGITS = 15
+/** Kinds of headers that are remembered, the most recent first; larger ones are not. */
+const MAX_LAYOUTS = 4
+const LAYOUT_MAX_BYTES = 4096
+/** So many new kinds are remembered at once; after that one of as many, so that headers that never come again cost little. */
+const FREE_LAYOUTS = 32
 /** What a waiting request occupies besides its body. */
 export const REQUEST_OVERHEAD_BYTES = 512
 
-const SPACE = 0x20
 const QUOTE = 0x22
-const COMMA = 0x2c
-const MINUS = 0x2d
 const ZERO = 0x30
-const NINE = 0x39
-const COLON = 0x3a
-const BACKSLASH = 0x5c
-const LETTER_U = 0x75
 const OPEN_BRACE = 0x7b
-const CLOSE_BRACE = 0x7d
 
 /** Members of a header that are read. */
 const OTHER = 0
@@ -38,14 +49,11 @@ const OPAQUE = 3
 const VERSION = 4
 
 const EXT_FIELDS = Buffer.from('extFields')
-const TRUE = Buffer.from('true')
-const FALSE = Buffer.from('false')
-const NULL = Buffer.from('null')
 
 const EMPTY = Buffer.alloc(0)
 const BINARY_FIXED_SIZE = 13
 
-export class FrameScanner implements RequestFrame {
+export class FrameScanner implements RequestFrame, ScannedHeader {
   code = 0
   opaque = 0
   flag = 0
@@ -57,29 +65,35 @@ export class FrameScanner implements RequestFrame {
   bodyStart = 0
   bodyEnd = 0
   fieldCount = 0
-  readonly #spans = new Int32Array(MAX_FIELDS * SPAN_SIZE)
-  readonly #escapes = new Uint8Array(MAX_FIELDS)
-  /** Whether the string that `#endOfString` passed last has escapes. */
-  #hadEscapes = 0
+  readonly spans: Int32Array = new Int32Array(MAX_FIELDS * SPAN_SIZE)
+  readonly escapes: Uint8Array = new Uint8Array(MAX_FIELDS)
+  opaqueStart = 0
+  opaqueEnd = 0
+  readonly #layouts: HeaderLayout[] = []
+  #newLayouts = 0
+  #viewed: Buffer = EMPTY
+  #viewAt = 0
+  /** The memory in which `source` lies. */
+  #view: DataView = new DataView(EMPTY.buffer)
 
   nameStart(index: number): number {
-    return this.#spans[index * SPAN_SIZE] ?? 0
+    return this.spans[index * SPAN_SIZE] ?? 0
   }
 
   nameEnd(index: number): number {
-    return this.#spans[index * SPAN_SIZE + 1] ?? 0
+    return this.spans[index * SPAN_SIZE + 1] ?? 0
   }
 
   valueStart(index: number): number {
-    return this.#spans[index * SPAN_SIZE + 2] ?? 0
+    return this.spans[index * SPAN_SIZE + 2] ?? 0
   }
 
   valueEnd(index: number): number {
-    return this.#spans[index * SPAN_SIZE + 3] ?? 0
+    return this.spans[index * SPAN_SIZE + 3] ?? 0
   }
 
   hasEscapes(index: number): boolean {
-    return this.#escapes[index] === 1
+    return this.escapes[index] === 1
   }
 
   isNamed(index: number, name: Uint8Array): boolean {
@@ -126,7 +140,11 @@ export class FrameScanner implements RequestFrame {
     let isScanned = false
     if (type === SerializeType.JSON) {
       this.serializeType = SerializeType.JSON
-      isScanned = this.#scanJson(source, headerAt, bodyStart)
+      isScanned = this.#isKnown(source, headerAt, bodyStart)
+      if (!isScanned && this.#scanJson(source, headerAt, bodyStart)) {
+        isScanned = true
+        this.#learn(source, headerAt, bodyStart)
+      }
     } else if (type === SerializeType.ROCKETMQ) {
       this.serializeType = SerializeType.ROCKETMQ
       isScanned = this.#scanBinary(source, headerAt, bodyStart)
@@ -134,7 +152,54 @@ export class FrameScanner implements RequestFrame {
     return isScanned && (this.flag & RESPONSE_FLAG) === 0
   }
 
+  /** True when the header is like one before: then its fields are set. */
+  #isKnown(source: Buffer, start: number, end: number): boolean {
+    const layouts = this.#layouts
+    if (layouts.length === 0) return false
+    if (this.#viewed !== source) this.#look(source)
+    const view = this.#view
+    const viewAt = this.#viewAt
+    for (let index = 0; index < layouts.length; index++) {
+      const layout = layouts[index]
+      if (layout === undefined) break
+      if (!layout.match(source, start, end, view, viewAt, this)) continue
+      this.code = layout.code
+      this.flag = layout.flag
+      this.version = layout.version
+      if (index > 0) {
+        layouts[index] = layouts[index - 1] ?? layout
+        layouts[index - 1] = layout
+      }
+      return true
+    }
+    return false
+  }
+
+  #look(source: Buffer): void {
+    this.#viewed = source
+    this.#viewAt = source.byteOffset
+    if (this.#view.buffer !== source.buffer) this.#view = new DataView(source.buffer)
+  }
+
+  /** Remembers a header that was scanned. */
+  #learn(source: Buffer, start: number, end: number): void {
+    if (this.opaqueStart < start || end - start > LAYOUT_MAX_BYTES) return
+    const layouts = this.#layouts
+    for (let index = 0; index < layouts.length; index++) {
+      const wider = layouts[index]?.widened(this, source, start, end) ?? null
+      if (wider === null) continue
+      layouts[index] = wider
+      return
+    }
+    this.#newLayouts++
+    if (this.#newLayouts > FREE_LAYOUTS && this.#newLayouts % FREE_LAYOUTS !== 0) return
+    const varies = new Uint8Array(this.fieldCount)
+    layouts.unshift(new HeaderLayout(this, source, start, end, varies))
+    if (layouts.length > MAX_LAYOUTS) layouts.pop()
+  }
+
   #scanJson(source: Buffer, start: number, end: number): boolean {
+    this.opaqueStart = -1
     let at = skipSpace(source, start, end)
     if (source[at] !== OPEN_BRACE) return false
     let hasFields = false
@@ -142,8 +207,9 @@ export class FrameScanner implements RequestFrame {
       at = skipSpace(source, at + 1, end)
       if (source[at] !== QUOTE) return false
       const nameStart = at + 1
-      at = this.#endOfString(source, nameStart, end)
-      if (at < 0 || this.#hadEscapes === 1) return false
+      const found = endOfString(source, nameStart, end)
+      if (found < 0 || (found & 1) === 1) return false
+      at = found >> 1
       const nameEnd = at
       at = valueAfter(source, at + 1, end)
       if (at < 0) return false
@@ -164,13 +230,16 @@ export class FrameScanner implements RequestFrame {
   /** Reads a member other than `extFields`, whose value starts at `at`; returns where it ends, or -1. */
   #scanMember(source: Buffer, nameStart: number, nameEnd: number, at: number, end: number): number {
     const member = memberOf(source, nameStart, nameEnd - nameStart)
-    if (member === OTHER) return this.#skipScalar(source, at, end)
+    if (member === OTHER) return skipScalar(source, at, end)
     const valueEnd = endOfInteger(source, at, end)
     if (valueEnd < 0) return -1
     const value = integerIn(source, at, valueEnd)
     if (value !== (value | 0)) return -1
-    if (member === OPAQUE) this.opaque = value
-    else if (member === VERSION) this.version = value
+    if (member === OPAQUE) {
+      this.opaque = value
+      this.opaqueStart = at
+      this.opaqueEnd = valueEnd
+    } else if (member === VERSION) this.version = value
     else if (member === CODE) this.code = value
     else this.flag = value
     return valueEnd
@@ -181,30 +250,32 @@ export class FrameScanner implements RequestFrame {
     if (source[start] !== OPEN_BRACE) return -1
     let at = skipSpace(source, start + 1, end)
     if (source[at] === CLOSE_BRACE && at < end) return at + 1
-    const spans = this.#spans
+    const { spans } = this
     let count = 0
     for (;;) {
       if (count === MAX_FIELDS || source[at] !== QUOTE) return -1
       const span = count * SPAN_SIZE
       spans[span] = at + 1
-      at = this.#endOfString(source, at + 1, end)
-      if (at < 0 || this.#hadEscapes === 1) return -1
+      const nameFound = endOfString(source, at + 1, end)
+      if (nameFound < 0 || (nameFound & 1) === 1) return -1
+      at = nameFound >> 1
       spans[span + 1] = at
       at = valueAfter(source, at + 1, end)
       if (at < 0) return -1
       if (source[at] === QUOTE) {
         spans[span + 2] = at + 1
-        at = this.#endOfString(source, at + 1, end)
-        if (at < 0) return -1
+        const found = endOfString(source, at + 1, end)
+        if (found < 0) return -1
+        at = found >> 1
         spans[span + 3] = at
-        this.#escapes[count] = this.#hadEscapes
+        this.escapes[count] = found & 1
         at++
       } else {
         spans[span + 2] = at
         at = endOfLiteral(source, at, end)
         if (at < 0) return -1
         spans[span + 3] = at
-        this.#escapes[count] = 0
+        this.escapes[count] = 0
       }
       count++
       if (source[at] !== COMMA) at = skipSpace(source, at, end)
@@ -217,41 +288,6 @@ export class FrameScanner implements RequestFrame {
     }
     this.fieldCount = count
     return at + 1
-  }
-
-  /** Where the quote stands that ends the string from `start` on; -1 when there is none or the string is not standard JSON. */
-  #endOfString(source: Buffer, start: number, end: number): number {
-    this.#hadEscapes = 0
-    // Many values and names are one character. Positions are kept small integers (`| 0`) for the compiler.
-    if (start + 1 < end && source[start + 1] === QUOTE && isPlain(source[start] ?? 0)) {
-      return start + 1
-    }
-    let at = start | 0
-    for (;;) {
-      let byte = 0
-      while (at < end) {
-        byte = source[at] ?? 0
-        if (!isPlain(byte)) break
-        at = (at + 1) | 0
-      }
-      if (at >= end) return -1
-      if (byte === QUOTE) return at
-      if (byte === BACKSLASH) {
-        this.#hadEscapes = 1
-        at = endOfEscape(source, at, end)
-        if (at < 0) return -1
-      } else if (byte < SPACE) return -1
-      else at = (at + 1) | 0
-    }
-  }
-
-  #skipScalar(source: Buffer, at: number, end: number): number {
-    if (source[at] === QUOTE) {
-      const quote = this.#endOfString(source, at + 1, end)
-      return quote < 0 ? -1 : quote + 1
-    }
-    if (at + NULL.length <= end && isAt(source, at, NULL)) return at + NULL.length
-    return endOfLiteral(source, at, end)
   }
 
   /** See binary-header.ts for the layout. */
@@ -271,7 +307,7 @@ export class FrameScanner implements RequestFrame {
   }
 
   #scanBinaryFields(source: Buffer, start: number, end: number): boolean {
-    const spans = this.#spans
+    const { spans } = this
     let count = 0
     let at = start
     while (at < end) {
@@ -291,43 +327,12 @@ export class FrameScanner implements RequestFrame {
       spans[span + 1] = nameStart + nameLength
       spans[span + 2] = valueStart
       spans[span + 3] = at
-      this.#escapes[count] = 0
+      this.escapes[count] = 0
       count++
     }
     this.fieldCount = count
     return true
   }
-}
-
-/** True for nearly all bytes of a string; the others need a look. Two comparisons: a table of classes is a third slower. */
-function isPlain(byte: number): boolean {
-  return byte > QUOTE && byte !== BACKSLASH
-}
-
-/** Where the escape ends whose backslash is at `at`; -1 when it is none of standard JSON. */
-function endOfEscape(source: Buffer, at: number, end: number): number {
-  const letter = source[at + 1] ?? 0
-  if (letter === LETTER_U) {
-    return at + 6 > end || hexUnit(source, at + 2) < 0 ? -1 : at + 6
-  }
-  return at + 2 > end || !isSimpleEscape(letter) ? -1 : at + 2
-}
-
-function skipSpace(source: Buffer, start: number, end: number): number {
-  let at = start
-  while (at < end) {
-    const byte = source[at]
-    if (byte !== SPACE && byte !== 0x0a && byte !== 0x0d && byte !== 0x09) break
-    at++
-  }
-  return at
-}
-
-/** Where the value stands behind the colon that follows a name; -1 without a colon. */
-function valueAfter(source: Buffer, start: number, end: number): number {
-  const at = source[start] === COLON ? start : skipSpace(source, start, end)
-  if (source[at] !== COLON) return -1
-  return source[at + 1] === QUOTE ? at + 1 : skipSpace(source, at + 1, end)
 }
 
 /** Which member a name means. Written out, since the ends of short loops cost more than the comparisons (branch prediction). */
@@ -364,53 +369,6 @@ function memberOf(source: Buffer, at: number, length: number): number {
     source[at + 5] === 0x6f &&
     source[at + 6] === 0x6e
   return isVersion ? VERSION : OTHER
-}
-
-function isName(source: Buffer, start: number, end: number, name: Uint8Array): boolean {
-  return end - start === name.length && isAt(source, start, name)
-}
-
-function isAt(source: Buffer, start: number, name: Uint8Array): boolean {
-  for (let index = 0; index < name.length; index++) {
-    if (source[start + index] !== name[index]) return false
-  }
-  return true
-}
-
-/** Where the integer, `true` or `false` at `at` ends; -1 when there is none. */
-function endOfLiteral(source: Buffer, at: number, end: number): number {
-  if (at + TRUE.length <= end && isAt(source, at, TRUE)) return at + TRUE.length
-  if (at + FALSE.length <= end && isAt(source, at, FALSE)) return at + FALSE.length
-  return endOfInteger(source, at, end)
-}
-
-/** Where the integer at `at` ends, whose digits are those that JavaScript would print; -1 when there is none. */
-function endOfInteger(source: Buffer, start: number, end: number): number {
-  const isNegative = start < end && source[start] === MINUS
-  const digitsAt = isNegative ? start + 1 : start
-  let at = digitsAt
-  while (at < end) {
-    const byte = source[at] ?? 0
-    if (byte < ZERO || byte > NINE) break
-    at++
-  }
-  const count = at - digitsAt
-  if (count === 0 || count > MAX_DIGITS) return -1
-  if (source[digitsAt] === ZERO && (count > 1 || isNegative)) return -1
-  // A fraction or an exponent would follow here.
-  const next = source[at] ?? 0
-  const isEnd =
-    at >= end || next === COMMA || next === CLOSE_BRACE || skipSpace(source, at, end) > at
-  return isEnd ? at : -1
-}
-
-function integerIn(source: Buffer, start: number, end: number): number {
-  const isNegative = source[start] === MINUS
-  let value = 0
-  for (let at = isNegative ? start + 1 : start; at < end; at++) {
-    value = value * 10 + (source[at] ?? 0) - ZERO
-  }
-  return isNegative ? -value : value
 }
 
 function int16(source: Buffer, at: number): number {
