@@ -34,6 +34,9 @@ const OPENED_PER_TURN = 32
 /** Added to the largest message: what the store may take before it looks again whether zeroes are being written ahead. */
 const HELD_UP_MARGIN = 2 * 1024 * 1024
 
+/** With many syncs a second the checkpoint follows at this distance: its values are lower bounds. */
+const CHECKPOINT_INTERVAL_MS = 100
+
 type FlushConfig = Pick<
   StoreConfig,
   | 'flushDiskType'
@@ -73,6 +76,9 @@ export class Flusher {
   #logFlush: Promise<void> | null = null
   #round: Promise<void> | null = null
   #lastLogFlush = 0
+  #lastCheckpoint = -CHECKPOINT_INTERVAL_MS
+  /** The log was synced further than the checkpoint says. */
+  #isCheckpointDue = false
   #restUntil = 0
   #derivedOffset: number
   /** Store timestamps of what was on disk at the last sync; Java goes by them. */
@@ -197,6 +203,7 @@ export class Flusher {
 
   #onLogInterval(): void {
     const { commitLog, clock, config } = this.#options
+    this.#followWithCheckpoint()
     const dirty = commitLog.writtenOffset - commitLog.flushedOffset
     const isThorough =
       clock.monotonic() - this.#lastLogFlush >= config.flushCommitLogThoroughInterval
@@ -210,15 +217,17 @@ export class Flusher {
       await this.#watch.during('syncing the CommitLog', commitLog.flush())
       this.#flushedTimestamp = timestamp
       this.#lastLogFlush = clock.monotonic()
-      this.#writeCheckpoint(false)
     } catch (error) {
       this.#fail(error)
       return
     } finally {
       this.#logFlush = null
     }
+    // Who waits for the sync is answered first.
     onFlushed()
     if (config.flushDiskType === 'SYNC_FLUSH') this.requestLogFlush()
+    this.#isCheckpointDue = true
+    this.#followWithCheckpoint()
   }
 
   /**
@@ -360,6 +369,16 @@ export class Flusher {
     }
   }
 
+  #followWithCheckpoint(): void {
+    const sinceLast = this.#options.clock.monotonic() - this.#lastCheckpoint
+    if (!this.#isCheckpointDue || sinceLast < CHECKPOINT_INTERVAL_MS) return
+    try {
+      this.#writeCheckpoint(false)
+    } catch (error) {
+      this.#fail(error)
+    }
+  }
+
   /** Its values are lower bounds: when the disk takes no writes it moves with a later flush. */
   #writeCheckpoint(isClean: boolean): void {
     try {
@@ -371,7 +390,9 @@ export class Flusher {
 
   #mustWriteCheckpoint(isClean: boolean): void {
     if (this.#hasFailed) return
-    const { commitLog, checkpoint, commitOffset } = this.#options
+    const { commitLog, checkpoint, commitOffset, clock } = this.#options
+    this.#lastCheckpoint = clock.monotonic()
+    this.#isCheckpointDue = false
     checkpoint.write({
       physicalTimestamp: this.#flushedTimestamp,
       queueTimestamp: this.#derivedTimestamp,
