@@ -65,6 +65,7 @@ export class FrameScanner implements RequestFrame, ScannedHeader {
   bodyStart = 0
   bodyEnd = 0
   fieldCount = 0
+  layout: HeaderLayout | null = null
   readonly spans: Int32Array = new Int32Array(MAX_FIELDS * SPAN_SIZE)
   readonly escapes: Uint8Array = new Uint8Array(MAX_FIELDS)
   opaqueStart = 0
@@ -136,6 +137,7 @@ export class FrameScanner implements RequestFrame, ScannedHeader {
     this.flag = 0
     this.version = 0
     this.fieldCount = 0
+    this.layout = null
     const type = source[start]
     let isScanned = false
     if (type === SerializeType.JSON) {
@@ -163,6 +165,7 @@ export class FrameScanner implements RequestFrame, ScannedHeader {
       const layout = layouts[index]
       if (layout === undefined) break
       if (!layout.match(source, start, end, view, viewAt, this)) continue
+      this.layout = layout
       this.code = layout.code
       this.flag = layout.flag
       this.version = layout.version

@@ -7,6 +7,7 @@
  */
 import assert from 'node:assert/strict'
 import { endOfInteger, endOfLiteral, endOfString, integerIn } from './json-scan.ts'
+import type { KnownLayout } from './request-frame.ts'
 
 const QUOTE = 0x22
 /** nameStart, nameEnd, valueStart, valueEnd of a field. */
@@ -29,10 +30,11 @@ export interface ScannedHeader {
   readonly opaqueEnd: number
 }
 
-export class HeaderLayout {
+export class HeaderLayout implements KnownLayout {
   readonly code: number
   readonly flag: number
   readonly version: number
+  readonly varyingFields: Int32Array
   readonly #fieldCount: number
   readonly #bytes: Buffer
   readonly #view: DataView
@@ -74,6 +76,7 @@ export class HeaderLayout {
     this.#opaqueEnd = scanned.opaqueEnd - start
     this.#varies = varies
     const slots = [...varies.keys()].filter((field) => varies[field] === 1)
+    this.varyingFields = Int32Array.from(slots)
     const place = (slot: number): number =>
       slot === OPAQUE_SLOT ? this.#opaqueStart : (this.#spans[slot * SPAN_SIZE + 2] ?? 0)
     slots.push(OPAQUE_SLOT)

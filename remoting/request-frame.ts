@@ -7,6 +7,12 @@
 import type { Connection } from './connection.ts'
 import type { SerializeType } from './command.ts'
 
+/** Headers that are byte for byte the same but for some values. */
+export interface KnownLayout {
+  /** Which ext fields differ from header to header, ascending; all others, code and flag are the same in each. */
+  readonly varyingFields: Int32Array
+}
+
 /** One object for each server, filled anew for each frame: valid during the call that it is handed to. */
 export interface RequestFrame {
   readonly code: number
@@ -27,6 +33,8 @@ export interface RequestFrame {
    * and not checked to be valid UTF-8: the ordinary way reads what is not as U+FFFD. Fields that count as absent are left out.
    */
   readonly fieldCount: number
+  /** The same object for headers of the same layout; null when it is not known. */
+  readonly layout: KnownLayout | null
   nameStart(index: number): number
   nameEnd(index: number): number
   valueStart(index: number): number

@@ -409,7 +409,34 @@ async function perform(side: Side, given: Step, opaque: number): Promise<void> {
   }
 }
 
+/** A header that names the queue twice: the last counts. */
+function twoQueues(first: number, last: number, opaque: number): Buffer {
+  const { e: _queueId, ...fields } = FIELDS
+  const rest = JSON.stringify(fields).slice(1)
+  const header = Buffer.from(
+    `{"code":310,"extFields":{"e":"${first}","x":"","e":"${last}",${rest},"flag":0,"opaque":${opaque}}`,
+  )
+  const prefix = Buffer.alloc(8)
+  prefix.writeInt32BE(4 + header.length)
+  prefix.writeInt32BE(header.length, 4)
+  return Buffer.concat([prefix, header])
+}
+
 describe('the fast way of a send and the ordinary one', () => {
+  test('go by the last of two equal fields, whichever of them varies', async () => {
+    const [fast, ordinary] = await twoSides()
+    const queues = [0, 1, 2, 3, 0, 1, 2].map((first) => [first, 2])
+    const frames = [...queues, ...queues.map(([first, last]) => [last, first])].map(
+      ([first, last], index) => twoQueues(first ?? 0, last ?? 0, 100 + index),
+    )
+
+    for (const side of [fast, ordinary]) for (const frame of frames) side.start(Buffer.from(frame))
+    for (const side of [fast, ordinary]) await side.settle()
+
+    expect(fast.taken).toBe(frames.length)
+    expectSame(fast, ordinary)
+  })
+
   test('store, answer and count the same for random requests', async () => {
     let taken = 0
     await fc.assert(

@@ -23,7 +23,7 @@ import { brokerProperties, propertyPair } from './send-properties.ts'
 import { SendTopics } from './send-topics.ts'
 import type { HostAddress } from '../../common/message.ts'
 import type { Connection } from '../../remoting/connection.ts'
-import type { RequestFrame } from '../../remoting/request-frame.ts'
+import type { KnownLayout, RequestFrame } from '../../remoting/request-frame.ts'
 import type { BrokerParts } from '../parts.ts'
 import type { BatchOwner } from './send-batch.ts'
 import type { SendTopic } from './send-topics.ts'
@@ -98,6 +98,12 @@ export class FastSend {
   #topicField = -1
   #propertiesField = -1
   #queueId = 0
+  #sysFlag = 0
+  /** What these and the draft were read from, and what each of its fields is; null when the last header was refused. */
+  #layout: KnownLayout | null = null
+  readonly #letters: number[] = []
+  /** The last of equal fields counts, which is not always one that varies. */
+  #hasDuplicates = false
 
   constructor(
     parts: BrokerParts,
@@ -140,7 +146,7 @@ export class FastSend {
       this.#connection = connection
       draft.bornHost = this.#bornHost(connection)
     }
-    if (topic.isMultiTag) draft.sysFlag |= MessageSysFlag.MULTI_TAGS
+    draft.sysFlag = this.#sysFlag | (topic.isMultiTag ? MessageSysFlag.MULTI_TAGS : 0)
     draft.body = frame.source
     draft.bodyStart = frame.bodyStart
     draft.bodyEnd = frame.bodyEnd
@@ -168,34 +174,61 @@ export class FastSend {
 
   /** Reads the fields into the draft; false when one of them is missing, or unusual in any way. */
   #readHeader(frame: RequestFrame): boolean {
-    const draft = this.#draft
+    const { layout } = frame
+    const isKnown = layout !== null && layout === this.#layout
+    this.#layout = null
+    if (!(isKnown ? this.#readVarying(frame, layout) : this.#readAll(frame))) return false
+    if ((this.#sysFlag & MessageSysFlag.TRANSACTION_MASK) !== 0) return false
+    if (!this.#hasDuplicates) this.#layout = layout
+    return true
+  }
+
+  #readAll(frame: RequestFrame): boolean {
     const isV2 = frame.code === RequestCode.SEND_MESSAGE_V2
-    draft.reconsumeTimes = 0
+    const letters = this.#letters
+    this.#draft.reconsumeTimes = 0
     this.#propertiesField = -1
+    this.#hasDuplicates = false
     let seen = 0
     for (let index = 0; index < frame.fieldCount; index++) {
       const letter = isV2 ? letterOf(frame, index) : letterOfName(frame, index)
+      letters[index] = letter
       if (letter === 0) continue
-      if (letter === LETTER_I) {
-        this.#propertiesField = index
-        continue
-      }
-      if (letter === LETTER_A || letter === LETTER_C) {
-        seen |= 1 << (letter - LETTER_A)
-        continue
-      }
-      if (letter === LETTER_B) {
-        if (frame.hasEscapes(index)) return false
-        this.#topicField = index
-      } else if (letter === LETTER_M) {
-        if (!isFalse(frame, index)) return false
-      } else if (!this.#setNumber(letter, frame.digitsOf(index))) {
-        return false
-      }
-      seen |= 1 << (letter - LETTER_A)
+      if (!this.#readField(frame, index, letter)) return false
+      const bit = 1 << (letter - LETTER_A)
+      if ((seen & bit) !== 0) this.#hasDuplicates = true
+      seen |= bit
     }
-    if ((seen & REQUIRED) !== REQUIRED) return false
-    return (draft.sysFlag & MessageSysFlag.TRANSACTION_MASK) === 0
+    return (seen & REQUIRED) === REQUIRED
+  }
+
+  /** For a header that differs from the one before in some values at most: the draft holds the others. */
+  #readVarying(frame: RequestFrame, { varyingFields }: KnownLayout): boolean {
+    const letters = this.#letters
+    for (let index = 0; index < varyingFields.length; index++) {
+      const field = varyingFields[index] ?? 0
+      const letter = letters[field] ?? 0
+      if (letter !== 0 && !this.#readField(frame, field, letter)) return false
+    }
+    return true
+  }
+
+  #readField(frame: RequestFrame, index: number, letter: number): boolean {
+    switch (letter) {
+      case LETTER_I:
+        this.#propertiesField = index
+        return true
+      case LETTER_A:
+      case LETTER_C:
+        return true
+      case LETTER_B:
+        this.#topicField = index
+        return !frame.hasEscapes(index)
+      case LETTER_M:
+        return isFalse(frame, index)
+      default:
+        return this.#setNumber(letter, frame.digitsOf(index))
+    }
   }
 
   /** Takes the field of a letter that holds a number; negative ones and others are unusual: false. */
@@ -208,7 +241,7 @@ export class FastSend {
     if (value < 0 || value > INT_MAX) return false
     if (letter === LETTER_E) this.#queueId = value
     else if (letter === LETTER_F) {
-      draft.sysFlag = value & ~(MessageSysFlag.BORN_HOST_V6 | MessageSysFlag.STORE_HOST_V6)
+      this.#sysFlag = value & ~(MessageSysFlag.BORN_HOST_V6 | MessageSysFlag.STORE_HOST_V6)
     } else if (letter === LETTER_H) draft.flag = value
     else if (letter === LETTER_J) draft.reconsumeTimes = value
     // The number of queues for a new topic (d), and how often to retry (l), count elsewhere.
