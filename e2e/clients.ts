@@ -10,7 +10,13 @@ import { numberAt, textAt } from './json.ts'
 
 export const CLIENTS = ['java-5.5.0', 'java-4.9.8', 'go'] as const
 export type Client = (typeof CLIENTS)[number]
-export type Scenario = 'produce' | 'push-consume' | 'lite-pull' | 'control-load' | 'quickstart'
+export type Scenario =
+  | 'produce'
+  | 'push-consume'
+  | 'lite-pull'
+  | 'control-load'
+  | 'quickstart'
+  | 'steady-send'
 
 /** `true` is a switch, `false` is left out. */
 export type Flags = Readonly<Record<string, string | number | boolean>>

@@ -20,6 +20,12 @@ export interface ServerOptions {
   readonly config: Readonly<Record<string, string | number | boolean>>
   /** The checkout of Gantry to start; this one unless given. */
   readonly checkout?: string
+  /** Where it answers; this machine unless given. */
+  readonly host?: string
+  /** A command that runs it, such as `ip netns exec NAME`; must become it (`exec`), so that signals reach it. */
+  readonly prefix?: readonly string[]
+  /** Added to the environment. */
+  readonly env?: Readonly<Record<string, string>>
 }
 
 const START_TIMEOUT_MS = 120_000
@@ -37,6 +43,7 @@ export class ServerProcess {
   readonly pid: number
   readonly port: number
   readonly kind: ServerKind
+  readonly host: string
   /** `performance.now()` when it was started. */
   readonly startedAt: number
   readonly #child: ChildProcess
@@ -48,6 +55,7 @@ export class ServerProcess {
     this.startedAt = performance.now()
     this.kind = options.kind
     this.pid = pid
+    this.host = options.host ?? HOST
     this.port = Number(options.config['listenPort'])
     this.#child = child
     this.#name = `${options.kind} ${options.role}`
@@ -70,17 +78,18 @@ export class ServerProcess {
       kind === 'gantry'
         ? join(options.checkout ?? ROOT, 'gantry')
         : join(ROOT, 'e2e', 'java-broker', 'run')
-    const child = spawn(program, [role, '-c', file], {
+    const [command, ...args] = [...(options.prefix ?? []), program, role, '-c', file]
+    const child = spawn(command, args, {
       cwd: folder,
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, JAVA_BROKER_HOME: join(folder, 'java-home') },
+      env: { ...process.env, JAVA_BROKER_HOME: join(folder, 'java-home'), ...options.env },
     })
     if (child.pid === undefined) throw new Error(`${kind} ${role} does not start`)
     return new ServerProcess(options, child, child.pid)
   }
 
   get address(): string {
-    return `${HOST}:${this.port}`
+    return `${this.host}:${this.port}`
   }
 
   get hasEnded(): boolean {
@@ -95,7 +104,7 @@ export class ServerProcess {
   /** Resolves when its port accepts connections; rejects with its output when it ends before, or takes too long. */
   async ready(): Promise<this> {
     const deadline = performance.now() + START_TIMEOUT_MS
-    while (!(await accepts(this.port))) {
+    while (!(await accepts(this.host, this.port))) {
       if (this.hasEnded) {
         throw new Error(`${this.#name} has ended:\n${this.#output}`)
       }
@@ -119,6 +128,11 @@ export class ServerProcess {
     }
   }
 
+  /** SIGSTOP or SIGCONT. */
+  signal(name: 'SIGSTOP' | 'SIGCONT'): void {
+    this.#child.kill(name)
+  }
+
   /** kill -9; resolves when it is gone. */
   async kill(): Promise<void> {
     if (this.hasEnded) return
@@ -129,12 +143,12 @@ export class ServerProcess {
 
 /** Rejects when something listens on the port already: whatever is asked later would be answered by that. */
 export async function expectFreePort(port: number): Promise<void> {
-  if (await accepts(port)) throw new Error(`port ${port} is in use by another process`)
+  if (await accepts(HOST, port)) throw new Error(`port ${port} is in use by another process`)
 }
 
-function accepts(port: number): Promise<boolean> {
+function accepts(host: string, port: number): Promise<boolean> {
   return new Promise((resolve) => {
-    const socket = connect(port, HOST)
+    const socket = connect(port, host)
     socket.once('connect', () => {
       socket.destroy()
       resolve(true)

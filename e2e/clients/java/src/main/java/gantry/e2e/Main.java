@@ -47,7 +47,7 @@ public final class Main {
 
     private static boolean run(String[] args) throws Exception {
         if (args.length == 0) {
-            throw new IllegalArgumentException("produce | push-consume | lite-pull | control-load | quickstart");
+            throw new IllegalArgumentException("produce | push-consume | lite-pull | control-load | quickstart | steady-send");
         }
         Flags flags = new Flags(args, 1);
         return switch (args[0]) {
@@ -56,6 +56,7 @@ public final class Main {
             case "lite-pull" -> new LitePull(flags).run();
             case "control-load" -> new ControlLoad(flags).run();
             case "quickstart" -> new Quickstart(flags).run();
+            case "steady-send" -> new SteadySend(flags).run();
             default -> throw new IllegalArgumentException("unknown scenario " + args[0]);
         };
     }
