@@ -77,6 +77,11 @@ export const SERVICE_KEYS: {
   readonly clearRetryTopicWhenDeleteTopic: Flag
   readonly startAcceptSendRequestTimeStamp: Integer
   readonly rejectTransactionMessage: Flag
+  readonly transactionTimeOut: Integer
+  readonly transactionCheckInterval: Integer
+  readonly transactionCheckMax: Integer
+  readonly transactionOpMsgMaxSize: Integer
+  readonly transactionOpBatchInterval: Integer
   readonly longPollingEnable: Flag
   readonly shortPollingTimeMills: Integer
   readonly litePullMessageEnable: Flag
@@ -148,6 +153,37 @@ export const SERVICE_KEYS: {
   }),
   rejectTransactionMessage: flag(false, {
     description: 'Transactional messages are refused.',
+    live: true,
+  }),
+  transactionTimeOut: integer(6000, {
+    description:
+      'The age at which the producers of an open transaction are asked for the first time.',
+    unit: 'ms',
+    min: 0,
+    live: true,
+  }),
+  transactionCheckInterval: integer(30_000, {
+    description: 'The time from one check of an open transaction to the next.',
+    unit: 'ms',
+    min: 1000,
+    live: true,
+  }),
+  transactionCheckMax: integer(15, {
+    description: 'After so many checks a transaction goes to TRANS_CHECK_MAX_TIME_TOPIC.',
+    min: 1,
+    live: true,
+  }),
+  transactionOpMsgMaxSize: integer(4096, {
+    description: 'Decisions about transactions are written when they fill so much.',
+    unit: 'bytes',
+    min: 16,
+    max: 1024 * 1024,
+    live: true,
+  }),
+  transactionOpBatchInterval: integer(3000, {
+    description: 'Decisions about transactions are written after this time at the latest.',
+    unit: 'ms',
+    min: 0,
     live: true,
   }),
   longPollingEnable: flag(true, {

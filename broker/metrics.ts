@@ -26,6 +26,8 @@ export function registerBrokerMetrics(
   registerConnections(registry, parts)
   registerLag(registry, parts)
   registerStore(registry, parts)
+  const { transactions } = processors
+  transactions.stats.register(registry, () => transactions.openByTopic)
   registry.registerMetric(parts.topics.createTimes)
   registry.registerMetric(parts.groups.createTimes)
 }

@@ -16,7 +16,7 @@ export const SELF_TEST_TOPIC = 'SELF_TEST_TOPIC'
 export const OFFSET_MOVED_TOPIC = 'OFFSET_MOVED_EVENT'
 export const BENCHMARK_TOPIC = 'BenchmarkTest'
 export const TRACE_TOPIC = 'RMQ_SYS_TRACE_TOPIC'
-const CHECK_MAX_TIME_TOPIC = 'TRANS_CHECK_MAX_TIME_TOPIC'
+export const CHECK_MAX_TIME_TOPIC = 'TRANS_CHECK_MAX_TIME_TOPIC'
 export const TIMER_TOPIC = 'rmq_sys_wheel_timer'
 const SYSTEM_TOPIC_PREFIX = 'rmq_sys_'
 const SYSTEM_GROUP_PREFIX = 'CID_RMQ_SYS_'
@@ -43,6 +43,9 @@ const FORBIDDEN_FOR_CLIENTS: ReadonlySet<string> = new Set([
   OFFSET_MOVED_TOPIC,
 ])
 
+/** How far the checks of transactions have come in the queues of half messages and decisions. */
+export const TRANSACTION_GROUP = 'CID_RMQ_SYS_TRANS'
+
 /** Groups that exist from the start. */
 export const SYSTEM_GROUPS: readonly string[] = [
   'TOOLS_CONSUMER',
@@ -52,7 +55,7 @@ export const SYSTEM_GROUPS: readonly string[] = [
   'CID_ONSAPI_PULL',
   'CID_ONSAPI_PERMISSION',
   'CID_ONSAPI_OWNER',
-  'CID_RMQ_SYS_TRANS',
+  TRANSACTION_GROUP,
 ]
 
 export function isSystemTopic(topic: string): boolean {

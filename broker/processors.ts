@@ -19,6 +19,8 @@ import { SEND_CODES, SendProcessor } from './processors/send.ts'
 import { statsProcessors } from './processors/stats-admin.ts'
 import { topicAdminProcessors } from './processors/topics-admin.ts'
 import { StoreRates } from './store-rates.ts'
+import { transactionProcessors } from './transaction/processors.ts'
+import { Transactions } from './transaction/transactions.ts'
 import type { LeaderService } from './leader-service.ts'
 import type { Processor } from '../remoting/connection.ts'
 import type { FrameProcessor } from '../remoting/request-frame.ts'
@@ -31,12 +33,14 @@ export interface BrokerProcessors {
   readonly byCode: ReadonlyMap<number, Processor>
   /** Offered the requests of a code before they are decoded. */
   readonly byFrame: ReadonlyMap<number, FrameProcessor>
+  readonly transactions: Transactions
   readonly leaderServices: readonly LeaderService[]
 }
 
 export function createProcessors(options: TopicAdminOptions): BrokerProcessors {
   const { parts } = options
-  const send = new SendProcessor(parts)
+  const transactions = new Transactions(parts)
+  const send = new SendProcessor(parts, transactions)
   const rules = new PullRules(parts)
   const pull = new PullProcessor(parts, rules)
   const rates = new StoreRates(parts.store, parts.clock)
@@ -60,9 +64,10 @@ export function createProcessors(options: TopicAdminOptions): BrokerProcessors {
     groupStateProcessors(parts, options.group),
     compatibleAdminProcessors(),
     resetOffsetProcessors(parts),
+    transactionProcessors(parts, transactions),
   ]
   for (const family of families) for (const [code, processor] of family) byCode.set(code, processor)
   // Name servers tell a group's members of a new master; a group of one has nobody else to turn to.
   byCode.set(RequestCode.NOTIFY_MIN_BROKER_ID_CHANGE, (request) => request.respond(success()))
-  return { send, rates, byCode, byFrame, leaderServices: [] }
+  return { send, rates, byCode, byFrame, transactions, leaderServices: [transactions] }
 }

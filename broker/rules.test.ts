@@ -97,11 +97,18 @@ describe('properties of a send', () => {
     [['TIMER_DELAY_SEC', '3'], true],
     [['TIMER_DELAY_MS', '3'], true],
     [['TIMER_DELIVER_MS', '3'], true],
-    [['TRAN_MSG', 'true'], true],
-    [['TRAN_MSG', 'false'], false],
     [['MY_DELAY', '3'], false],
   ] as const)('%j is unsupported: %s', (pair, isUnsupported) => {
     expect(scanProperties(pairs(pair)).unsupported !== null).toBe(isUnsupported)
+  })
+
+  test.each([
+    [['TRAN_MSG', 'true'], true],
+    [['TRAN_MSG', 'TRUE'], true],
+    [['TRAN_MSG', 'false'], false],
+    [['MY_TRAN_MSG', 'true'], false],
+  ] as const)('%j is transactional: %s', (pair, isTransactional) => {
+    expect(scanProperties(pairs(pair))).toMatchObject({ isTransactional, unsupported: null })
   })
 
   test('any text is scanned without a failure, and what is kept means the same', () => {

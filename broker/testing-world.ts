@@ -43,11 +43,13 @@ export interface BrokerWorld {
   call(options: FakeRequestOptions): Promise<FakeRequest>
 }
 
+/** `machine`: where a broker has run before, to be started again. */
 export async function createBrokerWorld(
   keys: Readonly<Record<string, string>> = {},
+  machine?: { readonly time: SimulatedTime; readonly disk: SimulatedDisk },
 ): Promise<BrokerWorld> {
-  const time = new SimulatedTime()
-  const disk = new SimulatedDisk({ clock: time })
+  const time = machine?.time ?? new SimulatedTime()
+  const disk = machine?.disk ?? new SimulatedDisk({ clock: time })
   const config = new BrokerConfig(brokerValues({ ...SMALL, ...keys }), time.now())
   const parts = createParts(time, disk, config)
   const processors = createProcessors({

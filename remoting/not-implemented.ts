@@ -20,9 +20,7 @@ export const NOT_IMPLEMENTED: readonly RequestCode[] = [
   RequestCode.QUERY_ASSIGNMENT,
   RequestCode.SET_MESSAGE_REQUEST_MODE,
   RequestCode.GET_ALL_MESSAGE_REQUEST_MODE,
-  // Transactions, timers, recall, request-reply
-  RequestCode.END_TRANSACTION,
-  RequestCode.RESUME_CHECK_HALF_MESSAGE,
+  // Timers, recall, request-reply
   RequestCode.RECALL_MESSAGE,
   RequestCode.SEND_REPLY_MESSAGE,
   RequestCode.SEND_REPLY_MESSAGE_V2,

@@ -13,7 +13,7 @@ export interface ScannedProperties {
   readonly kept: string
   readonly uniqueKey: string | null
   readonly waitsForFlush: boolean
-  /** What this release does not deliver as asked: a delay level, a timer, a transaction; else null. */
+  /** What this release does not deliver as asked: a delay level, a timer; else null. */
   readonly unsupported: string | null
   /** TRAN_MSG is true. */
   readonly isTransactional: boolean
@@ -28,7 +28,7 @@ export const DROPPED_PROPERTIES: ReadonlySet<string> = new Set([
   PropertyName.CRC32,
 ])
 
-/** What this release does not deliver as asked. */
+/** What asks for more than storing, and what it asks for. */
 export const UNSUPPORTED_PROPERTIES: ReadonlyMap<string, string> = new Map([
   [PropertyName.DELAY, 'a message with a delay level (DELAY)'],
   [PropertyName.TIMER_DELAY_SEC, 'a message with a timer (TIMER_DELAY_SEC)'],
@@ -60,8 +60,8 @@ export function scanProperties(text: string): ScannedProperties {
       } else {
         const what = UNSUPPORTED_PROPERTIES.get(name)
         if (what !== undefined && asksForIt(name, text.slice(middle + 1, end))) {
-          unsupported = what
-          isTransactional ||= name === PropertyName.TRAN_MSG
+          if (name === PropertyName.TRAN_MSG) isTransactional = true
+          else unsupported = what
         }
       }
     }

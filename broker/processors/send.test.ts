@@ -209,16 +209,10 @@ describe('a send that is refused', () => {
       'DELAY',
     ],
     [
-      'a transaction',
-      { i: 'TRAN_MSG\u0001true\u0002' },
-      ResponseCode.REQUEST_CODE_NOT_SUPPORTED,
-      'TRAN_MSG',
-    ],
-    [
-      'a transaction by its flag',
+      'a transaction by its flag alone',
       { f: '4' },
-      ResponseCode.REQUEST_CODE_NOT_SUPPORTED,
-      'transactional',
+      ResponseCode.MESSAGE_ILLEGAL,
+      'sysFlag[4] says that the message is part of a transaction',
     ],
     [
       'properties that are too long',

@@ -15,6 +15,7 @@ import { RequestCode } from '../../remoting/request-code.ts'
 import { ResponseCode } from '../../remoting/response-code.ts'
 import { PutStatus } from '../../store/types.ts'
 import { DLQ_PREFIX, RETRY_PREFIX, isForbiddenForClients, topicProblem } from '../names.ts'
+import { halfMessageOf } from '../transaction/half-message.ts'
 import { answer, brokerMay, topicNotExist } from './answers.ts'
 import { FastSend } from './fast-send.ts'
 import { PropertyCopier } from './property-copier.ts'
@@ -26,6 +27,7 @@ import type { ResponseContent } from '../../remoting/command.ts'
 import type { TopicConfig } from '../../remoting/bodies/topic-config.ts'
 import type { PutResult } from '../../store/types.ts'
 import type { BrokerParts } from '../parts.ts'
+import type { Transactions } from '../transaction/transactions.ts'
 import type { SendLoad } from './send-batch.ts'
 import type { SendHeader } from './send-header.ts'
 import type { ScannedProperties } from './send-properties.ts'
@@ -44,6 +46,7 @@ interface Target {
 
 export class SendProcessor {
   readonly #parts: BrokerParts
+  readonly #transactions: Pick<Transactions, 'takesMore'>
   readonly #peers = new WeakMap<Connection, HostAddress>()
   #suffix: Buffer = Buffer.alloc(0)
   readonly #copier = new PropertyCopier()
@@ -52,8 +55,9 @@ export class SendProcessor {
   /** What takes plain sends before they are decoded. */
   readonly fast: FastSend
 
-  constructor(parts: BrokerParts) {
+  constructor(parts: BrokerParts, transactions: Pick<Transactions, 'takesMore'>) {
     this.#parts = parts
+    this.#transactions = transactions
     const owner = {
       load: this.#load,
       isStored,
@@ -222,22 +226,42 @@ export class SendProcessor {
       const remark = `the broker[${this.#parts.brokerAddress()}] sending transaction message is forbidden`
       return this.#refuse(request, answer(ResponseCode.NO_PERMISSION, remark))
     }
-    const unsupported = properties.unsupported ?? (isTransaction ? 'a transactional message' : null)
-    if (unsupported !== null) {
-      // Delivering it at once, or before its transaction is committed, would be wrong: better no message than that.
+    if (properties.unsupported !== null) {
+      // Delivering it at once would be wrong: better no message than that.
       const code = ResponseCode.REQUEST_CODE_NOT_SUPPORTED
-      return this.#refuse(request, answer(code, notImplementedRemark(unsupported)))
+      return this.#refuse(request, answer(code, notImplementedRemark(properties.unsupported)))
+    }
+    if (isTransaction && !properties.isTransactional) {
+      const remark = `sysFlag[${header.sysFlag}] says that the message is part of a transaction, the property TRAN_MSG does not`
+      return this.#refuse(request, answer(ResponseCode.MESSAGE_ILLEGAL, remark))
     }
     const queueId = this.#queueOf(target)
     const messages = header.isBatch
       ? this.#batchMessages(request, header, { ...target, queueId }, body)
-      : [this.#messageOf(request.connection, header, { ...target, queueId }, body)]
+      : this.#single(
+          this.#messageOf(request.connection, header, { ...target, queueId }, body),
+          properties,
+        )
     if (!Array.isArray(messages)) return this.#refuse(request, messages)
     this.#load.inFlight++
     this.#parts.store.put(messages, properties.waitsForFlush, (result) => {
       this.#load.inFlight--
       this.#respond(request, { header, queueId, messages, uniqueKey: properties.uniqueKey }, result)
     })
+  }
+
+  /** A message as it is to be stored, or the answer that refuses it. */
+  #single(
+    message: MessageToStore,
+    properties: ScannedProperties,
+  ): MessageToStore[] | ResponseContent {
+    if (!properties.isTransactional) return [message]
+    if (!this.#transactions.takesMore) {
+      const remark = '[OVERLOAD]too many open transactions, start flow control for a while'
+      return answer(ResponseCode.SYSTEM_BUSY, remark)
+    }
+    const half = halfMessageOf(message)
+    return half === null ? this.#illegalMessage() : [half]
   }
 
   #queueOf({ queueId, topic }: Target): number {
@@ -295,6 +319,9 @@ export class SendProcessor {
     if (scanned.unsupported !== null) {
       const remark = notImplementedRemark(`${scanned.unsupported} in a batch`)
       return answer(ResponseCode.MESSAGE_ILLEGAL, remark)
+    }
+    if (scanned.isTransactional) {
+      return answer(ResponseCode.MESSAGE_ILLEGAL, 'a transactional message (TRAN_MSG) in a batch')
     }
     return this.#withOwnProperties(scanned)
   }

@@ -1,0 +1,86 @@
+/** The store as transactions use it: one message at a time, and whole queues in order. */
+import { MessageCodecError, decodeRecord } from '../../common/message-codec.ts'
+import { ResponseCode } from '../../remoting/response-code.ts'
+import { GetStatus, PutStatus } from '../../store/types.ts'
+import { answer, success } from '../processors/answers.ts'
+import { HALF_QUEUE_ID } from './half-message.ts'
+import type { MessageToStore, StoredMessage } from '../../common/message.ts'
+import type { ResponseContent } from '../../remoting/command.ts'
+import type { PutResult, Store } from '../../store/types.ts'
+
+const READ_AT_ONCE = 32
+
+export function putMessage(
+  store: Pick<Store, 'put'>,
+  message: MessageToStore,
+  waitForFlush: boolean,
+): Promise<PutResult> {
+  return new Promise((resolve) => {
+    store.put([message], waitForFlush, resolve)
+  })
+}
+
+/** True when a put that ended like this is in the log. */
+export function isStored(status: PutStatus): boolean {
+  return status !== PutStatus.MESSAGE_ILLEGAL && !isRefused(status)
+}
+
+/** The answer to a request whose message was not stored. */
+export function putAnswer({ status, reason }: PutResult): ResponseContent {
+  if (isStored(status)) return success()
+  if (status === PutStatus.MESSAGE_ILLEGAL) {
+    const remark = 'The message is illegal, maybe msg body or properties length not matched.'
+    return answer(ResponseCode.MESSAGE_ILLEGAL, remark)
+  }
+  if (status === PutStatus.OS_PAGE_CACHE_BUSY) {
+    return answer(ResponseCode.SYSTEM_ERROR, 'OS page cache busy, please try another machine')
+  }
+  const remark = `service not available now: ${reason ?? 'the store takes no writes'}`
+  return answer(ResponseCode.SERVICE_NOT_AVAILABLE, remark)
+}
+
+function isRefused(status: PutStatus): boolean {
+  return status === PutStatus.SERVICE_NOT_AVAILABLE || status === PutStatus.OS_PAGE_CACHE_BUSY
+}
+
+/** Some messages of the first queue of a topic from an offset on, and where to go on; not further than `queueOffset` at its end. */
+export function readQueue(
+  store: Pick<Store, 'get'>,
+  topic: string,
+  queueOffset: number,
+): Promise<{ readonly messages: readonly StoredMessage[]; readonly nextOffset: number }> {
+  const request = {
+    topic,
+    queueId: HALF_QUEUE_ID,
+    queueOffset,
+    maxMessages: READ_AT_ONCE,
+    filter: null,
+  }
+  return new Promise((resolve) => {
+    store.get(request, ({ status, records, nextBeginOffset }) => {
+      if (status === GetStatus.FOUND) {
+        resolve({ messages: records.flatMap(decoded), nextOffset: nextBeginOffset })
+        return
+      }
+      const isBehind =
+        status === GetStatus.OFFSET_TOO_SMALL ||
+        status === GetStatus.MESSAGE_WAS_REMOVING ||
+        status === GetStatus.OFFSET_FOUND_NULL ||
+        status === GetStatus.NO_MATCHED_MESSAGE
+      resolve({
+        messages: [],
+        nextOffset: isBehind ? Math.max(queueOffset, nextBeginOffset) : queueOffset,
+      })
+    })
+  })
+}
+
+/** A record as a message; nothing for one that is damaged. */
+function decoded(record: Buffer): readonly StoredMessage[] {
+  try {
+    return [decodeRecord(record)]
+  } catch (error) {
+    if (error instanceof MessageCodecError) return []
+    throw error
+  }
+}
