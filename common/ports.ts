@@ -84,6 +84,7 @@ export interface Disk {
   readFileSync(path: string): Buffer | null
   /** Creates missing parents too. */
   makeDirectorySync(path: string): void
+  /** Files and folders. */
   renameSync(from: string, to: string): void
   /** Recursive; absent is fine. */
   removeSync(path: string): void
@@ -95,6 +96,11 @@ export interface Disk {
   createFile(path: string, size: number): Promise<void>
   /** Removes one file off the event loop: freeing the blocks of a large one takes long. Absent is fine. */
   removeFile(path: string): Promise<void>
+  /**
+   * Removes a folder with all that is in it, which may be hundreds of thousands of files, off the event loop; a process that ends does not
+   * wait for it. Absent is fine.
+   */
+  removeTree(path: string): Promise<void>
   spaceSync(path: string): DiskSpace
   /** Takes an exclusive lock bound to this process (released by the kernel when it dies); `null` when another holds it. */
   lockSync(path: string): DiskLock | null

@@ -58,6 +58,22 @@ test('folders are made with their parents, listed in byte order, renamed and rem
   expect(disk.statusSync(deep)).toBeNull()
 })
 
+test('a folder of many files goes without the event loop, and one that is absent is fine', async () => {
+  const folder = temporaryFolder()
+  const tree = path.join(folder, 'tree')
+  for (let index = 0; index < 300; index++) {
+    disk.makeDirectorySync(path.join(tree, String(index)))
+    disk.openSync(path.join(tree, String(index), 'file'), 'write').closeSync()
+  }
+
+  const removal = disk.removeTree(tree)
+
+  expect(disk.listSync(tree)).toHaveLength(300)
+  await removal
+  expect(disk.listSync(folder)).toEqual([])
+  await disk.removeTree(tree)
+})
+
 test('the space of a disk is known', () => {
   const space = disk.spaceSync(os.tmpdir())
 

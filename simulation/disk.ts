@@ -175,10 +175,27 @@ export class SimulatedDisk implements Disk {
 
   renameSync(from: string, to: string): void {
     this.#count('rename', from)
+    if (this.#directories.has(from)) {
+      this.#renameFolder(from, to)
+      return
+    }
     const node = this.#names.get(from)
     if (node === undefined) throw new SimulatedDiskError('ENOENT', from)
     this.#names.delete(from)
     this.#names.set(to, node)
+  }
+
+  #renameFolder(from: string, to: string): void {
+    for (const [name, node] of this.#names) {
+      if (!name.startsWith(`${from}/`)) continue
+      this.#names.delete(name)
+      this.#names.set(to + name.slice(from.length), node)
+    }
+    for (const name of this.#directories) {
+      if (name !== from && !name.startsWith(`${from}/`)) continue
+      this.#directories.delete(name)
+      this.#directories.add(to + name.slice(from.length))
+    }
   }
 
   removeSync(path: string): void {
@@ -215,6 +232,13 @@ export class SimulatedDisk implements Disk {
     await this.#later(() => {
       this.#count('remove', path)
       this.#names.delete(path)
+    })
+  }
+
+  async removeTree(path: string): Promise<void> {
+    await this.#later(() => {
+      this.#count('remove', path)
+      this.removeSync(path)
     })
   }
 

@@ -11,6 +11,7 @@ import { StoreError, isNoRoom } from './errors.ts'
 import { FilePool } from './file-pool.ts'
 import type { QueuePosition } from './queue-positions.ts'
 import { QueueTable, hashTopic } from './queue-table.ts'
+import { putAside } from './removed-folders.ts'
 import { UnitPool } from './unit-pool.ts'
 
 /** ConsumeQueue files open at once; a broker may have tens of thousands. */
@@ -136,10 +137,10 @@ export class ConsumeQueues {
     this.#cursor = this.#dirty.length
   }
 
-  /** Removes every queue, files and all, to be built anew from the log. */
+  /** Removes every queue, to be built anew from the log; their files are put aside, for `removeFolders`. */
   removeAll(): void {
     this.#forgetAll()
-    this.#disk.removeSync(this.directory)
+    putAside(this.#disk, this.directory)
   }
 
   close(): void {

@@ -2,6 +2,7 @@
 import { messageOf } from '../common/errors.ts'
 import type { Disk, DiskLock } from '../common/ports.ts'
 import { StoreError } from './errors.ts'
+import { isPutAside } from './removed-folders.ts'
 
 /** What RocketMQ and Gantry keep in a store folder, and what file systems do. */
 const KNOWN_NAMES: ReadonlySet<string> = new Set([
@@ -67,7 +68,7 @@ function assertNotForeign(disk: Disk, root: string): void {
   if (!status.isDirectory) throw new StoreError('unwritable', `${root} is a file, not a folder`)
   const names = list(disk, root)
   if (names.includes('commitlog')) return
-  const strange = names.find((name) => !KNOWN_NAMES.has(name))
+  const strange = names.find((name) => !KNOWN_NAMES.has(name) && !isPutAside(name))
   if (strange !== undefined) {
     throw new StoreError(
       'foreign',

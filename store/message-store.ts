@@ -21,6 +21,7 @@ import { StoreStatistics } from './put-statistics.ts'
 import { QueuePositionsFile } from './queue-positions.ts'
 import { QueueReader } from './queue-reader.ts'
 import { recover } from './recovery.ts'
+import { removeFolders } from './removed-folders.ts'
 import type { ConsumeQueueUnit } from './consume-queue-unit.ts'
 import type { RecoveryResult } from './recovery.ts'
 import { controlMessage } from './control-record.ts'
@@ -176,6 +177,7 @@ export class MessageStore implements Store, AsyncDisposable {
       timers.every(this.#options.config.cleanResourceInterval, () => this.#clean()),
     ]
     this.#flusher?.start()
+    this.#removeFolders()
   }
 
   close(): Promise<void> {
@@ -607,6 +609,12 @@ export class MessageStore implements Store, AsyncDisposable {
 
   #clean(): void {
     this.#cleaner.clean().catch((error: unknown) => this.#noteCleaning(error))
+  }
+
+  /** What is left of it when the process ends goes with the next start. */
+  #removeFolders(): void {
+    const { disk } = this.#options.runtime
+    removeFolders(disk, this.#root).catch((error: unknown) => this.#noteCleaning(error))
   }
 
   #noteCleaning(error: unknown): void {

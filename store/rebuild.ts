@@ -3,6 +3,7 @@ import type { Logger } from '../common/log.ts'
 import type { Runtime } from '../common/ports.ts'
 import { StoreError } from './errors.ts'
 import { MessageStore } from './message-store.ts'
+import { removeFolders } from './removed-folders.ts'
 import type { StoreConfig } from './types.ts'
 
 const DEFAULT_QUEUE_FILE_SIZE = 6_000_000
@@ -44,6 +45,7 @@ export async function rebuild(options: RebuildOptions): Promise<RebuildReport> {
   const { minPhysicalOffset, maxPhysicalOffset } = store.status()
   const queues = store.queues().length
   await store.close()
+  await removeFolders(runtime.disk, options.root)
   if (failure !== null) throw failure
   return { startOffset: minPhysicalOffset, endOffset: maxPhysicalOffset, queues }
 }
