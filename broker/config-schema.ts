@@ -85,6 +85,7 @@ export const SERVICE_KEYS: {
   readonly longPollingEnable: Flag
   readonly shortPollingTimeMills: Integer
   readonly litePullMessageEnable: Flag
+  readonly enablePropertyFilter: Flag
   readonly notifyConsumerIdsChangedEnable: Flag
   readonly flushConsumerOffsetInterval: Integer
   readonly registerNameServerPeriod: Integer
@@ -195,6 +196,10 @@ export const SERVICE_KEYS: {
     unit: 'ms',
     min: 1,
     max: 60_000,
+    live: true,
+  }),
+  enablePropertyFilter: flag(false, {
+    description: 'Consumers may subscribe by SQL92 expressions over message properties.',
     live: true,
   }),
   litePullMessageEnable: flag(true, {

@@ -37,5 +37,5 @@ export function tagFilter(expression: string, codes: Iterable<number>): MessageF
   if (expression.trim() === SUBSCRIBE_ALL || expression.trim() === '') return null
   const set = new Set(codes)
   if (set.size === 0) return null
-  return { matchesTagsCode: (tagsCode) => set.has(tagsCode), matchesRecord: null }
+  return { matchesTagsCode: (tagsCode) => set.has(tagsCode), matchesProperties: null }
 }

@@ -120,7 +120,7 @@ describe.each(TEST_WORLDS)('a store on the %s disk', (_kind, createWorld) => {
     }
     const only = (code: number): MessageFilter => ({
       matchesTagsCode: (tagsCode) => tagsCode === code,
-      matchesRecord: null,
+      matchesProperties: null,
     })
 
     const found = await read({ filter: only('B'.charCodeAt(0)) })
@@ -131,14 +131,27 @@ describe.each(TEST_WORLDS)('a store on the %s disk', (_kind, createWorld) => {
     expect(none).toMatchObject({ status: 'NO_MATCHED_MESSAGE', nextBeginOffset: 4, bytes: 0 })
   })
 
-  test('filters by the record where the entry cannot decide', async () => {
-    await send('keep', 'drop', 'keep')
+  test('filters by the properties of the record where the entry cannot decide', async () => {
+    const bodySizes = [10, 3000, 10, 3000]
+    for (const [index, size] of bodySizes.entries()) {
+      const properties = { verdict: index < 2 ? 'keep' : 'drop' }
+      await world.settle(put(store, testMessage({ body: 'x'.repeat(size), properties })))
+    }
     const filter: MessageFilter = {
       matchesTagsCode: () => true,
-      matchesRecord: (record) => decodeRecord(record).body.toString() === 'keep',
+      matchesProperties: (pairs) => {
+        const found = pairs.find(Buffer.from('verdict'))
+        const valueAt = (pairs.middles[found] ?? 0) + 1
+        return pairs.source.toString('utf8', valueAt, pairs.ends[found]) === 'keep'
+      },
     }
 
-    expect(bodies(await read({ filter }))).toEqual(['keep', 'keep'])
+    const found = await read({ filter })
+
+    expect(found.records.map((record) => decodeRecord(record).body.length)).toEqual([10, 3000])
+    expect(found.nextBeginOffset).toBe(4)
+    expect(store.hasMatch('Orders', 0, 1, filter)).toBe(true)
+    expect(store.hasMatch('Orders', 0, 2, filter)).toBe(false)
   })
 
   test('stops at the number of messages asked for, and at the transfer limits', async () => {

@@ -14,6 +14,7 @@ import { CONSUME_QUEUE_UNIT_SIZE } from './consume-queue-unit.ts'
 import type { ConsumeQueue } from './consume-queue.ts'
 import type { ConsumeQueues } from './consume-queues.ts'
 import { StoreError } from './errors.ts'
+import { PropertyReader } from './property-reader.ts'
 import { queueOffsetOfRecord } from './record-check.ts'
 import { ReadPace } from './read-pace.ts'
 import { Selection } from './selection.ts'
@@ -56,6 +57,11 @@ const UNITS_MISSING = -1
 /** As often a read waits for blocks; then it reads what it needs by itself. */
 const LOADS_MAX = 3
 
+/** Records that one call reads from the files, one by one, for a filter that looks at properties; it goes on with the next call. */
+const FILTER_READS_MAX = 64
+/** More messages than these are left to the pull itself, instead of looking at each whether it wakes one up. */
+const WAKING_LOOKS_MAX = 128
+
 type TransferConfig = Pick<
   StoreConfig,
   | 'maxTransferBytesOnMessageInMemory'
@@ -92,6 +98,9 @@ export class QueueReader {
   #loadedBytes = 0
   #servedBytes = 0
   #scatteredUntil = 0
+  readonly #properties: PropertyReader
+  /** How many records a filter has had read from the files in this call. */
+  #filterReads = 0
 
   constructor(options: QueueReaderOptions) {
     const { commitLog } = options
@@ -102,6 +111,9 @@ export class QueueReader {
     this.#pace = new ReadPace(options.clock)
     this.#memoryBytes = options.memoryBytes
     this.#windows = new UnitWindows(this.#pace)
+    this.#properties = new PropertyReader((offset, size, target) =>
+      this.#readForFilter(offset, size, target),
+    )
     this.#blocks = new BlockCache({
       segmentSize: commitLog.segments.segmentSize,
       blockSize: BLOCK_SIZE,
@@ -200,13 +212,17 @@ export class QueueReader {
   hasMatch(queue: ConsumeQueue, queueOffset: number, filter: MessageFilter): boolean {
     const units = this.#ownUnits
     const maxUnits = Math.floor(units.length / CONSUME_QUEUE_UNIT_SIZE)
+    let looks = 0
     for (let next = Math.max(queueOffset, queue.minOffset); next < queue.maxOffset;) {
       const count = queue.readUnits(next, maxUnits, units)
       // Where the units cannot be read the answer to the pull will tell.
       if (count === 0) return true
       for (let index = 0; index < count; index++) {
-        const tagsCode = readInt64(units, index * CONSUME_QUEUE_UNIT_SIZE + 12)
-        if (filter.matchesTagsCode(tagsCode)) return true
+        const at = index * CONSUME_QUEUE_UNIT_SIZE
+        if (!filter.matchesTagsCode(readInt64(units, at + 12))) continue
+        if (filter.matchesProperties === null || looks++ === WAKING_LOOKS_MAX) return true
+        const size = units.readInt32BE(at + 8)
+        if (this.#matchesProperties(filter, readInt64(units, at), size)) return true
       }
       next += count
     }
@@ -221,6 +237,7 @@ export class QueueReader {
   truncate(physicalOffset: number): void {
     this.#blocks.drop(physicalOffset)
     this.#windows.drop()
+    this.#properties.drop()
   }
 
   /** To be called every second or so: gives memory back that nobody uses. */
@@ -289,7 +306,8 @@ export class QueueReader {
       return
     }
     found.status = count === 0 ? GetStatus.OFFSET_FOUND_NULL : GetStatus.NO_MATCHED_MESSAGE
-    for (let index = 0; index < count; index++) {
+    this.#filterReads = 0
+    for (let index = 0; index < count && this.#filterReads < FILTER_READS_MAX; index++) {
       const at = this.#unitsAt + index * CONSUME_QUEUE_UNIT_SIZE
       if (!this.#take(queue, at, request, found)) break
       found.nextBeginOffset++
@@ -330,7 +348,7 @@ export class QueueReader {
       if (found.count === 0) found.status = GetStatus.MESSAGE_WAS_REMOVING
       return true
     }
-    if (filter !== null && !this.#matchesRecord(filter, physicalOffset, size)) return true
+    if (filter !== null && !this.#matchesProperties(filter, physicalOffset, size)) return true
     found.add(physicalOffset, size)
     return true
   }
@@ -354,10 +372,21 @@ export class QueueReader {
     )
   }
 
-  #matchesRecord(filter: MessageFilter, physicalOffset: number, size: number): boolean {
-    if (filter.matchesRecord === null) return true
-    const record = Buffer.allocUnsafe(size)
-    return this.#commitLog.readSync(physicalOffset, size, record, 0) && filter.matchesRecord(record)
+  /** A record that cannot be read is not sorted out here: what reads it tells what is wrong. */
+  #matchesProperties(filter: MessageFilter, physicalOffset: number, size: number): boolean {
+    if (filter.matchesProperties === null) return true
+    const properties = this.#properties
+    if (!properties.read(physicalOffset, size)) return true
+    return filter.matchesProperties(properties.pairs)
+  }
+
+  #readForFilter(offset: number, size: number, target: Buffer): boolean {
+    if (offset < this.#commitLog.startOffset || offset + size > this.#commitLog.endOffset) {
+      return false
+    }
+    if (this.#copy(offset, offset + size, target, 0, false)) return true
+    this.#filterReads++
+    return this.#commitLog.segments.readSync(target, 0, size, offset) === size
   }
 
   /** True when blocks are a waste for these records. */

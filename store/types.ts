@@ -1,6 +1,7 @@
 /** The contract between the store and the broker. `MessageStore` (message-store.ts) implements `Store`. */
 import type { RecordDraft } from '../common/message-codec.ts'
 import type { MessageToStore, StoredMessage } from '../common/message.ts'
+import type { PropertyPairs } from '../common/property-pairs.ts'
 
 export const PutStatus = {
   OK: 'OK',
@@ -75,8 +76,8 @@ export type GetStatus = (typeof GetStatus)[keyof typeof GetStatus]
 export interface MessageFilter {
   /** By the ConsumeQueue entry alone. */
   matchesTagsCode(tagsCode: number): boolean
-  /** By the whole record, for what the entry cannot decide (SQL92); null when the entry decides. */
-  readonly matchesRecord: ((record: Buffer) => boolean) | null
+  /** By the record's properties, for what the entry cannot decide (SQL92); null when the entry decides. */
+  readonly matchesProperties: ((pairs: PropertyPairs) => boolean) | null
 }
 
 export interface GetRequest {
@@ -270,7 +271,7 @@ export interface Store {
   onArrival(listener: (arrival: Arrival) => void): void
   /** Has `watcher` told of the messages of a queue, in the place of the one before it; null: nobody. The queue is made when absent. */
   watch(topic: string, queueId: number, watcher: QueueWatcher | null): void
-  /** True when the queue has a message at or after `queueOffset` which the filter lets through by its tags code. */
+  /** True when the queue may have a message at or after `queueOffset` which the filter lets through: to be asked when there are few. */
   hasMatch(topic: string, queueId: number, queueOffset: number, filter: MessageFilter): boolean
   status(): StoreStatus
 }

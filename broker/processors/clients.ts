@@ -8,8 +8,11 @@ import { optionalString, requireString } from '../../remoting/header-fields.ts'
 import { RequestCode } from '../../remoting/request-code.ts'
 import { ResponseCode } from '../../remoting/response-code.ts'
 import { isTagExpression, parseTagExpression } from '../filter.ts'
+import { sqlFilter } from '../filter/sql-filter.ts'
+import { FilterSyntaxError } from '../filter/sql-lexer.ts'
 import { groupProblem, retryTopicOf } from '../names.ts'
 import { answer, success } from './answers.ts'
+import { expressionTypeRefusal } from './pull-rules.ts'
 import type { Processor, RemotingRequest } from '../../remoting/connection.ts'
 import type { ResponseContent } from '../../remoting/command.ts'
 import type { ConsumerData, HeartbeatData } from '../../remoting/bodies/heartbeat-data.ts'
@@ -25,7 +28,7 @@ export function clientProcessors(parts: BrokerParts): ReadonlyMap<number, Proces
       RequestCode.GET_CONSUMER_LIST_BY_GROUP,
       (request) => request.respond(consumerList(parts, request)),
     ],
-    [RequestCode.CHECK_CLIENT_CONFIG, (request) => request.respond(checkClient(request))],
+    [RequestCode.CHECK_CLIENT_CONFIG, (request) => request.respond(checkClient(parts, request))],
   ])
 }
 
@@ -119,12 +122,20 @@ function consumerList({ clients }: BrokerParts, request: RemotingRequest): Respo
   return answer(ResponseCode.SYSTEM_ERROR, `no consumer for this group, ${group}`)
 }
 
-function checkClient(request: RemotingRequest): ResponseContent {
+/** Java's consumers ask this of a broker of each topic that they subscribe to otherwise than by tags, and do not start when it refuses. */
+function checkClient(parts: BrokerParts, request: RemotingRequest): ResponseContent {
   const { subscription } = decodeCheckClientConfig(request.command.body)
-  if (!isTagExpression(subscription.expressionType)) {
-    const remark = `The broker does not support consumer to filter message by ${subscription.expressionType}`
-    return answer(ResponseCode.SYSTEM_ERROR, remark)
+  const { expressionType, subString } = subscription
+  const refusal = expressionTypeRefusal(parts, expressionType)
+  if (refusal !== null) return refusal
+  try {
+    const isTags = isTagExpression(expressionType)
+    if (isTags ? parseTagExpression(subString) !== null : sqlFilter(subString)) return success()
+    const remark = "parse the consumer's subscription failed"
+    return answer(ResponseCode.SUBSCRIPTION_PARSE_FAILED, remark)
+  } catch (error) {
+    if (!(error instanceof FilterSyntaxError)) throw error
+    const remark = `Invalid MessageSelector. ${error.message}`
+    return answer(ResponseCode.SUBSCRIPTION_PARSE_FAILED, remark)
   }
-  if (parseTagExpression(subscription.subString) !== null) return success()
-  return answer(ResponseCode.SUBSCRIPTION_PARSE_FAILED, "parse the consumer's subscription failed")
 }

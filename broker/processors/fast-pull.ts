@@ -54,7 +54,7 @@ export class FastPull {
     if ((frame.flag & ONEWAY_FLAG) !== 0 || !header.read(frame)) return false
     if (this.#rules.refusalOf(header, frame.code, connection.remoteAddress) !== null) return false
     const filter = this.#rules.filterOf(header)
-    if (filter !== null && ('code' in filter || filter.matchesRecord !== null)) return false
+    if (filter !== null && ('code' in filter || filter.matchesProperties !== null)) return false
     const { offsets, store } = this.#parts
     if (offsets.hasReset(header.consumerGroup, header.topic, header.queueId)) return false
     header.filter = filter

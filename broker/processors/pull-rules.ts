@@ -9,6 +9,8 @@ import {
 import { RequestCode } from '../../remoting/request-code.ts'
 import { ResponseCode } from '../../remoting/response-code.ts'
 import { isTagExpression, parseTagExpression, tagFilter } from '../filter.ts'
+import { FilterSyntaxError } from '../filter/sql-lexer.ts'
+import { SQL92_EXPRESSION, sqlFilter } from '../filter/sql-filter.ts'
 import { answer, brokerMay, topicNotExist } from './answers.ts'
 import type { SubscriptionData } from '../../remoting/bodies/heartbeat-data.ts'
 import type { ExtFields, ResponseContent } from '../../remoting/command.ts'
@@ -31,9 +33,9 @@ const ForbiddenType = { BROKER: 1, GROUP: 2, TOPIC: 3, BROADCASTING: 4 } as cons
 const SUSPEND_MAX_MS = 600_000
 
 /** Subscriptions of requests whose filters are kept. */
-const KEPT_FILTERS_MAX = 1024
+const KEPT_FILTERS_MAX = 4096
 /** Longer expressions are parsed each time. */
-const KEPT_EXPRESSION_LENGTH_MAX = 1024
+const KEPT_EXPRESSION_LENGTH_MAX = 4096
 
 export interface PullHeader {
   readonly consumerGroup: string
@@ -70,7 +72,10 @@ export class PullRules {
   readonly #parts: BrokerParts
   /** Filters by the expression that requests carry, and by what heartbeats told. */
   readonly #filters = new Map<string, MessageFilter | null>()
-  readonly #heartbeatFilters = new WeakMap<SubscriptionData, { filter: MessageFilter | null }>()
+  readonly #heartbeatFilters = new WeakMap<
+    SubscriptionData,
+    { readonly filter: MessageFilter | ResponseContent | null }
+  >()
 
   constructor(parts: BrokerParts) {
     this.#parts = parts
@@ -133,12 +138,11 @@ export class PullRules {
     if (subscription.subVersion < header.subVersion) {
       return answer(ResponseCode.SUBSCRIPTION_NOT_LATEST, "the consumer's subscription not latest")
     }
-    if (!isTagExpression(subscription.expressionType)) {
-      return noSuchFilter(subscription.expressionType)
-    }
+    const refusal = expressionTypeRefusal(this.#parts, subscription.expressionType)
+    if (refusal !== null) return refusal
     let kept = this.#heartbeatFilters.get(subscription)
     if (kept === undefined) {
-      kept = { filter: tagFilter(subscription.subString, subscription.codeSet) }
+      kept = { filter: heartbeatFilter(subscription) }
       this.#heartbeatFilters.set(subscription, kept)
     }
     return kept.filter
@@ -185,16 +189,14 @@ export class PullRules {
     subscription,
     expressionType,
   }: PullHeader): MessageFilter | ResponseContent | null {
-    if (!isTagExpression(expressionType)) return noSuchFilter(expressionType)
-    const key = subscription ?? ''
+    const refusal = expressionTypeRefusal(this.#parts, expressionType)
+    if (refusal !== null) return refusal
+    const isTags = isTagExpression(expressionType)
+    const key = (isTags ? 'T' : 'S') + (subscription ?? '')
     const kept = this.#filters.get(key)
     if (kept !== undefined) return kept
-    const selection = parseTagExpression(subscription)
-    if (selection === null) {
-      const remark = "parse the consumer's subscription failed"
-      return answer(ResponseCode.SUBSCRIPTION_PARSE_FAILED, remark)
-    }
-    const filter = tagFilter(selection.expression, selection.codes)
+    const filter = isTags ? requestTagFilter(subscription) : requestSqlFilter(subscription)
+    if (filter !== null && 'code' in filter) return filter
     if (key.length <= KEPT_EXPRESSION_LENGTH_MAX) {
       if (this.#filters.size >= KEPT_FILTERS_MAX) this.#filters.clear()
       this.#filters.set(key, filter)
@@ -203,17 +205,57 @@ export class PullRules {
   }
 }
 
+/** The answer to a kind of expression that is not served, or not now; null for the others. */
+export function expressionTypeRefusal(
+  { config }: Pick<BrokerParts, 'config'>,
+  expressionType: string | null,
+): ResponseContent | null {
+  if (isTagExpression(expressionType)) return null
+  if (expressionType === SQL92_EXPRESSION && config.values.enablePropertyFilter) return null
+  return answer(
+    ResponseCode.SYSTEM_ERROR,
+    `The broker does not support consumer to filter message by ${expressionType ?? ''}`,
+  )
+}
+
+function heartbeatFilter(subscription: SubscriptionData): MessageFilter | ResponseContent | null {
+  const { expressionType, subString, codeSet } = subscription
+  if (isTagExpression(expressionType)) return tagFilter(subString, codeSet)
+  try {
+    return sqlFilter(subString)
+  } catch (error) {
+    if (!(error instanceof FilterSyntaxError)) throw error
+    return answer(
+      ResponseCode.FILTER_DATA_NOT_EXIST,
+      `The broker's consumer filter data is not exist!Your expression may be wrong! ${error.message}`,
+    )
+  }
+}
+
+function requestTagFilter(subscription: string | null): MessageFilter | ResponseContent | null {
+  const selection = parseTagExpression(subscription)
+  return selection === null
+    ? parseFailed("parse the consumer's subscription failed")
+    : tagFilter(selection.expression, selection.codes)
+}
+
+function requestSqlFilter(subscription: string | null): MessageFilter | ResponseContent {
+  try {
+    return sqlFilter(subscription ?? '')
+  } catch (error) {
+    if (!(error instanceof FilterSyntaxError)) throw error
+    return parseFailed(`parse the consumer's subscription failed: ${error.message}`)
+  }
+}
+
+function parseFailed(remark: string): ResponseContent {
+  return answer(ResponseCode.SUBSCRIPTION_PARSE_FAILED, remark)
+}
+
 function forbidden(forbiddenType: number, remark: string): ResponseContent {
   return {
     code: ResponseCode.NO_PERMISSION,
     remark,
     extFields: { forbiddenType: String(forbiddenType) },
   }
-}
-
-function noSuchFilter(expressionType: string | null): ResponseContent {
-  return answer(
-    ResponseCode.SYSTEM_ERROR,
-    `The broker does not support consumer to filter message by ${expressionType ?? ''}`,
-  )
 }
