@@ -18,7 +18,7 @@ import { topicConfig } from '../remoting/bodies/topic-config.ts'
 import { RemotingClient } from '../remoting/client.ts'
 import { RequestCode } from '../remoting/request-code.ts'
 import { ResponseCode } from '../remoting/response-code.ts'
-import { readConfigFile, writeConfigFile } from '../store/config-store.ts'
+import { diskConfigFolder } from './config-folder.ts'
 import { fsck } from '../store/fsck.ts'
 import { MessageStore } from '../store/message-store.ts'
 import { Broker } from './broker.ts'
@@ -95,10 +95,7 @@ function startableBroker(keys: Readonly<Record<string, string>> = {}): Broker {
     logger: silentLogger,
     registry: createRegistry({ cluster: 'c', nodeType: 'broker', nodeId: 'broker-a' }),
     openStore: (options) => new MessageStore(options),
-    configFolder: (at) => ({
-      read: (name, parse) => readConfigFile(disk, `${at}/${name}`, parse),
-      write: (name, pieces) => writeConfigFile(disk, `${at}/${name}`, pieces),
-    }),
+    configFolder: (at) => diskConfigFolder(disk, at),
     kubernetes: null,
     leaderService: null,
     member: 'broker-a-0',

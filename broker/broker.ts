@@ -11,6 +11,7 @@ import { AdvertisedAddress } from './advertised-address.ts'
 import { ClientRegistry } from './client-registry.ts'
 import { BrokerConfig } from './config.ts'
 import { ConsumerOffsets } from './consumer-offsets.ts'
+import { GroupTables } from './group-tables.ts'
 import { GroupNotices } from './group-notices.ts'
 import { LeaderEndpoint } from './leader-endpoint.ts'
 import { LongPolling, RECHECK_MS } from './long-polling.ts'
@@ -42,6 +43,8 @@ import type { Retention, Store, StoreConfig } from '../store/types.ts'
 const VIP_PORT_DISTANCE = 2
 const EXPIRE_PULLS_MS = 200
 const SWEEP_MS = 10_000
+/** Consumers' progress reaches the log this often. */
+const FLUSH_OFFSETS_MS = 1000
 /** From this version on a client takes GO_AWAY as what it is and sends its request again elsewhere (V5_3_1). */
 const GO_AWAY_VERSION = 475
 
@@ -161,8 +164,6 @@ export class Broker implements AsyncDisposable {
     const { values, runtime, logger, configFolder, openStore, pid, onFatal } = this.#options
     const { clock, timers, random } = runtime
     const config = this.#config
-    const folder = configFolder(`${values.storePathRootDir}/config`)
-    const tables = { config, folder, clock, timers, logger }
     const store = openStore({
       config: config.storeConfig(),
       runtime,
@@ -171,13 +172,26 @@ export class Broker implements AsyncDisposable {
       retention: new StoreRetention(() => ({ ...this.#parts, timers })),
       onFailure: onFatal,
     })
+    const tables = new GroupTables({
+      log: store,
+      folder: configFolder(`${values.storePathRootDir}/config`),
+      timers,
+      logger,
+      segmentSize: values.mappedFileSizeCommitLog,
+    })
     let uniqueIds: UniqueIdGenerator | null = null
     return {
       config,
       store,
-      topics: new TopicTable(tables),
-      groups: new SubscriptionGroups(tables),
-      offsets: new ConsumerOffsets(tables),
+      tables,
+      topics: new TopicTable({
+        config,
+        tables,
+        clock,
+        onDelete: (topic, physicalOffset) => store.deleteTopic(topic, physicalOffset),
+      }),
+      groups: new SubscriptionGroups({ config, tables, clock }),
+      offsets: new ConsumerOffsets({ tables, saveAfterMs: values.flushConsumerOffsetInterval }),
       clients: new ClientRegistry(clock),
       locks: new QueueLocks(clock),
       longPolling: new LongPolling({
@@ -277,7 +291,7 @@ export class Broker implements AsyncDisposable {
     this.#state = 'recovering'
     this.#isStoreOpen = true
     await this.#parts.store.start()
-    await this.#loadTables()
+    await this.#parts.tables.load()
     this.#raftState = StateFile.open(runtime.disk, values.storePathRootDir)
     const term = this.#raftState.hardState.term + 1
     this.#raftState.save({ term, votedFor: null })
@@ -302,19 +316,10 @@ export class Broker implements AsyncDisposable {
     )
   }
 
-  async #loadTables(): Promise<void> {
-    const { topics, groups, offsets } = this.#parts
-    topics.load()
-    groups.load()
-    offsets.load()
-    // System topics and groups that are new in this start: whoever reads the folder sees them too.
-    await Promise.all([topics.save(), groups.save()])
-  }
-
   #startTimers(): void {
     const { timers } = this.#options.runtime
-    const { longPolling, locks, clients, offsets } = this.#parts
-    const { flushConsumerOffsetInterval, channelExpiredTimeout } = this.#config.values
+    const { longPolling, locks, clients } = this.#parts
+    const { channelExpiredTimeout } = this.#config.values
     this.#timers.push(
       timers.every(EXPIRE_PULLS_MS, () => longPolling.expire()),
       timers.every(RECHECK_MS, () => longPolling.recheck()),
@@ -323,11 +328,19 @@ export class Broker implements AsyncDisposable {
         locks.sweep()
         clients.expire(channelExpiredTimeout)
       }),
-      timers.every(flushConsumerOffsetInterval, () => {
-        // Logged where it happened; the next round tries again.
-        offsets.flush().catch(() => undefined)
+      timers.every(FLUSH_OFFSETS_MS, () => {
+        void this.#flushOffsets()
       }),
     )
+  }
+
+  /** A disk that is full or a role that is lost: what the log does not take now is tried again. */
+  async #flushOffsets(): Promise<void> {
+    try {
+      await this.#parts.offsets.flush()
+    } catch (error) {
+      this.#options.logger.warn({ err: error }, 'consumer offsets have not reached the log')
+    }
   }
 
   #sample(): void {
@@ -397,9 +410,9 @@ export class Broker implements AsyncDisposable {
     await Promise.all(this.#servers.map((server) => server.close()))
     await this.#client.close()
     try {
-      if (wasServing) await this.#parts.offsets.flush()
+      if (wasServing) await this.#flushOffsets()
     } finally {
-      await Promise.all([this.#parts.topics.settled(), this.#parts.groups.settled()])
+      await this.#parts.tables.close()
       if (this.#isStoreOpen) await this.#parts.store.close()
       this.#raftState?.close()
       await this.#admin?.close()

@@ -211,7 +211,8 @@ export const SERVICE_KEYS: {
     live: true,
   }),
   flushConsumerOffsetInterval: integer(5000, {
-    description: 'Consumer offsets are written to disk this often.',
+    description:
+      'consumerOffset.json is written so long after a change; the log has the offsets within a second.',
     unit: 'ms',
     min: 100,
     max: 600_000,

@@ -1,51 +1,69 @@
-/** How far each consumer group has come in each queue; kept in memory, written to `consumerOffset.json`, never read back but at start. */
-import { dataVersionRecord } from '../remoting/bodies/data-version.ts'
-import { formatFastjson, parseFastjson } from '../remoting/bodies/fastjson.ts'
-import { asObject, optionalObject, textEntries } from '../remoting/bodies/json-members.ts'
-import { PersistedFile, tablePieces } from './persisted-table.ts'
-import type { ConfigFolder } from './persisted-table.ts'
-import type { Logger } from '../common/log.ts'
-import type { Clock, Timers } from '../common/ports.ts'
+/**
+ * How far each consumer group has come in each queue: a table in the log, and `consumerOffset.json`.
+ *
+ * The leader's memory is ahead of the log: commits are gathered, and reach it once a second and before a hand-over. What a failover or a
+ * crash loses of them is consumed again.
+ */
+import {
+  ZERO_DATA_VERSION,
+  dataVersionOf,
+  dataVersionRecord,
+  nextDataVersion,
+} from '../remoting/bodies/data-version.ts'
+import { formatFastjson } from '../remoting/bodies/fastjson.ts'
+import { asObject, optionalObject, textEntries, textList } from '../remoting/bodies/json-members.ts'
+import { inChanges } from './group-tables.ts'
+import { tablePieces } from './persisted-table.ts'
+import type { GroupTables, TableHandle } from './group-tables.ts'
 import type { DataVersion } from '../remoting/bodies/data-version.ts'
+import type { JsonObject, JsonValue } from '../remoting/bodies/fastjson.ts'
 
 const SEPARATOR = '@'
+/** Of one offset in a record, about. */
+const ENTRY_BYTES = 20
+
+/** By `topic@group`, then queueId. */
+type Table = Map<string, Map<number, number>>
+
+interface Commit {
+  readonly key: string
+  readonly queueId: number
+  readonly queueOffset: number
+}
 
 export class ConsumerOffsets {
-  readonly #clock: Clock
-  readonly #file: PersistedFile
-  /** By `topic@group`, then queueId. */
-  readonly #table = new Map<string, Map<number, number>>()
+  readonly #log: TableHandle
+  /** What the log says. */
+  readonly #table: Table = new Map()
+  /** Commits that the log does not have yet. */
+  readonly #ahead: Table = new Map()
+  /** Keys whose offsets in `#table` are gone, which the log does not say yet. */
+  readonly #gone = new Set<string>()
+  /** Those of `#gone` that a record under way says. */
+  readonly #going = new Set<string>()
   /** Offsets set by an administrator which the next pull of the queue takes over. */
-  readonly #resets = new Map<string, Map<number, number>>()
-  #counter = 0
-  #changedAt = 0
-  #isDirty = false
+  readonly #resets: Table = new Map()
+  #flushing: Promise<void> | null = null
+  #dataVersion: DataVersion = ZERO_DATA_VERSION
 
   constructor(options: {
-    readonly folder: ConfigFolder
-    readonly clock: Clock
-    readonly timers: Timers
-    readonly logger: Logger
+    readonly tables: Pick<GroupTables, 'add'>
+    /** Offsets change all the time: the file need not follow at once, the log has them. */
+    readonly saveAfterMs: number
   }) {
-    this.#clock = options.clock
-    this.#file = new PersistedFile({
-      name: 'consumerOffset.json',
-      folder: options.folder,
-      timers: options.timers,
-      logger: options.logger,
+    this.#log = options.tables.add({
+      name: 'consumerOffsets',
+      fileName: 'consumerOffset.json',
+      saveAfterMs: options.saveAfterMs,
+      apply: (change, { timestamp }) => this.#apply(change, timestamp),
       render: () => this.#render(),
+      restore: (file) => this.#restore(file),
     })
-  }
-
-  /** Reads the file; throws when it and its backup are damaged. */
-  load(): void {
-    const table = this.#file.read(parseOffsets)
-    for (const [key, queues] of table ?? []) this.#table.set(key, queues)
   }
 
   /** The committed offset, or null. */
   query(consumerGroup: string, topic: string, queueId: number): number | null {
-    return this.#table.get(keyOf(topic, consumerGroup))?.get(queueId) ?? null
+    return this.#get(keyOf(topic, consumerGroup), queueId)
   }
 
   /** Takes a client's commit; ignored while a reset of the queue waits to be taken over. Going back is allowed. */
@@ -58,9 +76,7 @@ export class ConsumerOffsets {
   /** Pins a new position: the next pull is sent there (PULL_OFFSET_MOVED), commits of older positions are ignored until then. */
   reset(consumerGroup: string, topic: string, queueId: number, queueOffset: number): void {
     const key = keyOf(topic, consumerGroup)
-    let resets = this.#resets.get(key)
-    if (resets === undefined) this.#resets.set(key, (resets = new Map<number, number>()))
-    resets.set(queueId, queueOffset)
+    put(this.#resets, key, queueId, queueOffset)
     this.#set(key, queueId, queueOffset)
   }
 
@@ -74,11 +90,9 @@ export class ConsumerOffsets {
   takeReset(consumerGroup: string, topic: string, queueId: number): number | null {
     if (this.#resets.size === 0) return null
     const key = keyOf(topic, consumerGroup)
-    const resets = this.#resets.get(key)
-    const queueOffset = resets?.get(queueId)
-    if (resets === undefined || queueOffset === undefined) return null
-    resets.delete(queueId)
-    if (resets.size === 0) this.#resets.delete(key)
+    const queueOffset = this.#resets.get(key)?.get(queueId)
+    if (queueOffset === undefined) return null
+    drop(this.#resets, key, queueId)
     return queueOffset
   }
 
@@ -92,7 +106,7 @@ export class ConsumerOffsets {
 
   /** Every topic and group between which an offset was committed. */
   *subscriptions(): Generator<readonly [topic: string, consumerGroup: string], void> {
-    for (const key of this.#table.keys()) {
+    for (const key of this.#keys()) {
       const at = key.indexOf(SEPARATOR)
       yield [key.slice(0, at), key.slice(at + 1)]
     }
@@ -100,49 +114,101 @@ export class ConsumerOffsets {
 
   topicsOf(consumerGroup: string): readonly string[] {
     const ending = SEPARATOR + consumerGroup
-    return [...this.#table.keys()]
+    return [...this.#keys()]
       .filter((key) => key.endsWith(ending))
       .map((key) => key.slice(0, -ending.length))
   }
 
   groupsOf(topic: string): readonly string[] {
     const beginning = topic + SEPARATOR
-    return [...this.#table.keys()]
+    return [...this.#keys()]
       .filter((key) => key.startsWith(beginning))
       .map((key) => key.slice(beginning.length))
   }
 
   /** Queue and committed offset, for each queue in which the group has one. */
   queuesOf(consumerGroup: string, topic: string): readonly (readonly [number, number])[] {
-    return [...(this.#table.get(keyOf(topic, consumerGroup)) ?? [])]
+    return [...this.#queuesOf(keyOf(topic, consumerGroup))]
   }
 
-  /** consumerOffset.json, which is also the answer of GET_ALL_CONSUMER_OFFSET. */
+  /** The answer of GET_ALL_CONSUMER_OFFSET: consumerOffset.json as it will be. */
   encode(): Buffer {
-    return formatFastjson({
-      dataVersion: dataVersionRecord(this.#dataVersion),
-      offsetTable: this.#table,
-    })
+    const offsetTable: Table = new Map()
+    for (const key of this.#keys()) offsetTable.set(key, this.#queuesOf(key))
+    return formatFastjson({ dataVersion: dataVersionRecord(this.#dataVersion), offsetTable })
   }
 
-  /** Writes the file when something changed since it was written; rejects when it cannot. */
+  /** The log has all that was committed before the call; rejects when it does not take it. One call at a time does the work. */
   async flush(): Promise<void> {
-    if (!this.#isDirty) return this.#file.settled()
-    try {
-      await this.#file.save()
-    } catch (error) {
-      this.#isDirty = true
-      throw error
+    // What is under way may have begun before the last commits.
+    await this.#flushing?.catch(() => undefined)
+    if (this.#ahead.size === 0 && this.#gone.size === 0) return
+    this.#flushing ??= this.#flush().finally(() => {
+      this.#flushing = null
+    })
+    await this.#flushing
+  }
+
+  /** Another member leads: what it has not been told of will be committed there again. */
+  forgetAhead(): void {
+    for (const state of [this.#ahead, this.#gone, this.#going, this.#resets]) state.clear()
+  }
+
+  async #flush(): Promise<void> {
+    const going = [...this.#gone]
+    for (const key of going) this.#going.add(key)
+    this.#gone.clear()
+    const commits: Commit[] = []
+    for (const [key, queues] of this.#ahead) {
+      for (const [queueId, queueOffset] of queues) commits.push({ key, queueId, queueOffset })
     }
+    const proposals: Promise<void>[] = []
+    for (const list of inChanges(going, (key) => key.length)) {
+      proposals.push(this.#log.propose({ delete: list }))
+    }
+    for (const list of inChanges(commits, ({ key }) => key.length + ENTRY_BYTES)) {
+      const offsets: Table = new Map()
+      for (const { key, queueId, queueOffset } of list) put(offsets, key, queueId, queueOffset)
+      proposals.push(this.#log.propose({ set: offsets }))
+    }
+    const outcomes = await Promise.allSettled(proposals)
+    // What was refused is still ahead; so are the keys that the log was not told of.
+    for (const key of going) if (this.#going.delete(key)) this.#gone.add(key)
+    const refused = outcomes.find(({ status }) => status === 'rejected')
+    if (refused?.status === 'rejected') throw refused.reason
+  }
+
+  #apply(json: JsonValue, timestamp: number): void {
+    const change = asObject(json, 'a change of offsets')
+    for (const key of textList(change, 'delete')) {
+      this.#table.delete(key)
+      this.#going.delete(key)
+    }
+    const offsets = optionalObject(change, 'set')
+    for (const [key, queues] of offsets === null ? [] : offsetsIn(offsets)) {
+      // Proposed after the deletion that may be under way.
+      this.#going.delete(key)
+      for (const [queueId, queueOffset] of queues) {
+        put(this.#table, key, queueId, queueOffset)
+        if (this.#ahead.get(key)?.get(queueId) === queueOffset) drop(this.#ahead, key, queueId)
+      }
+    }
+    this.#dataVersion = nextDataVersion(this.#dataVersion, timestamp)
+  }
+
+  #restore(file: JsonObject | null): void {
+    const offsets = file === null ? null : optionalObject(file, 'offsetTable')
+    const table = offsets === null ? [] : offsetsIn(offsets)
+    const version = file === null ? null : optionalObject(file, 'dataVersion')
+    this.#dataVersion = version === null ? ZERO_DATA_VERSION : dataVersionOf(version)
+    this.forgetAhead()
+    this.#table.clear()
+    for (const [key, queues] of table) this.#table.set(key, queues)
   }
 
   #render(): Iterable<string> {
-    this.#counter++
-    this.#changedAt = this.#clock.now()
-    // What changes from here on may be missed by this write.
-    this.#isDirty = false
     const version = formatFastjson(dataVersionRecord(this.#dataVersion)).toString()
-    return tablePieces(`{"dataVersion":${version},"offsetTable":{`, this.#entries(), '}}')
+    return tablePieces(`{"dataVersion":${version},"offsetTable":{`, this.#entries(), '}')
   }
 
   *#entries(): Iterable<string> {
@@ -155,24 +221,36 @@ export class ConsumerOffsets {
     }
   }
 
-  get #dataVersion(): DataVersion {
-    return { stateVersion: 0, timestamp: this.#changedAt, counter: this.#counter }
+  #isHidden(key: string): boolean {
+    return this.#gone.size + this.#going.size > 0 && (this.#gone.has(key) || this.#going.has(key))
+  }
+
+  *#keys(): Iterable<string> {
+    for (const key of this.#table.keys()) if (!this.#isHidden(key)) yield key
+    for (const key of this.#ahead.keys()) {
+      if (!this.#table.has(key) || this.#isHidden(key)) yield key
+    }
+  }
+
+  #queuesOf(key: string): Map<number, number> {
+    const applied = this.#isHidden(key) ? [] : (this.#table.get(key) ?? [])
+    return new Map([...applied, ...(this.#ahead.get(key) ?? [])])
+  }
+
+  #get(key: string, queueId: number): number | null {
+    const ahead = this.#ahead.get(key)?.get(queueId)
+    if (ahead !== undefined) return ahead
+    return this.#isHidden(key) ? null : (this.#table.get(key)?.get(queueId) ?? null)
   }
 
   #set(key: string, queueId: number, queueOffset: number): void {
-    let queues = this.#table.get(key)
-    if (queues === undefined) this.#table.set(key, (queues = new Map<number, number>()))
-    if (queues.get(queueId) === queueOffset) return
-    queues.set(queueId, queueOffset)
-    this.#isDirty = true
+    if (this.#get(key, queueId) !== queueOffset) put(this.#ahead, key, queueId, queueOffset)
   }
 
   #deleteWhere(matches: (key: string) => boolean): void {
-    for (const table of [this.#table, this.#resets]) {
-      for (const key of [...table.keys()].filter(matches)) {
-        table.delete(key)
-        this.#isDirty = true
-      }
+    for (const key of [...this.#table.keys()].filter(matches)) this.#gone.add(key)
+    for (const table of [this.#ahead, this.#resets]) {
+      for (const key of [...table.keys()].filter(matches)) table.delete(key)
     }
   }
 }
@@ -181,11 +259,21 @@ function keyOf(topic: string, consumerGroup: string): string {
   return topic + SEPARATOR + consumerGroup
 }
 
-function parseOffsets(text: string): ReadonlyMap<string, Map<number, number>> {
-  const parsed = new Map<string, Map<number, number>>()
-  const json = asObject(parseFastjson(text), 'consumerOffset.json')
-  const table = optionalObject(json, 'offsetTable')
-  for (const [key, value] of table === null ? [] : textEntries(table)) {
+function put(table: Table, key: string, queueId: number, queueOffset: number): void {
+  let queues = table.get(key)
+  if (queues === undefined) table.set(key, (queues = new Map<number, number>()))
+  queues.set(queueId, queueOffset)
+}
+
+function drop(table: Table, key: string, queueId: number): void {
+  const queues = table.get(key)
+  queues?.delete(queueId)
+  if (queues?.size === 0) table.delete(key)
+}
+
+function offsetsIn(json: JsonObject): Table {
+  const parsed: Table = new Map()
+  for (const [key, value] of textEntries(json)) {
     const queues = new Map<number, number>()
     for (const [queueId, queueOffset] of textEntries(asObject(value, `offsetTable.${key}`))) {
       const entry = [Number(queueId), Number(queueOffset)] as const

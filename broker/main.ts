@@ -10,17 +10,16 @@ import { createRegistry } from '../common/metrics.ts'
 import { checkFilesLimit, collectProcessMetrics } from '../common/process-metrics.ts'
 import { listenProblem, nextSignal, usageProblem } from '../common/role-main.ts'
 import { createRuntime } from '../common/runtime.ts'
-import { readConfigFile, writeConfigFile } from '../store/config-store.ts'
 import { StoreError } from '../store/errors.ts'
 import { MessageStore } from '../store/message-store.ts'
 import { Broker } from './broker.ts'
+import { diskConfigFolder } from './config-folder.ts'
 import { loadBrokerConfig } from './config.ts'
 import { hasServiceAccount, inClusterRequest } from './leader-endpoint.ts'
 import { StateFileError } from '../raft/state-file.ts'
 import type { BrokerOptions } from './broker.ts'
 import type { BrokerSchema, BrokerValues } from './config.ts'
 import type { PodIdentity } from './leader-endpoint.ts'
-import type { ConfigFolder } from './persisted-table.ts'
 import type { LoadedConfig } from '../common/config.ts'
 import type { EndOfRole } from '../common/role-main.ts'
 import type { Logger } from '../common/log.ts'
@@ -138,7 +137,7 @@ function createBroker(
     logger,
     registry,
     openStore: (options) => new MessageStore({ ...options, memoryBytes: memoryBytes() }),
-    configFolder: (path) => configFolder(runtime.disk, path),
+    configFolder: (path) => diskConfigFolder(runtime.disk, path),
     ...kubernetesOf(process.env, runtime.disk),
     member: process.env['GANTRY_POD_NAME'] ?? `${values.brokerName}-${values.brokerId}`,
     pid: process.pid,
@@ -150,13 +149,6 @@ function createBroker(
 function memoryBytes(): number {
   const limit = process.constrainedMemory()
   return limit > 0 ? Math.min(limit, totalmem()) : totalmem()
-}
-
-function configFolder(disk: Disk, path: string): ConfigFolder {
-  return {
-    read: (name, parse) => readConfigFile(disk, `${path}/${name}`, parse),
-    write: (name, pieces) => writeConfigFile(disk, `${path}/${name}`, pieces),
-  }
 }
 
 /** The Service, and what is needed to point it here; nothing outside Kubernetes. */

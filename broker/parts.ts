@@ -3,6 +3,7 @@ import type { BrokerConfig } from './config.ts'
 import type { BrokerStats } from './stats.ts'
 import type { ClientRegistry } from './client-registry.ts'
 import type { ConsumerOffsets } from './consumer-offsets.ts'
+import type { GroupTables } from './group-tables.ts'
 import type { LongPolling } from './long-polling.ts'
 import type { QueueLocks } from './queue-locks.ts'
 import type { SubscriptionGroups } from './subscription-groups.ts'
@@ -15,6 +16,8 @@ import type { Store } from '../store/types.ts'
 export interface BrokerParts {
   readonly config: BrokerConfig
   readonly store: Store
+  /** Where tables of one's own are added, before the broker starts. */
+  readonly tables: GroupTables
   readonly topics: TopicTable
   readonly groups: SubscriptionGroups
   readonly offsets: ConsumerOffsets

@@ -16,7 +16,7 @@ class SlowFolder implements ConfigFolder {
     return null
   }
 
-  async write(_name: string, pieces: Iterable<string>): Promise<void> {
+  async write(_name: string, pieces: Iterable<string>): Promise<boolean> {
     this.atOnce++
     this.atOnceMax = Math.max(this.atOnceMax, this.atOnce)
     const content = Array.from(pieces).join('')
@@ -24,6 +24,11 @@ class SlowFolder implements ConfigFolder {
     this.atOnce--
     if (this.failure !== null) throw this.failure
     this.written.push(content)
+    return true
+  }
+
+  replace(): void {
+    this.written.push('replaced')
   }
 
   finishOne(): void {
@@ -46,6 +51,8 @@ beforeEach(() => {
     timers: time,
     logger: silentLogger,
     render: () => [state],
+    mayReplace: () => Promise.resolve(() => true),
+    written: () => undefined,
   })
 })
 

@@ -14,9 +14,17 @@ import type { Timers } from '../common/ports.ts'
 export interface ConfigFolder {
   /** A file, or its backup when it is missing, empty or refused by `parse`; null when there is neither. Throws when none can be parsed. */
   read<Value>(name: string, parse: (text: string) => Value): Value | null
-  /** Replaces a file atomically and durably, its text asked for piece by piece; the former content becomes `.bak`. Rejects when it cannot. */
-  write(name: string, pieces: Iterable<string>): Promise<void>
+  /**
+   * Replaces a file atomically and durably, its text asked for piece by piece; the former content becomes `.bak`. Rejects when it cannot.
+   * Once the new text is on disk, `mayReplace` is waited for; what it gives is asked just before the file takes its name: false leaves
+   * everything as it was, and is the result.
+   */
+  write(name: string, pieces: Iterable<string>, mayReplace: MayReplace): Promise<boolean>
+  /** Replaces a file atomically and durably before it returns, also while it is being written. Throws when it cannot. */
+  replace(name: string, text: string): void
 }
+
+export type MayReplace = () => Promise<() => boolean>
 
 export interface PersistedFileOptions {
   readonly name: string
@@ -25,6 +33,9 @@ export interface PersistedFileOptions {
   readonly logger: Logger
   /** The text of the file as the table is now, in pieces that take a few milliseconds each. */
   readonly render: () => Iterable<string>
+  readonly mayReplace: MayReplace
+  /** The text that `render` gave last is on disk under its name. */
+  readonly written: () => void
 }
 
 /** Entries of a table in one piece. */
@@ -68,9 +79,9 @@ export class PersistedFile {
   }
 
   async #write(): Promise<void> {
-    const { name, folder, render, logger } = this.#options
+    const { name, folder, render, mayReplace, written, logger } = this.#options
     try {
-      await folder.write(name, render())
+      if (await folder.write(name, render(), mayReplace)) written()
     } catch (error) {
       logger.error({ file: name, err: error }, 'a configuration file could not be written')
       throw error

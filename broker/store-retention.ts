@@ -3,6 +3,7 @@ import { DLQ_PREFIX, isSystemGroup } from './names.ts'
 import type { BrokerConfig } from './config.ts'
 import type { ClientRegistry } from './client-registry.ts'
 import type { ConsumerOffsets } from './consumer-offsets.ts'
+import type { GroupTables } from './group-tables.ts'
 import type { TopicTable } from './topics.ts'
 import type { Timers } from '../common/ports.ts'
 import type { QueueRange, Retention, SlowestRead, Store } from '../store/types.ts'
@@ -13,6 +14,7 @@ const LOOKUPS_PER_TURN = 256
 export interface StoreRetentionParts {
   readonly config: BrokerConfig
   readonly timers: Timers
+  readonly tables: Pick<GroupTables, 'savedOffset'>
   readonly topics: TopicTable
   readonly offsets: ConsumerOffsets
   readonly clients: ClientRegistry
@@ -51,6 +53,10 @@ export class StoreRetention implements Retention {
     }
     this.#found = found
     return slowest
+  }
+
+  neededOffset(): number {
+    return this.#parts().tables.savedOffset
   }
 
   readOffset(topic: string, queueId: number): number | null {

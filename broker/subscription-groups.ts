@@ -1,34 +1,37 @@
-/** The consumer groups of this broker: `config/subscriptionGroup.json`, and whoever asks. */
+/** The consumer groups of this broker group: a table in the log, `config/subscriptionGroup.json`, and whoever asks. */
 import {
-  decodeSubscriptionGroupTable,
   subscriptionGroupConfig,
+  subscriptionGroupConfigOf,
   subscriptionGroupConfigRecord,
+  subscriptionGroupTableOf,
 } from '../remoting/bodies/subscription-group-config.ts'
 import { SYSTEM_GROUPS, groupProblem, isSystemGroup } from './names.ts'
-import { PersistedFile, tablePieces } from './persisted-table.ts'
+import { inChanges } from './group-tables.ts'
+import { tablePieces } from './persisted-table.ts'
 import { createTimes } from './stats.ts'
 import type { BrokerConfig } from './config.ts'
-import type { ConfigFolder } from './persisted-table.ts'
+import type { GroupTables, TableHandle } from './group-tables.ts'
 import type { CreateTimes } from './stats.ts'
-import type { Logger } from '../common/log.ts'
-import type { Clock, Timers } from '../common/ports.ts'
+import type { Clock } from '../common/ports.ts'
 import { dataVersionRecord, nextDataVersion } from '../remoting/bodies/data-version.ts'
 import { formatFastjson } from '../remoting/bodies/fastjson.ts'
+import { asObject, listMember, textList } from '../remoting/bodies/json-members.ts'
+import type { JsonObject, JsonValue } from '../remoting/bodies/fastjson.ts'
 import type { DataVersion } from '../remoting/bodies/data-version.ts'
 import type { SubscriptionGroupConfig } from '../remoting/bodies/subscription-group-config.ts'
 
 export interface SubscriptionGroupOptions {
   readonly config: BrokerConfig
-  readonly folder: ConfigFolder
+  readonly tables: Pick<GroupTables, 'add'>
   readonly clock: Clock
-  readonly timers: Timers
-  readonly logger: Logger
 }
 
 export class SubscriptionGroups {
   readonly #options: SubscriptionGroupOptions
-  readonly #file: PersistedFile
+  readonly #table: TableHandle
   readonly #groups = new Map<string, SubscriptionGroupConfig>()
+  /** Made by `find`, and not yet committed. */
+  readonly #pending = new Map<string, SubscriptionGroupConfig>()
   /** How long it took to create or change groups, by outcome. */
   readonly createTimes: CreateTimes = createTimes(
     'rocketmq_consumer_group_create_execution_time',
@@ -39,12 +42,13 @@ export class SubscriptionGroups {
   constructor(options: SubscriptionGroupOptions) {
     this.#options = options
     this.#dataVersion = { stateVersion: 0, timestamp: options.clock.now(), counter: 0 }
-    this.#file = new PersistedFile({
-      name: 'subscriptionGroup.json',
-      folder: options.folder,
-      timers: options.timers,
-      logger: options.logger,
+    this.#table = options.tables.add({
+      name: 'subscriptionGroups',
+      fileName: 'subscriptionGroup.json',
+      saveAfterMs: 0,
+      apply: (change, { timestamp }) => this.#apply(change, timestamp),
       render: () => this.#render(),
+      restore: (file) => this.#restore(file),
     })
   }
 
@@ -53,12 +57,75 @@ export class SubscriptionGroups {
   }
 
   get all(): ReadonlyMap<string, SubscriptionGroupConfig> {
-    return this.#groups
+    return this.#pending.size === 0 ? this.#groups : new Map([...this.#pending, ...this.#groups])
   }
 
-  /** Reads the file and adds the system groups that it lacks; throws when the file and its backup are damaged. */
-  load(): void {
-    const table = this.#file.read(decodeSubscriptionGroupTable)
+  get(group: string): SubscriptionGroupConfig | undefined {
+    return this.#groups.get(group) ?? this.#pending.get(group)
+  }
+
+  /**
+   * The group, created when it is unknown and may be; null when it may not.
+   * It is written behind: a group that a crash forgets comes back with the next heartbeat.
+   */
+  find(group: string): SubscriptionGroupConfig | null {
+    const present = this.get(group)
+    if (present !== undefined) return present
+    const mayCreate =
+      this.#options.config.values.autoCreateSubscriptionGroup || isSystemGroup(group)
+    if (!mayCreate || groupProblem(group) !== null) return null
+    const created = subscriptionGroupConfig(group)
+    this.#pending.set(group, created)
+    this.#table
+      .propose({ put: [subscriptionGroupConfigRecord(created)] })
+      // The next heartbeat makes it again.
+      .catch(() => undefined)
+      .finally(() => this.#pending.delete(group))
+    return created
+  }
+
+  async put(config: SubscriptionGroupConfig): Promise<void> {
+    await this.putAll([config])
+  }
+
+  /** Creates or changes groups; resolves when that is committed. */
+  async putAll(configs: readonly SubscriptionGroupConfig[]): Promise<void> {
+    if (configs.length === 0) return
+    const startedAt = this.#options.clock.monotonic()
+    let isDone = false
+    try {
+      const records = configs.map(subscriptionGroupConfigRecord)
+      const lists = inChanges(records, (record) => formatFastjson(record).length)
+      await Promise.all(lists.map((list) => this.#table.propose({ put: list })))
+      isDone = true
+    } finally {
+      const isSystem = configs.every(({ groupName }) => isSystemGroup(groupName))
+      const labels = {
+        invocation_status: isDone ? 'success' : 'failure',
+        is_system: String(isSystem),
+      }
+      this.createTimes.observe(labels, this.#options.clock.monotonic() - startedAt)
+    }
+  }
+
+  /** Resolves when that is committed; an unknown group is passed over. */
+  async delete(group: string): Promise<void> {
+    if (this.get(group) !== undefined) await this.#table.propose({ delete: [group] })
+  }
+
+  #apply(json: JsonValue, timestamp: number): void {
+    const change = asObject(json, 'a change of consumer groups')
+    const put = listMember(change, 'put').map((item) =>
+      subscriptionGroupConfigOf(asObject(item, 'put')),
+    )
+    for (const config of put) this.#groups.set(config.groupName, config)
+    for (const name of textList(change, 'delete')) this.#groups.delete(name)
+    this.#dataVersion = nextDataVersion(this.#dataVersion, timestamp)
+  }
+
+  #restore(file: JsonObject | null): void {
+    const table = file === null ? null : subscriptionGroupTableOf(file)
+    this.#groups.clear()
     if (table !== null) {
       this.#dataVersion = table.dataVersion
       for (const [name, config] of table.groups) this.#groups.set(name, config)
@@ -73,74 +140,12 @@ export class SubscriptionGroups {
     }
   }
 
-  get(group: string): SubscriptionGroupConfig | undefined {
-    return this.#groups.get(group)
-  }
-
-  /**
-   * The group, created when it is unknown and may be; null when it may not.
-   * The file is written behind: a group that a crash forgets comes back with the next heartbeat.
-   */
-  find(group: string): SubscriptionGroupConfig | null {
-    const present = this.#groups.get(group)
-    if (present !== undefined) return present
-    const mayCreate =
-      this.#options.config.values.autoCreateSubscriptionGroup || isSystemGroup(group)
-    if (!mayCreate || groupProblem(group) !== null) return null
-    const created = subscriptionGroupConfig(group)
-    this.#groups.set(group, created)
-    this.#touch()
-    // A failure is logged by the file; the group stands in memory all the same.
-    this.#file.save().catch(() => undefined)
-    return created
-  }
-
-  async put(config: SubscriptionGroupConfig): Promise<void> {
-    await this.putAll([config])
-  }
-
-  /** Creates or changes groups; resolves when that is on disk. */
-  async putAll(configs: readonly SubscriptionGroupConfig[]): Promise<void> {
-    if (configs.length === 0) return
-    for (const config of configs) this.#groups.set(config.groupName, config)
-    this.#touch()
-    const startedAt = this.#options.clock.monotonic()
-    let isSaved = false
-    try {
-      await this.#file.save()
-      isSaved = true
-    } finally {
-      const isSystem = configs.every(({ groupName }) => isSystemGroup(groupName))
-      const labels = {
-        invocation_status: isSaved ? 'success' : 'failure',
-        is_system: String(isSystem),
-      }
-      this.createTimes.observe(labels, this.#options.clock.monotonic() - startedAt)
-    }
-  }
-
-  /** Resolves when that is on disk; an unknown group is passed over. */
-  async delete(group: string): Promise<void> {
-    if (!this.#groups.delete(group)) return
-    this.#touch()
-    await this.#file.save()
-  }
-
-  save(): Promise<void> {
-    return this.#file.save()
-  }
-
-  /** Resolves when nothing is being written any more. */
-  settled(): Promise<void> {
-    return this.#file.settled()
-  }
-
   #render(): Iterable<string> {
     const version = formatFastjson(dataVersionRecord(this.#dataVersion)).toString()
     return tablePieces(
       `{"dataVersion":${version},"forbiddenTable":{},"subscriptionGroupTable":{`,
       this.#entries(),
-      '}}',
+      '}',
     )
   }
 
@@ -149,9 +154,5 @@ export class SubscriptionGroups {
       const record = formatFastjson(subscriptionGroupConfigRecord(config)).toString()
       yield `${formatFastjson(name).toString()}:${record}`
     }
-  }
-
-  #touch(): void {
-    this.#dataVersion = nextDataVersion(this.#dataVersion, this.#options.clock.now())
   }
 }

@@ -8,30 +8,40 @@ import { BrokerConfig } from './config.ts'
 import { ConsumerOffsets } from './consumer-offsets.ts'
 import { SubscriptionGroups } from './subscription-groups.ts'
 import { TopicTable } from './topics.ts'
-import { MemoryConfigFolder, brokerValues } from './testing.ts'
+import { GroupTableError, GroupTables } from './group-tables.ts'
+import { MemoryConfigFolder, MemoryControlLog, brokerValues } from './testing.ts'
 
 let time: SimulatedTime
 let folder: MemoryConfigFolder
+let log: MemoryControlLog
 
 beforeEach(() => {
   time = new SimulatedTime()
   folder = new MemoryConfigFolder()
+  log = new MemoryControlLog(time)
 })
 
-function optionsOf(keys: Readonly<Record<string, string>> = {}) {
-  const config = new BrokerConfig(brokerValues(keys), time.now())
-  return { config, folder, clock: time, timers: time, logger: silentLogger }
+function newTables(): GroupTables {
+  return new GroupTables({ log, folder, timers: time, logger: silentLogger, segmentSize: 1000 })
+}
+
+async function loaded(tables: GroupTables): Promise<void> {
+  const loading = tables.load()
+  await time.settle()
+  await loading
 }
 
 describe('topics', () => {
-  function topicsOf(keys: Readonly<Record<string, string>> = {}): TopicTable {
-    const topics = new TopicTable(optionsOf(keys))
-    topics.load()
+  async function topicsOf(keys: Readonly<Record<string, string>> = {}): Promise<TopicTable> {
+    const config = new BrokerConfig(brokerValues(keys), time.now())
+    const tables = newTables()
+    const topics = new TopicTable({ config, tables, clock: time, onDelete: () => undefined })
+    await loaded(tables)
     return topics
   }
 
-  test('a new broker has the system topics, and TBW102 may be inherited from', () => {
-    const topics = topicsOf()
+  test('a new broker has the system topics, and TBW102 may be inherited from', async () => {
+    const topics = await topicsOf()
 
     expect(topics.get('TBW102')).toMatchObject({ writeQueueNums: 8, perm: 7 })
     expect(topics.get('SCHEDULE_TOPIC_XXXX')).toMatchObject({ readQueueNums: 18, perm: 6 })
@@ -40,8 +50,8 @@ describe('topics', () => {
     expect(topics.get('RMQ_SYS_TRACE_TOPIC')).toBeUndefined()
   })
 
-  test('a new topic is not visible before it is on disk', async () => {
-    const topics = topicsOf()
+  test('a new topic is not visible before it is committed', async () => {
+    const topics = await topicsOf()
 
     const made = topics.put(topicConfig('T'))
     const before = topics.get('T')
@@ -54,7 +64,7 @@ describe('topics', () => {
   })
 
   test('the file is what the general writer of bodies would write, byte for byte', async () => {
-    const topics = topicsOf()
+    const topics = await topicsOf()
     const made = topics.putAll([
       topicConfig('plain', { order: true, topicSysFlag: 3, perm: 4 }),
       topicConfig('%RETRY%g', { topicFilterType: 'MULTI_TAG' }),
@@ -64,31 +74,29 @@ describe('topics', () => {
     await time.settle()
     await made
 
-    expect(folder.files.get('topics.json')).toBe(
-      formatFastjson({
-        dataVersion: { ...topics.dataVersion },
-        topicConfigTable: new Map(
-          [...topics.all].map(([name, config]) => [name, topicConfigRecord(config)]),
-        ),
-      }).toString(),
-    )
+    const table = formatFastjson({
+      dataVersion: { ...topics.dataVersion },
+      topicConfigTable: new Map(
+        [...topics.all].map(([name, config]) => [name, topicConfigRecord(config)]),
+      ),
+    }).toString()
+    expect(folder.files.get('topics.json')).toBe(`${table.slice(0, -1)},"gantryLogOffset":100}`)
   })
 
-  test('a topic that could not be written does not exist', async () => {
-    const topics = topicsOf()
-    folder.failure = new Error('disk full')
+  test('a topic that the log does not take does not exist', async () => {
+    const topics = await topicsOf()
+    log.refusal = 'disk full'
 
     const made = topics.put(topicConfig('T'))
     const problem = made.catch((error: unknown) => error)
     await time.settle()
 
-    expect(await problem).toEqual(new Error('disk full'))
-
+    expect(await problem).toEqual(new GroupTableError('refused', 'disk full'))
     expect(topics.get('T')).toBeUndefined()
   })
 
   test('two sends to the same unknown topic make it once', async () => {
-    const topics = topicsOf()
+    const topics = await topicsOf()
     const first = topics.ensure(topicConfig('T', { writeQueueNums: 4 }))
     const second = topics.ensure(topicConfig('T', { writeQueueNums: 2 }))
 
@@ -99,31 +107,33 @@ describe('topics', () => {
     expect(topics.get('T')?.writeQueueNums).toBe(4)
   })
 
-  test('a topic is inherited with as many queues as asked, but no more than the template has', () => {
-    const topics = topicsOf({ defaultTopicQueueNums: '8' })
+  test('a topic is inherited with as many queues as asked, but no more than the template has', async () => {
+    const topics = await topicsOf({ defaultTopicQueueNums: '8' })
 
     expect(topics.inherited('T', 'TBW102', 4)).toMatchObject({ readQueueNums: 4, perm: 6 })
     expect(topics.inherited('T', 'TBW102', 20)).toMatchObject({ writeQueueNums: 8 })
     expect(topics.inherited('T', 'SELF_TEST_TOPIC', 4)).toBeNull()
-    expect(topicsOf({ autoCreateTopicEnable: 'false' }).inherited('T', 'TBW102', 4)).toBeNull()
+    expect(
+      (await topicsOf({ autoCreateTopicEnable: 'false' })).inherited('T', 'TBW102', 4),
+    ).toBeNull()
   })
 
   test('what was written is read again, with its version', async () => {
-    const topics = topicsOf()
+    const topics = await topicsOf()
     const made = topics.put(
       topicConfig('T', { perm: 4, attributes: new Map([['message.type', 'FIFO']]) }),
     )
     await time.settle()
     await made
 
-    const again = topicsOf()
+    const again = await topicsOf()
 
     expect(again.get('T')).toEqual(topics.get('T'))
     expect(again.dataVersion).toEqual(topics.dataVersion)
   })
 
   test('listeners are told of each change once it is done', async () => {
-    const topics = topicsOf()
+    const topics = await topicsOf()
     const seen: boolean[] = []
     topics.onChange(() => seen.push(topics.get('T') !== undefined))
 
@@ -138,61 +148,66 @@ describe('topics', () => {
     expect(folder.files.get('topics.json')).not.toContain('"topicName":"T"')
   })
 
-  test('a damaged file is an error and no empty table', () => {
+  test('a damaged file is an error and no empty table', async () => {
     folder.files.set('topics.json', '{"topicConfigTable":')
 
-    expect(() => topicsOf()).toThrow('malformed JSON')
+    await expect(topicsOf()).rejects.toThrow('malformed JSON')
   })
 })
 
 describe('consumer groups', () => {
-  function groupsOf(keys: Readonly<Record<string, string>> = {}): SubscriptionGroups {
-    const groups = new SubscriptionGroups(optionsOf(keys))
-    groups.load()
+  async function groupsOf(
+    keys: Readonly<Record<string, string>> = {},
+  ): Promise<SubscriptionGroups> {
+    const config = new BrokerConfig(brokerValues(keys), time.now())
+    const tables = newTables()
+    const groups = new SubscriptionGroups({ config, tables, clock: time })
+    await loaded(tables)
     return groups
   }
 
   test('an unknown group is made when that is allowed, and remembered', async () => {
-    const groups = groupsOf()
+    const groups = await groupsOf()
 
     const found = groups.find('G')
     await time.settle()
 
     expect(found).toMatchObject({ groupName: 'G', retryMaxTimes: 16, consumeEnable: true })
-    expect(groupsOf().get('G')).toEqual(found)
+    expect((await groupsOf()).get('G')).toEqual(found)
   })
 
-  test('it is not made when that is forbidden or its name is no name', () => {
-    expect(groupsOf({ autoCreateSubscriptionGroup: 'false' }).find('G')).toBeNull()
-    expect(groupsOf().find('../G')).toBeNull()
+  test('it is not made when that is forbidden or its name is no name', async () => {
+    expect((await groupsOf({ autoCreateSubscriptionGroup: 'false' })).find('G')).toBeNull()
+    expect((await groupsOf()).find('../G')).toBeNull()
   })
 
   test('a changed group keeps what it was given over a restart', async () => {
-    const groups = groupsOf()
+    const groups = await groupsOf()
     const saved = groups.put(
       subscriptionGroupConfig('G', { consumeEnable: false, retryMaxTimes: 3 }),
     )
     await time.settle()
     await saved
 
-    expect(groupsOf().get('G')).toMatchObject({ consumeEnable: false, retryMaxTimes: 3 })
+    expect((await groupsOf()).get('G')).toMatchObject({ consumeEnable: false, retryMaxTimes: 3 })
   })
 
   test('a deleted group is gone', async () => {
-    const groups = groupsOf()
+    const groups = await groupsOf()
     groups.find('G')
     const deleted = groups.delete('G')
     await time.settle()
     await deleted
 
-    expect(groupsOf().get('G')).toBeUndefined()
+    expect((await groupsOf()).get('G')).toBeUndefined()
   })
 })
 
 describe('consumer offsets', () => {
-  function offsetsOf(): ConsumerOffsets {
-    const offsets = new ConsumerOffsets(optionsOf())
-    offsets.load()
+  async function offsetsOf(): Promise<ConsumerOffsets> {
+    const tables = newTables()
+    const offsets = new ConsumerOffsets({ tables, saveAfterMs: 5000 })
+    await loaded(tables)
     return offsets
   }
 
@@ -203,54 +218,88 @@ describe('consumer offsets', () => {
   }
 
   test('offsets that were flushed are read again', async () => {
-    const offsets = offsetsOf()
+    const offsets = await offsetsOf()
     offsets.commit('G', 'T', 3, 42)
     await flushed(offsets)
 
-    const again = offsetsOf()
+    const again = await offsetsOf()
 
     expect(again.query('G', 'T', 3)).toBe(42)
     expect(again.query('G', 'T', 4)).toBeNull()
   })
 
   test('the file is what is answered to whoever asks for all offsets', async () => {
-    const offsets = offsetsOf()
+    const offsets = await offsetsOf()
     offsets.commit('G', 'T', 3, 42)
     offsets.commit('G', 'T', 10, 9_007_199_254_740_991)
     offsets.commit('%G', 'größe', 0, 0)
 
     await flushed(offsets)
+    await time.advance(5000)
+    await time.settle()
 
-    expect(folder.files.get('consumerOffset.json')).toBe(offsets.encode().toString())
+    const table = offsets.encode().toString()
+    expect(folder.files.get('consumerOffset.json')).toBe(
+      `${table.slice(0, -1)},"gantryLogOffset":100}`,
+    )
   })
 
   test('nothing is written when nothing changed', async () => {
-    const offsets = offsetsOf()
+    const offsets = await offsetsOf()
     offsets.commit('G', 'T', 0, 1)
     await flushed(offsets)
     offsets.commit('G', 'T', 0, 1)
 
     await flushed(offsets)
 
-    expect(folder.writes).toBe(1)
+    expect(log.records).toHaveLength(1)
   })
 
-  test('offsets that could not be written are written by the next round', async () => {
-    const offsets = offsetsOf()
+  test('offsets that the log did not take are taken by the next round', async () => {
+    const offsets = await offsetsOf()
     offsets.commit('G', 'T', 0, 1)
-    folder.failure = new Error('disk full')
+    log.refusal = 'disk full'
     const problem = offsets.flush().catch((error: unknown) => error)
     await time.settle()
-    expect(await problem).toEqual(new Error('disk full'))
-    folder.failure = null
+    expect(await problem).toEqual(new GroupTableError('refused', 'disk full'))
+    log.refusal = null
 
     await flushed(offsets)
 
-    expect(offsetsOf().query('G', 'T', 0)).toBe(1)
+    expect((await offsetsOf()).query('G', 'T', 0)).toBe(1)
   })
 
-  test("a reset holds against the client's commits until a pull has taken it over, once", () => {
-    const offsets = offsetsOf()
+  test('commits and deletions that come while others are on their way are not lost', async () => {
+    const offsets = await offsetsOf()
+    offsets.commit('G', 'T', 0, 1)
+    offsets.commit('H', 'T', 0, 1)
+    const flushing = offsets.flush()
+    offsets.commit('G', 'T', 0, 2)
+    offsets.deleteGroup('H')
+    await time.settle()
+    await flushing
+
+    expect(offsets.query('G', 'T', 0)).toBe(2)
+    expect(offsets.query('H', 'T', 0)).toBeNull()
+    await flushed(offsets)
+    const again = await offsetsOf()
+    expect(again.query('G', 'T', 0)).toBe(2)
+    expect(again.query('H', 'T', 0)).toBeNull()
+  })
+
+  test('what the log was not told of is forgotten when another member leads', async () => {
+    const offsets = await offsetsOf()
+    offsets.commit('G', 'T', 0, 1)
+    await flushed(offsets)
+    offsets.commit('G', 'T', 0, 2)
+    offsets.deleteGroup('G')
+    offsets.forgetAhead()
+
+    expect(offsets.query('G', 'T', 0)).toBe(1)
+  })
+
+  test("a reset holds against the client's commits until a pull has taken it over, once", async () => {
+    const offsets = await offsetsOf()
     offsets.commit('G', 'T', 0, 100)
     offsets.reset('G', 'T', 0, 10)
     offsets.commit('G', 'T', 0, 101)
@@ -262,20 +311,20 @@ describe('consumer offsets', () => {
     expect(offsets.query('G', 'T', 0)).toBe(11)
   })
 
-  test('a file as Java writes it, with bare numbers as names, is read', () => {
+  test('a file as Java writes it, with bare numbers as names, is read', async () => {
     folder.files.set(
       'consumerOffset.json',
       '{\n\t"dataVersion":{"counter":1},\n\t"offsetTable":{"T@G":{0:5,1:7\n\t\t}\n\t}\n}',
     )
 
-    const offsets = offsetsOf()
+    const offsets = await offsetsOf()
 
     expect(offsets.query('G', 'T', 0)).toBe(5)
     expect(offsets.query('G', 'T', 1)).toBe(7)
   })
 
-  test('offsets go with their group or topic, and no other', () => {
-    const offsets = offsetsOf()
+  test('offsets go with their group or topic, and no other', async () => {
+    const offsets = await offsetsOf()
     for (const topic of ['A', 'B'])
       for (const group of ['G', 'H']) offsets.commit(group, topic, 0, 1)
 

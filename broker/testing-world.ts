@@ -3,12 +3,13 @@ import { silentLogger } from '../common/log.ts'
 import { SimulatedDisk } from '../simulation/disk.ts'
 import { SeededRandom } from '../simulation/random.ts'
 import { SimulatedTime } from '../simulation/time.ts'
-import { readConfigFile, writeConfigFile } from '../store/config-store.ts'
 import { MessageStore } from '../store/message-store.ts'
 import { raftFacts } from './admin.ts'
 import { ClientRegistry } from './client-registry.ts'
 import { BrokerConfig } from './config.ts'
 import { ConsumerOffsets } from './consumer-offsets.ts'
+import { diskConfigFolder } from './config-folder.ts'
+import { GroupTables } from './group-tables.ts'
 import { LongPolling } from './long-polling.ts'
 import { createProcessors } from './processors.ts'
 import { notifyMembers } from './processors/clients.ts'
@@ -20,7 +21,6 @@ import { TopicTable } from './topics.ts'
 import type { FakeRequestOptions } from './testing.ts'
 import type { BrokerParts } from './parts.ts'
 import type { BrokerProcessors } from './processors.ts'
-import type { ConfigFolder } from './persisted-table.ts'
 import type { HostAddress } from '../common/message.ts'
 
 const HOST: HostAddress = { ip: Buffer.from([10, 0, 0, 1]), port: 10911 }
@@ -64,9 +64,9 @@ export async function createBrokerWorld(
   const started = parts.store.start()
   await time.settle()
   await started
-  parts.topics.load()
-  parts.groups.load()
-  parts.offsets.load()
+  const loaded = parts.tables.load()
+  await time.settle()
+  await loaded
   return {
     time,
     disk,
@@ -87,11 +87,6 @@ export async function createBrokerWorld(
 }
 
 function createParts(time: SimulatedTime, disk: SimulatedDisk, config: BrokerConfig): BrokerParts {
-  const folder: ConfigFolder = {
-    read: (name, parse) => readConfigFile(disk, `/store/config/${name}`, parse),
-    write: (name, pieces) => writeConfigFile(disk, `/store/config/${name}`, pieces),
-  }
-  const tables = { config, folder, clock: time, timers: time, logger: silentLogger }
   const store = new MessageStore({
     config: config.storeConfig(),
     runtime: { clock: time, timers: time, disk },
@@ -100,13 +95,26 @@ function createParts(time: SimulatedTime, disk: SimulatedDisk, config: BrokerCon
     onFailure: () => undefined,
     buffer: { chunkSize: 64 * 1024, chunkCount: 4 },
   })
+  const tables = new GroupTables({
+    log: store,
+    folder: diskConfigFolder(disk, '/store/config'),
+    timers: time,
+    logger: silentLogger,
+    segmentSize: 512 * 1024,
+  })
   let ids = 0
   return {
     config,
     store,
-    topics: new TopicTable(tables),
-    groups: new SubscriptionGroups(tables),
-    offsets: new ConsumerOffsets(tables),
+    tables,
+    topics: new TopicTable({
+      config,
+      tables,
+      clock: time,
+      onDelete: (topic, physicalOffset) => store.deleteTopic(topic, physicalOffset),
+    }),
+    groups: new SubscriptionGroups({ config, tables, clock: time }),
+    offsets: new ConsumerOffsets({ tables, saveAfterMs: 5000 }),
     clients: new ClientRegistry(time),
     locks: new QueueLocks(time),
     longPolling: new LongPolling({

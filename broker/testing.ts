@@ -2,10 +2,13 @@
 import { LanguageCode, NO_BODY, ONEWAY_FLAG, SerializeType } from '../remoting/command.ts'
 import { loadBrokerConfig } from './config.ts'
 import type { BrokerValues } from './config.ts'
-import type { ConfigFolder } from './persisted-table.ts'
+import type { ConfigFolder, MayReplace } from './persisted-table.ts'
 import type { RequestContent, ResponseContent } from '../remoting/command.ts'
 import type { Connection, RemotingRequest } from '../remoting/connection.ts'
 import type { RemotingCommand } from '../remoting/command.ts'
+import { PutStatus } from '../store/types.ts'
+import type { Clock, Timers } from '../common/ports.ts'
+import type { ControlListener, ControlLog, PutResult } from '../store/types.ts'
 import type { AnsweredRequests } from '../remoting/request-frame.ts'
 
 /** A peer that records what it is sent. */
@@ -118,12 +121,17 @@ export class MemoryConfigFolder implements ConfigFolder {
     return content === undefined ? null : parse(content)
   }
 
-  write(name: string, pieces: Iterable<string>): Promise<void> {
+  async write(name: string, pieces: Iterable<string>, mayReplace: MayReplace): Promise<boolean> {
     const content = Array.from(pieces).join('')
-    if (this.failure !== null) return Promise.reject(this.failure)
+    if (this.failure !== null) throw this.failure
+    if (!(await mayReplace())()) return false
     this.writes++
     this.files.set(name, content)
-    return Promise.resolve()
+    return true
+  }
+
+  replace(name: string, text: string): void {
+    this.files.set(name, text)
   }
 }
 
@@ -138,3 +146,56 @@ export function brokerValues(keys: Readonly<Record<string, string>> = {}): Broke
     defaults: { hostName: 'host', homeDirectory: '/home/test' },
   }).values
 }
+
+/** A log that holds nothing but records of the group, which are committed in the next turn. */
+export class MemoryControlLog implements ControlLog {
+  readonly startOffset = 0
+  readonly records: Buffer[] = []
+  readonly #time: Pick<Timers, 'soon'> & Pick<Clock, 'now'>
+  #listener: ControlListener | null = null
+  /** Why records are refused; null when they are taken. */
+  refusal: string | null = null
+  dispatchedOffset: number = 0
+
+  constructor(time: Pick<Timers, 'soon'> & Pick<Clock, 'now'>) {
+    this.#time = time
+  }
+
+  get endOffset(): number {
+    return this.records.length * RECORD_SIZE
+  }
+
+  putControl(body: Buffer, done: (result: PutResult) => void): void {
+    const { refusal } = this
+    const result = { reason: refusal, queueOffset: 0, storeTimestamp: 0 }
+    if (refusal !== null) {
+      done({ ...result, status: PutStatus.SERVICE_NOT_AVAILABLE, physicalOffsets: [] })
+      return
+    }
+    const physicalOffset = this.endOffset
+    this.records.push(Buffer.from(body))
+    this.#time.soon(() => {
+      this.#listener?.(physicalOffset, body, this.#time.now())
+      this.dispatchedOffset = physicalOffset + RECORD_SIZE
+      done({ ...result, status: PutStatus.OK, physicalOffsets: [physicalOffset] })
+    })
+  }
+
+  onControl(listener: ControlListener): void {
+    this.#listener = listener
+  }
+
+  replayControl(fromOffset: number, visit: ControlListener): Promise<void> {
+    this.records.forEach((body, index) => {
+      const physicalOffset = index * RECORD_SIZE
+      if (physicalOffset >= fromOffset) visit(physicalOffset, body, this.#time.now())
+    })
+    return Promise.resolve()
+  }
+
+  synced(): Promise<void> {
+    return Promise.resolve()
+  }
+}
+
+const RECORD_SIZE = 100

@@ -1,15 +1,17 @@
 /**
- * The topics of this broker: `config/topics.json`, and whoever asks.
+ * The topics of this broker group: a table in the log, `config/topics.json`, and whoever asks.
  *
- * A new topic is visible only after it stands on disk, so that no acknowledged message lies in a topic that a crash forgets.
+ * A new topic is visible only after it is committed, so that no acknowledged message lies in a topic that a crash forgets.
  */
 import { dataVersionRecord, nextDataVersion } from '../remoting/bodies/data-version.ts'
-import { formatFastjson, parseFastjson } from '../remoting/bodies/fastjson.ts'
-import { asObject } from '../remoting/bodies/json-members.ts'
+import { formatFastjson } from '../remoting/bodies/fastjson.ts'
+import { asObject, listMember, textList } from '../remoting/bodies/json-members.ts'
 import {
   Permission,
   topicConfig,
   topicConfigEntry,
+  topicConfigOf,
+  topicConfigRecord,
   topicConfigTableOf,
 } from '../remoting/bodies/topic-config.ts'
 import {
@@ -25,13 +27,14 @@ import {
   TIMER_TOPIC,
   isSystemTopic,
 } from './names.ts'
-import { PersistedFile, tablePieces } from './persisted-table.ts'
+import { inChanges } from './group-tables.ts'
+import { tablePieces } from './persisted-table.ts'
 import { createTimes } from './stats.ts'
 import type { BrokerConfig } from './config.ts'
-import type { ConfigFolder } from './persisted-table.ts'
+import type { GroupTables, TableHandle, TableRecord } from './group-tables.ts'
 import type { CreateTimes } from './stats.ts'
-import type { Logger } from '../common/log.ts'
-import type { Clock, Timers } from '../common/ports.ts'
+import type { Clock } from '../common/ports.ts'
+import type { JsonObject, JsonValue } from '../remoting/bodies/fastjson.ts'
 import type { DataVersion } from '../remoting/bodies/data-version.ts'
 import type { TopicConfig } from '../remoting/bodies/topic-config.ts'
 
@@ -43,18 +46,18 @@ const CLUSTER_QUEUES = 16
 
 export interface TopicTableOptions {
   readonly config: BrokerConfig
-  readonly folder: ConfigFolder
+  readonly tables: Pick<GroupTables, 'add'>
   readonly clock: Clock
-  readonly timers: Timers
-  readonly logger: Logger
+  /** A deletion is applied, which stands at this place of the log: the messages before it go. */
+  readonly onDelete: (topic: string, physicalOffset: number) => void
 }
 
 export class TopicTable {
   readonly #options: TopicTableOptions
-  readonly #file: PersistedFile
+  readonly #table: TableHandle
   readonly #topics = new Map<string, TopicConfig>()
-  /** Being written: not yet visible. */
-  readonly #pending = new Map<string, TopicConfig>()
+  /** Not yet committed: not yet visible. */
+  readonly #pending = new Map<string, Promise<TopicConfig>>()
   readonly #systemTopics = new Set<string>()
   readonly #listeners: ((topics: readonly string[] | null) => void)[] = []
   /** How long it took to create or change topics, by outcome. */
@@ -67,12 +70,13 @@ export class TopicTable {
   constructor(options: TopicTableOptions) {
     this.#options = options
     this.#dataVersion = { stateVersion: 0, timestamp: options.clock.now(), counter: 0 }
-    this.#file = new PersistedFile({
-      name: 'topics.json',
-      folder: options.folder,
-      timers: options.timers,
-      logger: options.logger,
+    this.#table = options.tables.add({
+      name: 'topics',
+      fileName: 'topics.json',
+      saveAfterMs: 0,
+      apply: (change, record) => this.#apply(change, record),
       render: () => this.#render(),
+      restore: (file) => this.#restore(file),
     })
   }
 
@@ -102,68 +106,46 @@ export class TopicTable {
     this.#listeners.push(listener)
   }
 
-  /** Reads the file and adds the system topics that it lacks; throws when the file and its backup are damaged. */
-  load(): void {
-    const table = this.#file.read((text) =>
-      topicConfigTableOf(asObject(parseFastjson(text), 'topics.json')),
-    )
-    if (table !== null) {
-      this.#dataVersion = table.dataVersion
-      for (const [name, config] of table.topics) this.#topics.set(name, config)
-    }
-    for (const config of this.#systemTopicConfigs()) {
-      this.#systemTopics.add(config.topicName)
-      if (!this.#topics.has(config.topicName)) this.#topics.set(config.topicName, config)
-    }
-  }
-
-  /** Creates or changes a topic; resolves when that is on disk. */
+  /** Creates or changes a topic; resolves when that is committed. */
   async put(config: TopicConfig): Promise<void> {
     await this.putAll([config])
   }
 
   async putAll(configs: readonly TopicConfig[]): Promise<void> {
     if (configs.length === 0) return
-    for (const config of configs) {
-      if (this.#topics.has(config.topicName)) this.#topics.set(config.topicName, config)
-      else this.#pending.set(config.topicName, config)
-    }
-    this.#touch()
     const startedAt = this.#options.clock.monotonic()
-    let isSaved = false
+    let isDone = false
     try {
-      await this.#file.save()
-      isSaved = true
-      for (const config of configs) {
-        if (this.#pending.get(config.topicName) === config) {
-          this.#topics.set(config.topicName, config)
-        }
-      }
+      const lists = inChanges(configs, (config) => topicConfigEntry(config).length)
+      await Promise.all(
+        lists.map((list) => this.#table.propose({ put: list.map(topicConfigRecord) })),
+      )
+      isDone = true
     } finally {
       const isSystem = configs.every(({ topicName }) => this.isSystem(topicName))
       const labels = {
-        invocation_status: isSaved ? 'success' : 'failure',
+        invocation_status: isDone ? 'success' : 'failure',
         is_system: String(isSystem),
       }
       this.createTimes.observe(labels, this.#options.clock.monotonic() - startedAt)
-      for (const config of configs) {
-        if (this.#pending.get(config.topicName) === config) this.#pending.delete(config.topicName)
-      }
     }
-    this.#announce(configs.map(({ topicName }) => topicName))
   }
 
-  /** Creates a topic unless it is there or on its way; resolves with it once it is on disk. */
+  /** Creates a topic unless it is there or on its way; resolves with it once it is committed. */
   async ensure(config: TopicConfig): Promise<TopicConfig> {
-    const present = this.#topics.get(config.topicName)
+    const name = config.topicName
+    const present = this.#topics.get(name)
     if (present !== undefined) return present
-    const pending = this.#pending.get(config.topicName)
-    if (pending !== undefined) {
-      await this.#file.save()
-      return pending
+    let pending = this.#pending.get(name)
+    if (pending === undefined) {
+      pending = this.put(config).then(() => this.#topics.get(name) ?? config)
+      this.#pending.set(name, pending)
     }
-    await this.put(config)
-    return config
+    try {
+      return await pending
+    } finally {
+      this.#pending.delete(name)
+    }
   }
 
   /** The retry topic of a group, made when there is none. */
@@ -199,34 +181,47 @@ export class TopicTable {
     })
   }
 
-  /** Removes topics; resolves when that is on disk. Unknown ones are passed over. */
+  /** Removes topics; resolves when that is committed. Unknown ones are passed over. */
   async delete(topics: readonly string[]): Promise<void> {
-    const present = topics.filter((topic) => this.#topics.delete(topic))
-    if (present.length === 0) return
-    this.#touch()
-    await this.#file.save()
+    const present = topics.filter((topic) => this.#topics.has(topic))
+    await Promise.all(
+      inChanges(present, (name) => name.length).map((list) =>
+        this.#table.propose({ delete: list }),
+      ),
+    )
+  }
+
+  /** What is registered has changed although no topic has: name servers look at the version. Resolves when that is committed. */
+  bumpVersion(): Promise<void> {
+    return this.#table.propose({})
+  }
+
+  #apply(json: JsonValue, { physicalOffset, timestamp }: TableRecord): void {
+    const change = asObject(json, 'a change of topics')
+    const put = listMember(change, 'put').map((item) => topicConfigOf(asObject(item, 'put')))
+    const deleted = textList(change, 'delete')
+    for (const config of put) this.#topics.set(config.topicName, config)
+    for (const name of deleted) {
+      this.#topics.delete(name)
+      this.#options.onDelete(name, physicalOffset)
+    }
+    this.#dataVersion = nextDataVersion(this.#dataVersion, timestamp)
+    this.#announce(put.length > 0 ? put.map(({ topicName }) => topicName) : null)
+  }
+
+  #restore(file: JsonObject | null): void {
+    const table = file === null ? null : topicConfigTableOf(file)
+    this.#topics.clear()
+    if (table !== null) {
+      this.#dataVersion = table.dataVersion
+      for (const [name, config] of table.topics) this.#topics.set(name, config)
+    }
+    // The same on every member of the group: they have one configuration.
+    for (const config of this.#systemTopicConfigs()) {
+      this.#systemTopics.add(config.topicName)
+      if (!this.#topics.has(config.topicName)) this.#topics.set(config.topicName, config)
+    }
     this.#announce(null)
-  }
-
-  /** What is registered has changed although no topic has: name servers look at the version. Resolves when that is on disk. */
-  async bumpVersion(): Promise<void> {
-    this.#touch()
-    this.#announce(null)
-    await this.#file.save()
-  }
-
-  /** Writes the file as it is, for the system topics of a first start. */
-  save(): Promise<void> {
-    return this.#file.save()
-  }
-
-  /** Resolves when nothing is being written any more. */
-  settled(): Promise<void> {
-    return this.#file.settled()
-  }
-
-  #touch(): void {
-    this.#dataVersion = nextDataVersion(this.#dataVersion, this.#options.clock.now())
   }
 
   #announce(topics: readonly string[] | null): void {
@@ -235,12 +230,11 @@ export class TopicTable {
 
   #render(): Iterable<string> {
     const version = formatFastjson(dataVersionRecord(this.#dataVersion)).toString()
-    return tablePieces(`{"dataVersion":${version},"topicConfigTable":{`, this.#entries(), '}}')
+    return tablePieces(`{"dataVersion":${version},"topicConfigTable":{`, this.#entries(), '}')
   }
 
   *#entries(): Iterable<string> {
     for (const config of this.#topics.values()) yield topicConfigEntry(config)
-    for (const config of this.#pending.values()) yield topicConfigEntry(config)
   }
 
   /** The topics of protocol §14.2 that exist from the start. */

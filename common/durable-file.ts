@@ -3,16 +3,16 @@ import type { Disk } from './ports.ts'
 
 /**
  * Writes a temporary file beside `path`, syncs it, keeps the old content as `.bak` when asked, renames, and syncs the directory.
- * The directory must exist. Throws what the disk throws; the old content is then still readable (at `path`, or as `.bak`).
+ * The directory must exist; `suffix` (`.tmp`) names the temporary file. Throws what the disk throws; the old content is then still readable (at `path`, or as `.bak`).
  */
 export function replaceFileDurably(
   disk: Disk,
   path: string,
   content: string | Buffer,
-  options: { readonly keepBackup: boolean } = { keepBackup: false },
+  options: { readonly keepBackup: boolean; readonly suffix?: string } = { keepBackup: false },
 ): void {
   const bytes = typeof content === 'string' ? Buffer.from(content, 'utf8') : content
-  const temporary = `${path}.tmp`
+  const temporary = `${path}${options.suffix ?? '.tmp'}`
   const file = disk.openSync(temporary, 'write')
   try {
     file.truncateSync(0)
@@ -30,13 +30,19 @@ export function replaceFileDurably(
 /**
  * `replaceFileDurably` for large content, off the event loop: `pieces` is taken piece by piece, with other work in between.
  * Rejects with what the disk says; the old content is then still readable (at `path`, or as `.bak`).
+ *
+ * Once the new content is on disk, `mayReplace` is waited for, and what it gives is asked just before the renames: false keeps the old
+ * content, and is the result.
  */
 export async function replaceFileInTurns(
   disk: Disk,
   path: string,
   pieces: Iterable<string>,
-  options: { readonly keepBackup: boolean },
-): Promise<void> {
+  options: {
+    readonly keepBackup: boolean
+    readonly mayReplace?: () => Promise<() => boolean>
+  },
+): Promise<boolean> {
   const temporary = `${path}.tmp`
   const file = disk.openSync(temporary, 'write')
   try {
@@ -51,9 +57,12 @@ export async function replaceFileInTurns(
   } finally {
     file.closeSync()
   }
+  const mayReplace = await options.mayReplace?.()
+  if (mayReplace?.() === false) return false
   if (options.keepBackup && disk.statusSync(path) !== null) disk.renameSync(path, `${path}.bak`)
   disk.renameSync(temporary, path)
   await disk.syncDirectory(parentOf(path))
+  return true
 }
 
 /** The directory part of a path, `.` when there is none. */

@@ -322,7 +322,9 @@ export class RecordReader {
     this.storeTimestamp = readTrustedInt64(source, storeTimestampAt)
     const bodySizeAt =
       storeTimestampAt + 28 + ((this.sysFlag & MessageSysFlag.STORE_HOST_V6) === 0 ? 0 : IPV6_EXTRA)
-    const topicLengthAt = bodySizeAt + 4 + readInt32(source, bodySizeAt)
+    this.bodySize = readInt32(source, bodySizeAt)
+    this.bodyAt = bodySizeAt + 4
+    const topicLengthAt = this.bodyAt + this.bodySize
     this.topicAt = topicLengthAt + (magic === MAGIC_V2 ? 2 : 1)
     this.topicSize = source[topicLengthAt] ?? 0
     if (magic === MAGIC_V2) this.topicSize = this.topicSize * 256 + (source[topicLengthAt + 1] ?? 0)

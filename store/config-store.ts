@@ -1,5 +1,5 @@
 /** The files of `config/`: whole JSON texts, replaced atomically, the previous one kept as `.bak` (protocol §19.6). */
-import { parentOf, replaceFileInTurns } from '../common/durable-file.ts'
+import { parentOf, replaceFileDurably, replaceFileInTurns } from '../common/durable-file.ts'
 import { messageOf } from '../common/errors.ts'
 import type { Disk } from '../common/ports.ts'
 import { StoreError } from './errors.ts'
@@ -29,12 +29,26 @@ export function readConfigFile<Value>(
   return null
 }
 
-/** Replaces a configuration file; creates its folder when missing. `pieces` of its text are asked for one by one. */
+/**
+ * Replaces a configuration file; creates its folder when missing. `pieces` of its text are asked for one by one; `mayReplace` as in
+ * `replaceFileInTurns`.
+ */
 export async function writeConfigFile(
   disk: Disk,
   path: string,
   pieces: Iterable<string>,
-): Promise<void> {
+  mayReplace: () => Promise<() => boolean> = anytime,
+): Promise<boolean> {
   disk.makeDirectorySync(parentOf(path))
-  await replaceFileInTurns(disk, path, pieces, { keepBackup: true })
+  return replaceFileInTurns(disk, path, pieces, { keepBackup: true, mayReplace })
+}
+
+/** Replaces a configuration file before it returns, also while `writeConfigFile` works on it. */
+export function replaceConfigFile(disk: Disk, path: string, text: string): void {
+  disk.makeDirectorySync(parentOf(path))
+  replaceFileDurably(disk, path, text, { keepBackup: false, suffix: '.new' })
+}
+
+function anytime(): Promise<() => boolean> {
+  return Promise.resolve(() => true)
 }

@@ -318,8 +318,9 @@ export class ConsumeQueue implements AppendQueue {
     this.isDeleted = true
     this.#isUnopened = false
     this.#files.removeAll()
-    this.#emptyAt(this.nextOffset)
-    if (this.nextOffset > 0) this.#fillBefore(this.nextOffset)
+    const position = this.#maxOffset
+    this.#emptyAt(position)
+    if (position > 0) this.#fillBefore(position)
   }
 
   get #segments(): SegmentQueue {

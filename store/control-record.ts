@@ -3,10 +3,14 @@
  * transaction type of a rollback: no ConsumeQueue and no index ever names such a record, in Gantry and in Java alike, so that a Java
  * broker reads over them.
  */
+import { LogScanner } from './log-scanner.ts'
 import { RecordReader } from '../common/message-codec.ts'
 import { MessageSysFlag } from '../common/message.ts'
 import type { HostAddress, MessageToStore } from '../common/message.ts'
-import type { Clock } from '../common/ports.ts'
+import type { Clock, Timers } from '../common/ports.ts'
+import type { CommitLog } from './commit-log.ts'
+import { StoreError } from './errors.ts'
+import type { ControlListener } from './types.ts'
 
 export const CONTROL_TOPIC = 'RMQ_SYS_GANTRY_CONTROL'
 
@@ -44,13 +48,7 @@ export function controlRecordsIn(records: Buffer, fromOffset: number): readonly 
       at += 8
       continue
     }
-    const isRollback =
-      (reader.sysFlag & MessageSysFlag.TRANSACTION_MASK) === MessageSysFlag.TRANSACTION_ROLLBACK
-    if (
-      isRollback &&
-      reader.physicalOffset >= fromOffset &&
-      reader.topic(records) === CONTROL_TOPIC
-    ) {
+    if (reader.physicalOffset >= fromOffset && isControl(reader, records)) {
       const body = records.subarray(reader.bodyAt, reader.bodyAt + reader.bodySize)
       found.push({ physicalOffset: reader.physicalOffset, body })
     }
@@ -58,3 +56,49 @@ export function controlRecordsIn(records: Buffer, fromOffset: number): readonly 
   }
   return found
 }
+
+/** Bytes of the log between two looks at the event loop. */
+const YIELD_BYTES = 4 * 1024 * 1024
+
+/** Tells `visit` of the control records in `[fromOffset, toOffset)`, two record boundaries, out of the files. Throws `StoreError` `corrupt`. */
+export async function replayControl(
+  log: CommitLog,
+  fromOffset: number,
+  toOffset: number,
+  timers: Pick<Timers, 'soon'>,
+  visit: ControlListener,
+): Promise<void> {
+  const scanner = new LogScanner(log.segments, fromOffset, true)
+  let yieldAt = fromOffset + YIELD_BYTES
+  while (scanner.nextOffset < toOffset) {
+    if (!scanner.next()) {
+      // A segment has ended, and the next one holds nothing yet.
+      if (scanner.problem === null && scanner.physicalOffset >= toOffset) return
+      const place = log.segments.pathAt(scanner.physicalOffset)
+      const problem = scanner.problem ?? 'no record'
+      throw new StoreError('corrupt', `${place}: ${problem} at offset ${scanner.physicalOffset}`)
+    }
+    const { reader, bytes } = scanner
+    if (scanner.physicalOffset >= toOffset) return
+    if (isControl(reader, bytes)) {
+      const body = bytes.subarray(reader.bodyAt, reader.bodyAt + reader.bodySize)
+      visit(reader.physicalOffset, body, reader.storeTimestamp)
+    }
+    if (scanner.nextOffset < yieldAt) continue
+    yieldAt = scanner.nextOffset + YIELD_BYTES
+    await new Promise<void>((resolve) => timers.soon(resolve))
+  }
+}
+
+/** True for a record that `reader` has accepted and that is the group's own. */
+export function isControl(reader: RecordReader, source: Buffer): boolean {
+  const transaction = reader.sysFlag & MessageSysFlag.TRANSACTION_MASK
+  const { topicAt, topicSize } = reader
+  return (
+    transaction === MessageSysFlag.TRANSACTION_ROLLBACK &&
+    topicSize === CONTROL_TOPIC_BYTES.length &&
+    CONTROL_TOPIC_BYTES.compare(source, topicAt, topicAt + topicSize) === 0
+  )
+}
+
+const CONTROL_TOPIC_BYTES = Buffer.from(CONTROL_TOPIC)

@@ -15,7 +15,8 @@ import { StoreError } from './errors.ts'
 import { LogScanner } from './log-scanner.ts'
 import type { MessageIndex } from './message-index.ts'
 import { PropertyFinder } from './property-finder.ts'
-import type { Arrival } from './types.ts'
+import { isControl } from './control-record.ts'
+import type { Arrival, ControlListener } from './types.ts'
 
 export interface DispatcherOptions {
   readonly commitLog: CommitLog
@@ -29,6 +30,7 @@ export class Dispatcher {
   readonly #queues: ConsumeQueues
   readonly #index: MessageIndex | null
   #onArrival: ((arrival: Arrival) => void) | null = null
+  #onControl: ControlListener | null = null
   readonly #reader = new RecordReader()
   readonly #properties = new PropertyFinder()
   #scanner: LogScanner | null = null
@@ -48,6 +50,11 @@ export class Dispatcher {
   /** From now on `listener` is told of every message: costly, and for tests; see `tellWatchers`. */
   onArrival(listener: (arrival: Arrival) => void): void {
     this.#onArrival = listener
+  }
+
+  /** From now on `listener` is told of the group's own records, each before `dispatchedOffset` passes it. */
+  onControl(listener: ControlListener): void {
+    this.#onControl = listener
   }
 
   resume(dispatchedOffset: number): void {
@@ -83,6 +90,12 @@ export class Dispatcher {
     const transaction = reader.sysFlag & MessageSysFlag.TRANSACTION_MASK
     const isRollback = transaction === MessageSysFlag.TRANSACTION_ROLLBACK
     const isPrepared = transaction === MessageSysFlag.TRANSACTION_PREPARED
+    if (isRollback && isControl(reader, source)) {
+      this.lastStoreTimestamp = reader.storeTimestamp
+      const body = source.subarray(reader.bodyAt, reader.bodyAt + reader.bodySize)
+      this.#onControl?.(reader.physicalOffset, body, reader.storeTimestamp)
+      return
+    }
     const topicEnd = reader.topicAt + reader.topicSize
     const queue = this.#queues.getOrCreateByBytes(source, reader.topicAt, topicEnd, reader.queueId)
     this.#properties.scan(source, reader.propertiesAt, reader.propertiesAt + reader.propertiesSize)

@@ -12,7 +12,7 @@ import type { ConsumeQueue } from './consume-queue.ts'
 import type { ConsumeQueues } from './consume-queues.ts'
 import { DiskWatch } from './disk-watch.ts'
 import type { Dispatcher } from './dispatcher.ts'
-import { finalSync, isNoRoom } from './errors.ts'
+import { StoreError, finalSync, isNoRoom } from './errors.ts'
 import type { MessageIndex } from './message-index.ts'
 import type { QueuePosition, QueuePositionsFile } from './queue-positions.ts'
 import { SegmentPreparer } from './segment-preparer.ts'
@@ -164,6 +164,12 @@ export class Flusher {
     const { commitLog } = this.#options
     if (commitLog.flushedOffset >= commitLog.writtenOffset) return
     this.#logFlush = this.#flushLog()
+  }
+
+  /** Resolves when the log below is on disk; rejects when that will not be. */
+  async flushLogTo(offset: number): Promise<void> {
+    await this.#flushLogTo(offset)
+    if (this.#hasFailed) throw new StoreError('ioFailed', 'the CommitLog cannot be synced')
   }
 
   /** Everything written is on disk, and the checkpoint says so. Used at a stop; rejects when a sync fails. */

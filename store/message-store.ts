@@ -24,7 +24,7 @@ import { recover } from './recovery.ts'
 import { removeFolders } from './removed-folders.ts'
 import type { ConsumeQueueUnit } from './consume-queue-unit.ts'
 import type { RecoveryResult } from './recovery.ts'
-import { controlMessage } from './control-record.ts'
+import { CONTROL_TOPIC, controlMessage, replayControl } from './control-record.ts'
 import { batchEnd, readRecords } from './log-range.ts'
 import { offsetByTimestamp, storeTimestampAt } from './time-search.ts'
 import type {
@@ -32,6 +32,7 @@ import type {
   Arrival,
   BoundaryType,
   CommitWaiter,
+  ControlListener,
   FoundRecords,
   GetRequest,
   GetResult,
@@ -98,6 +99,8 @@ export class MessageStore implements Store, AsyncDisposable {
   #failure: string | null = null
   /** Why messages are not taken although nothing is wrong: this member does not lead. */
   #notLeading: string | null = null
+  /** A record of the group is being appended. */
+  #isControl = false
   #closing: Promise<void> | null = null
   #bootTimestamp = 0
   /** When the last `find` began. */
@@ -146,7 +149,11 @@ export class MessageStore implements Store, AsyncDisposable {
       root: this.#root,
       logger: options.logger,
       retention: options.retention ?? KEEP_NOTHING,
-      protectedOffset: () => this.#flusher?.derivedOffset ?? 0,
+      protectedOffset: () =>
+        Math.min(
+          this.#flusher?.derivedOffset ?? 0,
+          options.retention?.neededOffset?.() ?? Number.MAX_SAFE_INTEGER,
+        ),
     })
   }
 
@@ -333,13 +340,17 @@ export class MessageStore implements Store, AsyncDisposable {
   queues(): readonly QueueRange[] {
     const ranges: QueueRange[] = []
     for (const { topic, queueId, minOffset, maxOffset, isDeleted } of this.#queues.all()) {
-      if (!isDeleted) ranges.push({ topic, queueId, minOffset, maxOffset })
+      if (!isDeleted && topic !== CONTROL_TOPIC)
+        ranges.push({ topic, queueId, minOffset, maxOffset })
     }
     return ranges
   }
 
-  deleteTopic(topic: string): void {
-    for (const queue of this.#queues.ofTopic(topic)) queue.clear()
+  deleteTopic(topic: string, physicalOffset: number = Number.MAX_SAFE_INTEGER): void {
+    for (const queue of this.#queues.ofTopic(topic)) {
+      queue.raiseMinOffset(physicalOffset)
+      if (queue.minOffset === queue.maxOffset) queue.clear()
+    }
   }
 
   deleteExpiredCommitLog(): void {
@@ -420,7 +431,7 @@ export class MessageStore implements Store, AsyncDisposable {
   appendControl(body: Buffer): void {
     const reason = this.#notLeading
     this.#notLeading = null
-    this.#appender.put([controlMessage(body, this.#options)], false, ({ status, reason }) => {
+    this.putControl(body, ({ status, reason }) => {
       if (status !== PutStatus.OK) {
         this.#options.logger.error({ status, reason }, 'a record of the group was refused')
       }
@@ -443,6 +454,29 @@ export class MessageStore implements Store, AsyncDisposable {
   /** Everything committed has been dispatched. */
   get isDispatched(): boolean {
     return this.#dispatcher.dispatchedOffset >= this.#commitOffset
+  }
+
+  get dispatchedOffset(): number {
+    return this.#dispatcher.dispatchedOffset
+  }
+
+  putControl(body: Buffer, done: (result: PutResult) => void): void {
+    this.#isControl = true
+    this.#appender.put([controlMessage(body, this.#options)], true, done)
+    this.#isControl = false
+  }
+
+  onControl(listener: ControlListener): void {
+    this.#dispatcher.onControl(listener)
+  }
+
+  async replayControl(fromOffset: number, visit: ControlListener): Promise<void> {
+    const { timers } = this.#options.runtime
+    await replayControl(this.#commitLog, fromOffset, this.dispatchedOffset, timers, visit)
+  }
+
+  async synced(physicalOffset: number): Promise<void> {
+    await this.#flusher?.flushLogTo(physicalOffset)
   }
 
   /** End of the last whole record within `maxBytes` from a record boundary below the end; one record at least. */
@@ -626,7 +660,7 @@ export class MessageStore implements Store, AsyncDisposable {
     if (this.#state !== 'open') return 'the store is not open'
     if (this.#notLeading !== null) return this.#notLeading
     if (this.#flusher?.isHeldUp === true) return 'the disk does not keep up with the writes'
-    return this.#cleaner.refusal
+    return this.#isControl ? null : this.#cleaner.refusal
   }
 
   /** Ends all writing for good (reliability D1). */

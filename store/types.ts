@@ -174,7 +174,26 @@ export interface StoreStatus {
   readonly getTransferredMessagesTotal: number
 }
 
-export interface Store {
+/** A committed record of the group itself: where it starts, its body (a slice), its store time. */
+export type ControlListener = (physicalOffset: number, body: Buffer, storeTimestamp: number) => void
+
+/** Records of the broker group itself, which no queue ever shows. */
+export interface ControlLog {
+  readonly startOffset: number
+  readonly endOffset: number
+  /** Everything below is committed, derived from, and told to the listener. */
+  readonly dispatchedOffset: number
+  /** Appends a record: as `put`, but also when the disk counts as full, so that consumers' progress is kept. Only the leader may. */
+  putControl(body: Buffer, done: (result: PutResult) => void): void
+  /** From now on `listener` is told of each record as it is dispatched, in the order of the log. */
+  onControl(listener: ControlListener): void
+  /** Tells `visit` of the dispatched records from a record boundary on. */
+  replayControl(fromOffset: number, visit: ControlListener): Promise<void>
+  /** Resolves when the log below is on disk. */
+  synced(physicalOffset: number): Promise<void>
+}
+
+export interface Store extends ControlLog {
   /** Opens, recovers and starts background work. Rejects with `StoreError` (`locked`, `foreign`, `corrupt`, `unwritable`, …) naming file and offset. */
   start(): Promise<void>
   /** Flushes everything, writes the checkpoint, removes `abort`. Idempotent. */
@@ -262,8 +281,8 @@ export interface Store {
   }
 
   queues(): readonly QueueRange[]
-  /** Drops the queues of a topic (the log keeps its records until retention). */
-  deleteTopic(topic: string): void
+  /** Drops what the queues of a topic hold, of the log below an offset if one is given (the log keeps its records until retention). */
+  deleteTopic(topic: string, physicalOffset?: number): void
   /** DELETE_EXPIRED_COMMITLOG: the next cleaning rounds ignore the hour. */
   deleteExpiredCommitLog(): void
   cleanExpiredConsumeQueue(): void
@@ -293,6 +312,8 @@ export interface Retention {
   readOffset(topic: string, queueId: number): number | null
   /** For how many hours a topic keeps its messages, when it says so itself. */
   reserveHours(topic: string): number | null
+  /** The log from here on is needed to restore the tables. */
+  neededOffset?(): number
 }
 
 /** Who decides what is committed in a group of several members (`MessageStoreOptions.replication`). */

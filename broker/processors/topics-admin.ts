@@ -142,7 +142,7 @@ async function deleteTopic(
   { parts, registered }: TopicAdminOptions,
   request: RemotingRequest,
 ): Promise<ResponseContent> {
-  const { topics, offsets, store, config, stats, logger } = parts
+  const { topics, offsets, config, stats, logger } = parts
   const name = requireString(request.command.extFields, 'topic')
   const problem = name.trim() === '' ? 'The specified topic is blank.' : null
   if (problem !== null) return answer(ResponseCode.INVALID_PARAMETER, problem)
@@ -155,7 +155,6 @@ async function deleteTopic(
   await topics.delete(doomed)
   for (const topic of doomed) {
     offsets.deleteTopic(topic)
-    store.deleteTopic(topic)
     stats.forget((key) => key === topic || key.startsWith(`${topic}@`))
   }
   logger.info({ topics: doomed }, 'a topic was deleted')

@@ -169,7 +169,10 @@ export function encodeSubscriptionGroupTable(table: SubscriptionGroupTable): Buf
 }
 
 export function decodeSubscriptionGroupTable(body: Buffer | string): SubscriptionGroupTable {
-  const json = asObject(parseFastjson(body), 'SubscriptionGroupWrapper')
+  return subscriptionGroupTableOf(asObject(parseFastjson(body), 'SubscriptionGroupWrapper'))
+}
+
+export function subscriptionGroupTableOf(json: JsonObject): SubscriptionGroupTable {
   const groups = new Map<string, SubscriptionGroupConfig>()
   const table = optionalObject(json, 'subscriptionGroupTable')
   for (const [name, value] of table === null ? [] : textEntries(table)) {
