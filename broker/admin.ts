@@ -19,6 +19,8 @@ export interface AdminRoutesOptions {
   readonly member: string
   readonly term: () => number
   readonly inFlightSends: () => number
+  /** Messages that wait for their time. */
+  readonly delayedMessages: () => number
   readonly notStarted: () => string | null
   readonly notReady: () => string | null
 }
@@ -88,7 +90,11 @@ function configFacts({ parts }: AdminRoutesOptions): ConfigFacts {
  *
  * A group is measured where it has committed an offset or subscribes; broadcast groups keep theirs at the clients and are only named.
  */
-export function drainFacts({ parts, inFlightSends }: AdminRoutesOptions): DrainFacts {
+export function drainFacts({
+  parts,
+  inFlightSends,
+  delayedMessages,
+}: AdminRoutesOptions): DrainFacts {
   const { clients, config, offsets, stats } = parts
   const broadcastGroups = clients.consumerGroups.filter(
     (group) => clients.messageModel(group) === 'BROADCASTING',
@@ -110,7 +116,7 @@ export function drainFacts({ parts, inFlightSends }: AdminRoutesOptions): DrainF
     inFlightSends: inFlightSends(),
     lags,
     popInFlight: 0,
-    delayedMessages: 0,
+    delayedMessages: delayedMessages(),
     halfMessages: 0,
     consumedPerMinute: Math.round(stats.tps('BROKER_GET_NUMS', brokerClusterName) * MINUTE_SECONDS),
     broadcastGroups,

@@ -12,6 +12,7 @@ import { ClientRegistry } from './client-registry.ts'
 import { BrokerConfig } from './config.ts'
 import { ConsumerOffsets } from './consumer-offsets.ts'
 import { GroupTables } from './group-tables.ts'
+import { Delays } from './delay/delays.ts'
 import { GroupNotices } from './group-notices.ts'
 import { LeaderEndpoint } from './leader-endpoint.ts'
 import { LongPolling, RECHECK_MS } from './long-polling.ts'
@@ -172,9 +173,10 @@ export class Broker implements AsyncDisposable {
       retention: new StoreRetention(() => ({ ...this.#parts, timers })),
       onFailure: onFatal,
     })
+    const folder = configFolder(`${values.storePathRootDir}/config`)
     const tables = new GroupTables({
       log: store,
-      folder: configFolder(`${values.storePathRootDir}/config`),
+      folder,
       timers,
       logger,
       segmentSize: values.mappedFileSizeCommitLog,
@@ -200,6 +202,8 @@ export class Broker implements AsyncDisposable {
         store,
       }),
       stats: new BrokerStats(clock),
+      delays: new Delays(config),
+      configFolder: folder,
       clock,
       timers,
       random,
@@ -283,6 +287,7 @@ export class Broker implements AsyncDisposable {
         member: this.#options.member,
         term: () => this.#raftState?.hardState.term ?? 0,
         inFlightSends: () => this.#processors.send.inFlight,
+        delayedMessages: () => this.#processors.levels.waiting,
         notStarted: () => this.#notStarted(),
         notReady: () => this.#notReady(),
       }),

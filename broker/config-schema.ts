@@ -1,5 +1,6 @@
 /** The keys of `broker.conf` which Gantry honours: RocketMQ's names, units and defaults (BrokerConfig, MessageStoreConfig, NettyServerConfig). */
 import { choice, flag, integer, text } from '../common/config.ts'
+import { DEFAULT_DELAY_LEVELS } from '../common/delay-levels.ts'
 import type { ConfigKey } from '../common/config.ts'
 
 type Text = ConfigKey<string>
@@ -310,6 +311,7 @@ export const STORE_KEYS: {
   readonly maxTransferBytesOnMessageInDisk: Integer
   readonly maxTransferCountOnMessageInDisk: Integer
   readonly accessMessageInMemoryMaxRatio: Integer
+  readonly messageDelayLevel: Text
 } = {
   storePathRootDir: text('', { description: 'The data folder; empty: $HOME/store.' }),
   storePathCommitLog: text('', {
@@ -453,6 +455,9 @@ export const STORE_KEYS: {
     unit: '%',
     min: 0,
     max: 100,
+  }),
+  messageDelayLevel: text(DEFAULT_DELAY_LEVELS, {
+    description: 'The delays of the levels from 1 on; units s, m, h, d.',
   }),
 }
 

@@ -14,6 +14,8 @@ import {
   SERVICE_KEYS,
   STORE_KEYS,
 } from './config-schema.ts'
+import { parseDelayLevels } from '../common/delay-levels.ts'
+import { DELAY_KEYS } from './delay/config-schema.ts'
 import { ROCKETMQ_KEYS } from './rocketmq-keys.ts'
 import { topicProblem } from './names.ts'
 import type { ConfigSchema, ConfigSource, ConfigValues, LoadedConfig } from '../common/config.ts'
@@ -22,6 +24,7 @@ import type { StoreConfig } from '../store/types.ts'
 export type BrokerSchema = typeof IDENTITY_KEYS &
   typeof SERVICE_KEYS &
   typeof STORE_KEYS &
+  typeof DELAY_KEYS &
   typeof GROUP_KEYS &
   typeof REFUSED_KEYS &
   typeof GANTRY_KEYS
@@ -31,6 +34,7 @@ export const BROKER_SCHEMA: BrokerSchema = {
   ...IDENTITY_KEYS,
   ...SERVICE_KEYS,
   ...STORE_KEYS,
+  ...DELAY_KEYS,
   ...GROUP_KEYS,
   ...REFUSED_KEYS,
   ...GANTRY_KEYS,
@@ -109,6 +113,8 @@ function checkValues(values: BrokerValues, place: (key: string) => string): void
   if (ports.includes(values.metricsPromExporterPort)) {
     refuse('metricsPromExporterPort', `${values.metricsPromExporterPort} is a port for clients`)
   }
+  const levels = parseDelayLevels(values.messageDelayLevel)
+  if (typeof levels === 'string') refuse('messageDelayLevel', levels)
   if (values.mappedFileSizeConsumeQueue % 20 !== 0) {
     refuse(
       'mappedFileSizeConsumeQueue',

@@ -1,5 +1,7 @@
 /** What the processors of a broker work on; `broker.ts` makes one of these. */
 import type { BrokerConfig } from './config.ts'
+import type { Delays } from './delay/delays.ts'
+import type { ConfigFolder } from './persisted-table.ts'
 import type { BrokerStats } from './stats.ts'
 import type { ClientRegistry } from './client-registry.ts'
 import type { ConsumerOffsets } from './consumer-offsets.ts'
@@ -25,6 +27,10 @@ export interface BrokerParts {
   readonly locks: QueueLocks
   readonly longPolling: LongPolling
   readonly stats: BrokerStats
+  /** Whoever stores a message that may ask for a delay has it diverted there. */
+  readonly delays: Delays
+  /** `config/` of the data folder. */
+  readonly configFolder: ConfigFolder
   readonly clock: Clock
   readonly timers: Pick<Timers, 'after' | 'soon'>
   readonly random: Random

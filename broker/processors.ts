@@ -21,6 +21,8 @@ import { topicAdminProcessors } from './processors/topics-admin.ts'
 import { StoreRates } from './store-rates.ts'
 import { transactionProcessors } from './transaction/processors.ts'
 import { Transactions } from './transaction/transactions.ts'
+import { LevelDelivery } from './delay/level-delivery.ts'
+import { delayProcessors } from './delay/processors.ts'
 import type { LeaderService } from './leader-service.ts'
 import type { Processor } from '../remoting/connection.ts'
 import type { FrameProcessor } from '../remoting/request-frame.ts'
@@ -34,6 +36,7 @@ export interface BrokerProcessors {
   /** Offered the requests of a code before they are decoded. */
   readonly byFrame: ReadonlyMap<number, FrameProcessor>
   readonly transactions: Transactions
+  readonly levels: LevelDelivery
   readonly leaderServices: readonly LeaderService[]
 }
 
@@ -41,6 +44,7 @@ export function createProcessors(options: TopicAdminOptions): BrokerProcessors {
   const { parts } = options
   const transactions = new Transactions(parts)
   const send = new SendProcessor(parts, transactions)
+  const levels = new LevelDelivery(parts)
   const rules = new PullRules(parts)
   const pull = new PullProcessor(parts, rules)
   const rates = new StoreRates(parts.store, parts.clock)
@@ -65,9 +69,18 @@ export function createProcessors(options: TopicAdminOptions): BrokerProcessors {
     compatibleAdminProcessors(),
     resetOffsetProcessors(parts),
     transactionProcessors(parts, transactions),
+    delayProcessors(levels),
   ]
   for (const family of families) for (const [code, processor] of family) byCode.set(code, processor)
   // Name servers tell a group's members of a new master; a group of one has nobody else to turn to.
   byCode.set(RequestCode.NOTIFY_MIN_BROKER_ID_CHANGE, (request) => request.respond(success()))
-  return { send, rates, byCode, byFrame, transactions, leaderServices: [transactions] }
+  return {
+    send,
+    rates,
+    byCode,
+    byFrame,
+    transactions,
+    levels,
+    leaderServices: [levels, transactions],
+  }
 }

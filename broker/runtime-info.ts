@@ -1,5 +1,7 @@
 /** The table of GET_BROKER_RUNTIME_INFO (28): protocol §13.11; the exporter and the dashboard read nearly every key of it. */
 import { GANTRY_VERSION } from '../remoting/command.ts'
+import { levelProgress } from './delay/level-progress.ts'
+import { SCHEDULE_TOPIC } from './names.ts'
 import type { StoreStatus } from '../store/types.ts'
 import type { BrokerParts } from './parts.ts'
 import type { StoreRates } from './store-rates.ts'
@@ -42,6 +44,7 @@ export function runtimeInfo(facts: RuntimeFacts): ReadonlyMap<string, string> {
     ...trafficEntries(parts),
     ...brokerEntries(facts, status),
     ...queueEntries(facts),
+    ...levelEntries(parts),
   })) {
     table.set(key, String(value))
   }
@@ -83,6 +86,16 @@ function storeEntries(
     commitLogMinOffset: status.minPhysicalOffset,
     commitLogMaxOffset: status.maxPhysicalOffset,
   }
+}
+
+/** How far each delay level is delivered, and how far it reaches. */
+function levelEntries({ delays, store }: BrokerParts): Entries {
+  const entries = delays.levelsMs.map((_, queueId) => {
+    const progress = levelProgress(store, queueId + 1)
+    const end = store.maxOffsetInQueue(SCHEDULE_TOPIC, queueId)
+    return [`scheduleMessageOffset_${queueId + 1}`, `${progress},${end}`] as const
+  })
+  return Object.fromEntries(entries)
 }
 
 function trafficEntries({ stats }: BrokerParts): Entries {

@@ -1,12 +1,18 @@
 /** Tells the store what its retention must heed: how far consumer groups have read, and how long topics keep their messages. */
-import { DLQ_PREFIX, isSystemGroup } from './names.ts'
+import { levelProgress } from './delay/level-progress.ts'
+import { DLQ_PREFIX, SCHEDULE_TOPIC, isSystemGroup } from './names.ts'
 import type { BrokerConfig } from './config.ts'
 import type { ClientRegistry } from './client-registry.ts'
+import type { Delays } from './delay/delays.ts'
+import type { LevelStore } from './delay/level-progress.ts'
 import type { ConsumerOffsets } from './consumer-offsets.ts'
 import type { GroupTables } from './group-tables.ts'
 import type { TopicTable } from './topics.ts'
 import type { Timers } from '../common/ports.ts'
 import type { QueueRange, Retention, SlowestRead, Store } from '../store/types.ts'
+
+/** Who reads the delay levels. */
+const PARKED = { topic: SCHEDULE_TOPIC, consumerGroup: 'CID_RMQ_SYS_DELAY' }
 
 /** Queue entries looked up between two turns of the event loop. */
 const LOOKUPS_PER_TURN = 256
@@ -18,7 +24,8 @@ export interface StoreRetentionParts {
   readonly topics: TopicTable
   readonly offsets: ConsumerOffsets
   readonly clients: ClientRegistry
-  readonly store: Pick<Store, 'queues' | 'physicalOffsetAt'>
+  readonly delays: Delays
+  readonly store: LevelStore & Pick<Store, 'queues' | 'physicalOffsetAt'>
 }
 
 type Found = Map<string, { readonly queueOffset: number; readonly physicalOffset: number }>
@@ -52,7 +59,22 @@ export class StoreRetention implements Retention {
       }
     }
     this.#found = found
-    return slowest
+    const parked = this.#oldestParked()
+    if (parked === null || (slowest !== null && !isSlower(parked, true, slowest))) return slowest
+    return { physicalOffset: parked, ...PARKED, isProtected: true }
+  }
+
+  /** Where the oldest message lies that waits for its delay level. */
+  #oldestParked(): number | null {
+    const { config, delays, store } = this.#parts()
+    if (config.values.protectUnreadMessages === 'NONE') return null
+    let oldest: number | null = null
+    for (const queueId of delays.levelsMs.keys()) {
+      const next = levelProgress(store, queueId + 1)
+      const physicalOffset = store.physicalOffsetAt(SCHEDULE_TOPIC, queueId, next)
+      if (physicalOffset !== null) oldest = Math.min(oldest ?? Infinity, physicalOffset)
+    }
+    return oldest
   }
 
   neededOffset(): number {

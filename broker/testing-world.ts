@@ -10,6 +10,7 @@ import { BrokerConfig } from './config.ts'
 import { ConsumerOffsets } from './consumer-offsets.ts'
 import { diskConfigFolder } from './config-folder.ts'
 import { GroupTables } from './group-tables.ts'
+import { Delays } from './delay/delays.ts'
 import { LongPolling } from './long-polling.ts'
 import { createProcessors } from './processors.ts'
 import { notifyMembers } from './processors/clients.ts'
@@ -95,9 +96,10 @@ function createParts(time: SimulatedTime, disk: SimulatedDisk, config: BrokerCon
     onFailure: () => undefined,
     buffer: { chunkSize: 64 * 1024, chunkCount: 4 },
   })
+  const folder = diskConfigFolder(disk, '/store/config')
   const tables = new GroupTables({
     log: store,
-    folder: diskConfigFolder(disk, '/store/config'),
+    folder,
     timers: time,
     logger: silentLogger,
     segmentSize: 512 * 1024,
@@ -123,6 +125,8 @@ function createParts(time: SimulatedTime, disk: SimulatedDisk, config: BrokerCon
       store,
     }),
     stats: new BrokerStats(time),
+    delays: new Delays(config),
+    configFolder: folder,
     clock: time,
     timers: time,
     random: new SeededRandom(1),

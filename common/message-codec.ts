@@ -302,7 +302,7 @@ export class RecordReader {
 
   /**
    * Like `read` for bytes that are known to be good, since this process encoded or checked them, with only the fields that dispatching needs:
-   * queueId, offsets, sysFlag, storeTimestamp, topic and properties. False when there is no message or blank at `at` after all.
+   * queueId, offsets, sysFlag, storeTimestamp, preparedTransactionOffset, topic and properties. False when there is no message or blank at `at` after all.
    */
   readTrusted(source: Buffer, at: number, end: number): boolean {
     this.size = end - at < BLANK_HEADER_SIZE ? 0 : readInt32(source, at)
@@ -322,6 +322,7 @@ export class RecordReader {
     this.storeTimestamp = readTrustedInt64(source, storeTimestampAt)
     const bodySizeAt =
       storeTimestampAt + 28 + ((this.sysFlag & MessageSysFlag.STORE_HOST_V6) === 0 ? 0 : IPV6_EXTRA)
+    this.preparedTransactionOffset = readTrustedInt64(source, bodySizeAt - 8)
     this.bodySize = readInt32(source, bodySizeAt)
     this.bodyAt = bodySizeAt + 4
     const topicLengthAt = this.bodyAt + this.bodySize

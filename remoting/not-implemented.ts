@@ -24,7 +24,6 @@ export const NOT_IMPLEMENTED: readonly RequestCode[] = [
   RequestCode.RECALL_MESSAGE,
   RequestCode.SEND_REPLY_MESSAGE,
   RequestCode.SEND_REPLY_MESSAGE_V2,
-  RequestCode.GET_ALL_DELAY_OFFSET,
   RequestCode.GET_TIMER_CHECK_POINT,
   RequestCode.GET_TIMER_METRICS,
   // Administration

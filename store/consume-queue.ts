@@ -7,7 +7,7 @@
  * in memory, in blocks of a pool that all queues share, and reach the file in batches: all of it can be rebuilt from the CommitLog.
  */
 import assert from 'node:assert/strict'
-import { javaHashCode, writeInt32, writeInt64 } from '../common/bytes.ts'
+import { javaHashCode, readInt64, writeInt32, writeInt64 } from '../common/bytes.ts'
 import { parentOf } from '../common/durable-file.ts'
 import type { Disk } from '../common/ports.ts'
 import {
@@ -231,6 +231,17 @@ export class ConsumeQueue implements AppendQueue {
       this.#copyFromChain(queueOffset + fromFile, rest, target, at)
     }
     return wanted
+  }
+
+  /** Reads the tags codes of units from `queueOffset` on into `target`; returns how many. */
+  readTagsCodes(queueOffset: number, target: Float64Array): number {
+    const wanted = Math.min(target.length, Math.max(0, this.#maxOffset - queueOffset))
+    const units = Buffer.allocUnsafe(wanted * CONSUME_QUEUE_UNIT_SIZE)
+    const count = this.readUnits(queueOffset, wanted, units)
+    for (let index = 0; index < count; index++) {
+      target[index] = readInt64(units, index * CONSUME_QUEUE_UNIT_SIZE + 12)
+    }
+    return count
   }
 
   /** Units from here on are in memory, those before in the files only. */

@@ -5,15 +5,21 @@
  * is a function of the log alone.
  */
 import { javaHashCodeOfUtf8 } from '../common/bytes.ts'
+import {
+  DELIVERY_MARK_MIN,
+  MARKS_TOPIC,
+  kindOfMark,
+  queueOffsetOfMark,
+} from '../common/delivery-mark.ts'
 import { RecordReader } from '../common/message-codec.ts'
 import { MessageSysFlag } from '../common/message.ts'
-import { PropertyName, propertyIn } from '../common/properties.ts'
 import type { CommitLog } from './commit-log.ts'
 import type { ConsumeQueue } from './consume-queue.ts'
 import type { ConsumeQueues } from './consume-queues.ts'
 import { StoreError } from './errors.ts'
 import { LogScanner } from './log-scanner.ts'
 import type { MessageIndex } from './message-index.ts'
+import { parkedTagsCode } from './parked-time.ts'
 import { PropertyFinder } from './property-finder.ts'
 import { isControl } from './control-record.ts'
 import type { Arrival, ControlListener } from './types.ts'
@@ -23,12 +29,16 @@ export interface DispatcherOptions {
   readonly consumeQueues: ConsumeQueues
   /** Null when `messageIndexEnable` is false. */
   readonly index: MessageIndex | null
+  readonly delayLevelsMs: readonly number[]
 }
 
 export class Dispatcher {
   readonly #commitLog: CommitLog
   readonly #queues: ConsumeQueues
   readonly #index: MessageIndex | null
+  readonly #delayLevelsMs: readonly number[]
+  /** Where the last delivered record of each kind of mark lies. */
+  readonly #lastMarked = new Map<number, number>()
   #onArrival: ((arrival: Arrival) => void) | null = null
   #onControl: ControlListener | null = null
   readonly #reader = new RecordReader()
@@ -45,6 +55,7 @@ export class Dispatcher {
     this.#commitLog = options.commitLog
     this.#queues = options.consumeQueues
     this.#index = options.index
+    this.#delayLevelsMs = options.delayLevelsMs
   }
 
   /** From now on `listener` is told of every message: costly, and for tests; see `tellWatchers`. */
@@ -60,6 +71,7 @@ export class Dispatcher {
   resume(dispatchedOffset: number): void {
     this.dispatchedOffset = dispatchedOffset
     this.#scanner = null
+    this.#lastMarked.clear()
   }
 
   /** Dispatches up to `limit`, or until `byteBudget` is used up: false when there is more to do. */
@@ -102,6 +114,7 @@ export class Dispatcher {
     this.lastStoreTimestamp = reader.storeTimestamp
     if (!isRollback && this.#index !== null) this.#putKeys(this.#index, reader, source, queue)
     if (isRollback || isPrepared) return
+    if (reader.preparedTransactionOffset >= DELIVERY_MARK_MIN) this.#putMark(reader)
     const tagsCode = this.#tagsCode(queue, reader, source)
     queue.append(reader.queueOffset, reader.physicalOffset, reader.size, tagsCode)
     if (queue.watcher !== null && !queue.isTelling) {
@@ -127,12 +140,22 @@ export class Dispatcher {
   }
 
   #tagsCode(queue: ConsumeQueue, reader: RecordReader, source: Buffer): number {
-    if (queue.topic === SCHEDULE_TOPIC) {
-      const deliveryTime = deliveryTimestampOf(reader, source)
-      if (deliveryTime !== null) return deliveryTime
-    }
+    const parked = parkedTagsCode(queue.topic, reader, source, this.#delayLevelsMs)
+    if (parked !== null) return parked
     const { tagsStart, tagsEnd } = this.#properties
     return javaHashCodeOfUtf8(source, tagsStart, tagsEnd)
+  }
+
+  /** A record that was dispatched before the start is met again: its mark is there then. */
+  #putMark(reader: RecordReader): void {
+    const kind = kindOfMark(reader.preparedTransactionOffset)
+    const queue = this.#queues.getOrCreate(MARKS_TOPIC, kind)
+    const last =
+      this.#lastMarked.get(kind) ?? queue.unitAt(queue.maxOffset - 1)?.physicalOffset ?? -1
+    if (reader.physicalOffset <= last) return
+    const parkedOffset = queueOffsetOfMark(reader.preparedTransactionOffset)
+    queue.append(queue.maxOffset, reader.physicalOffset, reader.size, parkedOffset)
+    this.#lastMarked.set(kind, reader.physicalOffset)
   }
 
   #fromBuffer(stop: number): void {
@@ -187,24 +210,6 @@ export class Dispatcher {
 }
 
 const SPACE = 0x20
-
-/** Messages wait here for their delay level; a unit's tag field is the delivery time instead (protocol §19.2). */
-const SCHEDULE_TOPIC = 'SCHEDULE_TOPIC_XXXX'
-
-/** RocketMQ's `messageDelayLevel`, in milliseconds. */
-const DELAY_LEVELS_MS: readonly number[] = [
-  1, 5, 10, 30, 60, 120, 180, 240, 300, 360, 420, 480, 540, 600, 1200, 1800, 3600, 7200,
-].map((seconds) => seconds * 1000)
-
-/** Null when the record has no delay level. */
-export function deliveryTimestampOf(reader: RecordReader, source: Buffer): number | null {
-  const { propertiesAt, propertiesSize, storeTimestamp } = reader
-  const end = propertiesAt + propertiesSize
-  const level = Number(propertyIn(source, propertiesAt, end, PropertyName.DELAY) ?? 0)
-  if (!Number.isSafeInteger(level) || level <= 0) return null
-  const delayMs = DELAY_LEVELS_MS[Math.min(level, DELAY_LEVELS_MS.length) - 1] ?? 0
-  return storeTimestamp + delayMs
-}
 
 /** What an index file stores for a hash: its absolute value, 0 for the one that has none (protocol §19.3). */
 export function indexHash(hash: number): number {

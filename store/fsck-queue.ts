@@ -39,7 +39,7 @@ export class QueueChecker {
 
   /** `tagsCode` is null when it cannot be known. */
   record(reader: RecordReader, tagsCode: number | null): void {
-    const { queueOffset, physicalOffset, size } = reader
+    const { queueOffset, physicalOffset } = reader
     if (this.#nextOffset === -1) this.#firstOffset = queueOffset
     else if (queueOffset !== this.#nextOffset) {
       this.#add(
@@ -47,6 +47,30 @@ export class QueueChecker {
       )
     }
     this.#nextOffset = queueOffset + 1
+    this.#compare(queueOffset, reader, tagsCode)
+  }
+
+  /** A unit that a record has besides the one in its own queue; those follow each other in the order of the log. */
+  extraUnit(reader: RecordReader, tagsCode: number): void {
+    if (this.#nextOffset === -1) {
+      this.#firstOffset = this.#firstUnitFrom(reader.physicalOffset)
+      this.#nextOffset = this.#firstOffset
+    }
+    this.#compare(this.#nextOffset++, reader, tagsCode)
+  }
+
+  #firstUnitFrom(physicalOffset: number): number {
+    let queueOffset = (this.#segments?.firstOffset ?? 0) / CONSUME_QUEUE_UNIT_SIZE
+    for (;;) {
+      const unit = this.#unitAt(queueOffset)
+      if (unit === null) return queueOffset
+      if (!isFiller(unit) && unit.physicalOffset >= physicalOffset) return queueOffset
+      queueOffset++
+    }
+  }
+
+  #compare(queueOffset: number, reader: RecordReader, tagsCode: number | null): void {
+    const { physicalOffset, size } = reader
     const unit = this.#unitAt(queueOffset)
     if (this.#wasDropped(queueOffset, unit)) {
       this.dropped++

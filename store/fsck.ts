@@ -2,6 +2,13 @@
  * Checks a store folder without changing it: every record of the CommitLog, every ConsumeQueue unit, the chains of the index, the
  * configuration files. What a killed broker leaves undone (a torn tail, units not yet written) is reported, and is no problem.
  */
+import { delayLevelsOf, DEFAULT_DELAY_LEVELS } from '../common/delay-levels.ts'
+import {
+  DELIVERY_MARK_MIN,
+  MARKS_TOPIC,
+  kindOfMark,
+  queueOffsetOfMark,
+} from '../common/delivery-mark.ts'
 import { messageOf } from '../common/errors.ts'
 import { MessageSysFlag } from '../common/message.ts'
 import type { RecordReader } from '../common/message-codec.ts'
@@ -9,11 +16,11 @@ import type { Disk } from '../common/ports.ts'
 import { tagsCodeIn } from '../common/properties.ts'
 import { readCheckpoint } from './checkpoint.ts'
 import { checkIndexFiles } from './fsck-index.ts'
-import { deliveryTimestampOf } from './dispatcher.ts'
 import { FsckProblems } from './fsck-problems.ts'
 import { QueueChecker } from './fsck-queue.ts'
 import { FilePool } from './file-pool.ts'
 import { LogScanner } from './log-scanner.ts'
+import { parkedTagsCode } from './parked-time.ts'
 import { SegmentQueue } from './segment-queue.ts'
 
 const MAX_OPEN_FILES = 512
@@ -136,25 +143,32 @@ function scanLog(options: {
 }): Scan {
   const { log, queues, problems, derivedOffset } = options
   if (log === null) return { records: 0, endOffset: 0, problem: null }
+  const levels = delayLevelsOf(DEFAULT_DELAY_LEVELS)
+  const checkerOf = (topic: string, queueId: number): QueueChecker => {
+    const name = `${topic}/${queueId}`
+    let queue = queues.get(name)
+    if (queue === undefined) {
+      queue = new QueueChecker({ directory: name, segments: null, problems, derivedOffset })
+      queues.set(name, queue)
+    }
+    return queue
+  }
   const scanner = new LogScanner(log, log.firstOffset, true)
   let records = 0
   while (scanner.next()) {
     records++
     const { reader } = scanner
     if (!hasUnit(reader)) continue
-    const name = `${reader.topic(scanner.bytes)}/${reader.queueId}`
-    let queue = queues.get(name)
-    if (queue === undefined) {
-      queue = new QueueChecker({ directory: name, segments: null, problems, derivedOffset })
-      queues.set(name, queue)
-    }
+    const topic = reader.topic(scanner.bytes)
     const end = reader.propertiesAt + reader.propertiesSize
-    // In the delay topic the field is a time, which depends on the broker's configuration.
-    const tagsCode =
-      deliveryTimestampOf(reader, scanner.bytes) === null
-        ? tagsCodeIn(scanner.bytes, reader.propertiesAt, end)
-        : null
-    queue.record(reader, tagsCode)
+    // Where messages are parked the field is a time, which depends on the broker's configuration and version.
+    const isParked = parkedTagsCode(topic, reader, scanner.bytes, levels) !== null
+    const tagsCode = isParked ? null : tagsCodeIn(scanner.bytes, reader.propertiesAt, end)
+    checkerOf(topic, reader.queueId).record(reader, tagsCode)
+    const mark = reader.preparedTransactionOffset
+    if (mark >= DELIVERY_MARK_MIN) {
+      checkerOf(MARKS_TOPIC, kindOfMark(mark)).extraUnit(reader, queueOffsetOfMark(mark))
+    }
   }
   return { records, endOffset: scanner.physicalOffset, problem: scanner.problem }
 }

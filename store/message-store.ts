@@ -1,5 +1,6 @@
 /** The store of one member of a broker group: composes the parts, and owns the commit offset. */
 import assert from 'node:assert/strict'
+import { delayLevelsOf } from '../common/delay-levels.ts'
 import { messageOf } from '../common/errors.ts'
 import type { Logger } from '../common/log.ts'
 import { RecordReader, storedMessageOf } from '../common/message-codec.ts'
@@ -130,7 +131,10 @@ export class MessageStore implements Store, AsyncDisposable {
       consumeQueues: this.#queues,
       index: this.#index,
     }
-    this.#dispatcher = new Dispatcher(parts)
+    this.#dispatcher = new Dispatcher({
+      ...parts,
+      delayLevelsMs: delayLevelsOf(config.messageDelayLevel),
+    })
     this.#reader = new QueueReader({
       ...parts,
       config,
@@ -289,6 +293,10 @@ export class MessageStore implements Store, AsyncDisposable {
 
   earliestStoreTimestamp(topic: string, queueId: number): number | null {
     return this.storeTimestampAt(topic, queueId, this.minOffsetInQueue(topic, queueId))
+  }
+
+  tagsCodes(topic: string, queueId: number, queueOffset: number, target: Float64Array): number {
+    return this.#queues.get(topic, queueId)?.readTagsCodes(queueOffset, target) ?? 0
   }
 
   physicalOffsetAt(topic: string, queueId: number, queueOffset: number): number | null {

@@ -339,7 +339,7 @@ export class QueueReader {
     const size = units.readInt32BE(at + 8)
     if (size <= 0 || !isSafeInt64(units, at)) throw astray(queue, found.nextBeginOffset)
     const physicalOffset = readInt64(units, at)
-    if (this.#isFull(found, size, request.maxMessages, !this.isInMemory(physicalOffset))) {
+    if (this.#isFull(found, size, request, !this.isInMemory(physicalOffset))) {
       return false
     }
     const { filter } = request
@@ -353,12 +353,13 @@ export class QueueReader {
     return true
   }
 
-  #isFull(found: Selection, size: number, maxMessages: number, isOnDisk: boolean): boolean {
+  #isFull(found: Selection, size: number, request: GetRequest, isOnDisk: boolean): boolean {
     const { count } = found
-    if (count >= maxMessages) return true
+    if (count >= request.maxMessages) return true
     if (count === 0) return false
     const bytes = found.bytes + size
     if (bytes > ANSWER_BYTES_MAX) return true
+    if (request.maxBytes !== undefined) return bytes > request.maxBytes
     const config = this.#config
     if (isOnDisk) {
       return (

@@ -1,4 +1,5 @@
 /** Builds everything that is derived from a CommitLog anew: ConsumeQueues, index, checkpoint. */
+import { DEFAULT_DELAY_LEVELS } from '../common/delay-levels.ts'
 import type { Logger } from '../common/log.ts'
 import type { Runtime } from '../common/ports.ts'
 import { StoreError } from './errors.ts'
@@ -82,6 +83,7 @@ function configOf(options: RebuildOptions): StoreConfig {
     maxTransferBytesOnMessageInDisk: 65_536,
     maxTransferCountOnMessageInDisk: 8,
     accessMessageInMemoryMaxRatio: 40,
+    messageDelayLevel: DEFAULT_DELAY_LEVELS,
   }
 }
 

@@ -1,6 +1,7 @@
 /** What the tests of the store share: small configurations, messages, and puts as promises. */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
+import { DEFAULT_DELAY_LEVELS } from '../common/delay-levels.ts'
 import { silentLogger } from '../common/log.ts'
 import type { HostAddress, MessageToStore } from '../common/message.ts'
 import type { Random, Runtime } from '../common/ports.ts'
@@ -42,6 +43,7 @@ export function testConfig(overrides: Partial<StoreConfig> = {}): StoreConfig {
     maxTransferBytesOnMessageInDisk: 65_536,
     maxTransferCountOnMessageInDisk: 8,
     accessMessageInMemoryMaxRatio: 40,
+    messageDelayLevel: DEFAULT_DELAY_LEVELS,
     ...overrides,
   }
 }

@@ -86,6 +86,8 @@ export interface GetRequest {
   readonly queueOffset: number
   readonly maxMessages: number
   readonly filter: MessageFilter | null
+  /** For the broker's own reading: the limits of answers to clients do not hold, but this one does. */
+  readonly maxBytes?: number
 }
 
 export interface GetResult {
@@ -254,6 +256,8 @@ export interface Store extends ControlLog {
   /** Store time of the entry at an offset, or of the oldest one; null when there is none. */
   storeTimestampAt(topic: string, queueId: number, queueOffset: number): number | null
   earliestStoreTimestamp(topic: string, queueId: number): number | null
+  /** Reads the tags codes of units from a queue offset on into `target`; returns how many, 0 where there are none. */
+  tagsCodes(topic: string, queueId: number, queueOffset: number, target: Float64Array): number
   /** Where the record at a queue offset lies in the log; null when there is none. */
   physicalOffsetAt(topic: string, queueId: number, queueOffset: number): number | null
   /** The ConsumeQueue unit at a queue offset, for people; null when there is none. */
@@ -354,4 +358,6 @@ export interface StoreConfig {
   readonly maxTransferBytesOnMessageInDisk: number
   readonly maxTransferCountOnMessageInDisk: number
   readonly accessMessageInMemoryMaxRatio: number
+  /** Checked by whoever makes the configuration (common/delay-levels.ts). */
+  readonly messageDelayLevel: string
 }

@@ -425,6 +425,7 @@ describe('progress', () => {
 describe('what keeps a group from going', () => {
   const facts = () =>
     drainFacts({
+      delayedMessages: () => 0,
       parts: world.parts,
       inFlightSends: () => 0,
       member: 'm',

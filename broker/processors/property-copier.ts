@@ -7,7 +7,7 @@
 import { isUtf8 } from 'node:buffer'
 import { MAX_PROPERTIES_SIZE, PropertyName } from '../../common/properties.ts'
 import { copyUnescaped } from '../../remoting/request-frame.ts'
-import { DROPPED_PROPERTIES, UNSUPPORTED_PROPERTIES } from './send-properties.ts'
+import { DELAY_PROPERTIES, DROPPED_PROPERTIES } from './send-properties.ts'
 
 const NAME_END = 1
 const PAIR_END = 2
@@ -137,7 +137,7 @@ function isAt(target: Buffer, start: number, name: Buffer): boolean {
 
 function specialNames(): Buffer[][] {
   const byLength: Buffer[][] = []
-  const names = [...DROPPED_PROPERTIES, ...UNSUPPORTED_PROPERTIES.keys()].filter(
+  const names = [...DROPPED_PROPERTIES, ...DELAY_PROPERTIES, PropertyName.TRAN_MSG].filter(
     (name) => name !== PropertyName.UNIQ_KEY,
   )
   for (const name of [UNIQUE_KEY, WAIT, ...names.map((each) => Buffer.from(each))]) {

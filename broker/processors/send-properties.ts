@@ -13,10 +13,10 @@ export interface ScannedProperties {
   readonly kept: string
   readonly uniqueKey: string | null
   readonly waitsForFlush: boolean
-  /** What this release does not deliver as asked: a delay level, a timer; else null. */
-  readonly unsupported: string | null
   /** TRAN_MSG is true. */
   readonly isTransactional: boolean
+  /** A delay level or a timer: see `Delays.divert`. */
+  readonly asksForDelay: boolean
 }
 
 /** The broker writes these; what a client says about them is dropped, as in Java. */
@@ -28,13 +28,12 @@ export const DROPPED_PROPERTIES: ReadonlySet<string> = new Set([
   PropertyName.CRC32,
 ])
 
-/** What asks for more than storing, and what it asks for. */
-export const UNSUPPORTED_PROPERTIES: ReadonlyMap<string, string> = new Map([
-  [PropertyName.DELAY, 'a message with a delay level (DELAY)'],
-  [PropertyName.TIMER_DELAY_SEC, 'a message with a timer (TIMER_DELAY_SEC)'],
-  [PropertyName.TIMER_DELAY_MS, 'a message with a timer (TIMER_DELAY_MS)'],
-  [PropertyName.TIMER_DELIVER_MS, 'a message with a timer (TIMER_DELIVER_MS)'],
-  [PropertyName.TRAN_MSG, 'a transactional message (TRAN_MSG)'],
+/** What makes a message wait. */
+export const DELAY_PROPERTIES: ReadonlySet<string> = new Set([
+  PropertyName.DELAY,
+  PropertyName.TIMER_DELAY_SEC,
+  PropertyName.TIMER_DELAY_MS,
+  PropertyName.TIMER_DELIVER_MS,
 ])
 
 /** Reads a property text; pairs that no reader would see (protocol §5.3) are left out of `kept`. */
@@ -42,8 +41,8 @@ export function scanProperties(text: string): ScannedProperties {
   let kept = text.endsWith(PAIR_END) || text === '' ? text : text + PAIR_END
   let uniqueKey: string | null = null
   let waitsForFlush = true
-  let unsupported: string | null = null
   let isTransactional = false
+  let asksForDelay = false
   let at = 0
   while (at < text.length) {
     const found = text.indexOf(PAIR_END, at)
@@ -57,23 +56,15 @@ export function scanProperties(text: string): ScannedProperties {
         waitsForFlush = text.slice(middle + 1, end).toLowerCase() !== 'false'
       } else if (DROPPED_PROPERTIES.has(name)) {
         kept = withoutPair(kept, text.slice(at, end))
-      } else {
-        const what = UNSUPPORTED_PROPERTIES.get(name)
-        if (what !== undefined && asksForIt(name, text.slice(middle + 1, end))) {
-          if (name === PropertyName.TRAN_MSG) isTransactional = true
-          else unsupported = what
-        }
+      } else if (DELAY_PROPERTIES.has(name)) {
+        asksForDelay ||= name !== PropertyName.DELAY || text.slice(middle + 1, end) !== '0'
+      } else if (name === PropertyName.TRAN_MSG) {
+        isTransactional = text.slice(middle + 1, end).toLowerCase() === 'true'
       }
     }
     at = end + 1
   }
-  return { kept, uniqueKey, waitsForFlush, unsupported, isTransactional }
-}
-
-/** A level of 0 and TRAN_MSG=false ask for nothing. */
-function asksForIt(name: string, value: string): boolean {
-  if (name === PropertyName.TRAN_MSG) return value.toLowerCase() === 'true'
-  return name !== PropertyName.DELAY || Number(value) > 0
+  return { kept, uniqueKey, waitsForFlush, isTransactional, asksForDelay }
 }
 
 function withoutPair(kept: string, pair: string): string {

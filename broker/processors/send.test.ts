@@ -202,11 +202,12 @@ describe('a send that is refused', () => {
       ResponseCode.INVALID_PARAMETER,
       'request queueId[4] is illegal',
     ],
+    ['a delay level that is none', { i: 'DELAY\u0001x\u0002' }, ResponseCode.SYSTEM_ERROR, 'DELAY'],
     [
-      'a delay level',
-      { i: 'DELAY\u00013\u0002' },
-      ResponseCode.REQUEST_CODE_NOT_SUPPORTED,
-      'DELAY',
+      'a batch with a delay',
+      { i: 'DELAY\u00013\u0002', m: 'true' },
+      ResponseCode.MESSAGE_ILLEGAL,
+      'batch',
     ],
     [
       'a transaction by its flag alone',

@@ -10,10 +10,10 @@ import { MessageSysFlag } from '../../common/message.ts'
 import { PropertyName } from '../../common/properties.ts'
 import { parseHostAddress } from '../../common/host-address.ts'
 import { Permission } from '../../remoting/bodies/topic-config.ts'
-import { notImplementedRemark } from '../../remoting/not-implemented.ts'
 import { RequestCode } from '../../remoting/request-code.ts'
 import { ResponseCode } from '../../remoting/response-code.ts'
 import { PutStatus } from '../../store/types.ts'
+import { DELAY_IN_BATCH } from '../delay/delays.ts'
 import { DLQ_PREFIX, RETRY_PREFIX, isForbiddenForClients, topicProblem } from '../names.ts'
 import { halfMessageOf } from '../transaction/half-message.ts'
 import { answer, brokerMay, topicNotExist } from './answers.ts'
@@ -212,7 +212,7 @@ export class SendProcessor {
     const delivered: ScannedProperties = {
       ...properties,
       kept: dropProperty(properties.kept, PropertyName.DELAY),
-      unsupported: null,
+      asksForDelay: false,
     }
     stats.add('DLQ_PUT_NUMS', header.topic.slice(RETRY_PREFIX.length), 1, 1)
     this.#store(request, header, { topic, queueId: 0, properties: delivered }, dead.body)
@@ -225,11 +225,6 @@ export class SendProcessor {
     if (rejectTransactionMessage && (isTransaction || properties.isTransactional)) {
       const remark = `the broker[${this.#parts.brokerAddress()}] sending transaction message is forbidden`
       return this.#refuse(request, answer(ResponseCode.NO_PERMISSION, remark))
-    }
-    if (properties.unsupported !== null) {
-      // Delivering it at once would be wrong: better no message than that.
-      const code = ResponseCode.REQUEST_CODE_NOT_SUPPORTED
-      return this.#refuse(request, answer(code, notImplementedRemark(properties.unsupported)))
     }
     if (isTransaction && !properties.isTransactional) {
       const remark = `sysFlag[${header.sysFlag}] says that the message is part of a transaction, the property TRAN_MSG does not`
@@ -255,6 +250,16 @@ export class SendProcessor {
     message: MessageToStore,
     properties: ScannedProperties,
   ): MessageToStore[] | ResponseContent {
+    if (properties.asksForDelay) {
+      // A consumer that sends a message of a transaction back: that one was committed.
+      const isRetry = message.reconsumeTimes > 0
+      if (properties.isTransactional && !isRetry) {
+        const remark = 'a message of a transaction cannot be delayed'
+        return answer(ResponseCode.MESSAGE_ILLEGAL, remark)
+      }
+      const diverted = this.#parts.delays.divert(message)
+      return diverted.type === 'refuse' ? diverted.answer : [diverted.message]
+    }
     if (!properties.isTransactional) return [message]
     if (!this.#transactions.takesMore) {
       const remark = '[OVERLOAD]too many open transactions, start flow control for a while'
@@ -289,6 +294,7 @@ export class SendProcessor {
     body: Buffer,
   ): MessageToStore[] | ResponseContent {
     if (body.length > this.#parts.config.values.maxMessageSize) return this.#illegalMessage()
+    if (target.properties.asksForDelay) return answer(ResponseCode.MESSAGE_ILLEGAL, DELAY_IN_BATCH)
     if (header.topic.startsWith(RETRY_PREFIX)) {
       return answer(ResponseCode.MESSAGE_ILLEGAL, 'batch request does not support retry group ')
     }
@@ -316,10 +322,7 @@ export class SendProcessor {
   /** What is stored of the properties of a message in a batch, or the answer that refuses it. */
   #batchProperties(properties: Buffer): Buffer | ResponseContent {
     const scanned = scanProperties(properties.toString())
-    if (scanned.unsupported !== null) {
-      const remark = notImplementedRemark(`${scanned.unsupported} in a batch`)
-      return answer(ResponseCode.MESSAGE_ILLEGAL, remark)
-    }
+    if (scanned.asksForDelay) return answer(ResponseCode.MESSAGE_ILLEGAL, DELAY_IN_BATCH)
     if (scanned.isTransactional) {
       return answer(ResponseCode.MESSAGE_ILLEGAL, 'a transactional message (TRAN_MSG) in a batch')
     }
