@@ -18,9 +18,9 @@ import { LeaderEndpoint } from './leader-endpoint.ts'
 import { LongPolling, RECHECK_MS } from './long-polling.ts'
 import { registerBrokerMetrics } from './metrics.ts'
 import { OuterApi } from './outer-api.ts'
-import { createProcessors } from './processors.ts'
+import { NOT_ON_VIP_PORT, createProcessors } from './processors.ts'
 import { notifyMembers } from './processors/clients.ts'
-import { PULL_CODES } from './processors/pull-rules.ts'
+import { RequestModes } from './pop/request-modes.ts'
 import { QueueLocks } from './queue-locks.ts'
 import { BrokerStats, SAMPLE_MS } from './stats.ts'
 import { StoreRetention } from './store-retention.ts'
@@ -129,6 +129,7 @@ export class Broker implements AsyncDisposable {
     this.#processors = createProcessors({
       parts: this.#parts,
       registered: (timeoutMs) => this.#outerApi.settled(timeoutMs),
+      route: (topic) => this.#outerApi.route(topic),
       group: {
         facts: () =>
           raftFacts({ parts: this.#parts, term: () => this.#raftState?.hardState.term ?? 0 }),
@@ -194,6 +195,7 @@ export class Broker implements AsyncDisposable {
       }),
       groups: new SubscriptionGroups({ config, tables, clock }),
       offsets: new ConsumerOffsets({ tables, saveAfterMs: values.flushConsumerOffsetInterval }),
+      requestModes: new RequestModes({ config, tables }),
       clients: new ClientRegistry(clock),
       locks: new QueueLocks(clock),
       longPolling: new LongPolling({
@@ -235,13 +237,13 @@ export class Broker implements AsyncDisposable {
     const vip = make()
     for (const [code, processor] of this.#processors.byCode) {
       ordinary.register(code, this.#guarded(processor))
-      if (!PULL_CODES.includes(code)) vip.register(code, this.#guarded(processor))
+      if (!NOT_ON_VIP_PORT.includes(code)) vip.register(code, this.#guarded(processor))
     }
     for (const [code, processor] of this.#processors.byFrame) {
       const guarded: FrameProcessor = (connection, frame) =>
         this.#state === 'serving' && processor(connection, frame)
       ordinary.registerFrameProcessor(code, guarded)
-      if (!PULL_CODES.includes(code)) vip.registerFrameProcessor(code, guarded)
+      if (!NOT_ON_VIP_PORT.includes(code)) vip.registerFrameProcessor(code, guarded)
     }
     return [ordinary, vip]
   }

@@ -16,6 +16,7 @@ import {
 } from './config-schema.ts'
 import { parseDelayLevels } from '../common/delay-levels.ts'
 import { DELAY_KEYS } from './delay/config-schema.ts'
+import { POP_KEYS } from './pop/pop-keys.ts'
 import { ROCKETMQ_KEYS } from './rocketmq-keys.ts'
 import { topicProblem } from './names.ts'
 import type { ConfigSchema, ConfigSource, ConfigValues, LoadedConfig } from '../common/config.ts'
@@ -23,6 +24,7 @@ import type { StoreConfig } from '../store/types.ts'
 
 export type BrokerSchema = typeof IDENTITY_KEYS &
   typeof SERVICE_KEYS &
+  typeof POP_KEYS &
   typeof STORE_KEYS &
   typeof DELAY_KEYS &
   typeof GROUP_KEYS &
@@ -33,6 +35,7 @@ export type BrokerSchema = typeof IDENTITY_KEYS &
 export const BROKER_SCHEMA: BrokerSchema = {
   ...IDENTITY_KEYS,
   ...SERVICE_KEYS,
+  ...POP_KEYS,
   ...STORE_KEYS,
   ...DELAY_KEYS,
   ...GROUP_KEYS,

@@ -6,12 +6,14 @@
  * that failed or closed the connection it tries again within seconds. Nothing waits for a name server.
  */
 import { messageOf } from '../common/errors.ts'
+import { decodeTopicRouteData } from '../remoting/bodies/topic-route-data.ts'
 import { RequestCode } from '../remoting/request-code.ts'
 import { ResponseCode } from '../remoting/response-code.ts'
 import { splitNameServers } from './config.ts'
 import { partialRegistration, versionQuery, wholeRegistration } from './registration-request.ts'
 import type { Logger } from '../common/log.ts'
 import type { Clock, Network, Random, Timer, Timers } from '../common/ports.ts'
+import type { TopicRouteData } from '../remoting/bodies/topic-route-data.ts'
 import type { RemotingClient } from '../remoting/client.ts'
 import type { RemotingCommand, RequestContent } from '../remoting/command.ts'
 import type { Registration } from './registration-request.ts'
@@ -113,6 +115,23 @@ export class OuterApi {
         resolve()
       })
     })
+  }
+
+  /** A topic's route as a name server tells it; null when none knows it, or none answers. */
+  async route(topic: string): Promise<TopicRouteData | null> {
+    const extFields = { topic, acceptStandardJsonOnly: 'true' }
+    const request = { code: RequestCode.GET_ROUTEINFO_BY_TOPIC, extFields }
+    for (const { address, isRegistered } of this.#servers.values()) {
+      if (!isRegistered) continue
+      try {
+        const answer = await this.#options.client.invoke(address, request, this.#options.timeoutMs)
+        if (answer.code === ResponseCode.SUCCESS) return decodeTopicRouteData(answer.body)
+        if (answer.code === ResponseCode.TOPIC_NOT_EXIST) return null
+      } catch (error) {
+        this.#options.logger.debug({ nameServer: address, topic, err: error }, 'no route is told')
+      }
+    }
+    return null
   }
 
   /** Takes the broker out of every name server that has it. */

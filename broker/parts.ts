@@ -7,6 +7,7 @@ import type { ClientRegistry } from './client-registry.ts'
 import type { ConsumerOffsets } from './consumer-offsets.ts'
 import type { GroupTables } from './group-tables.ts'
 import type { LongPolling } from './long-polling.ts'
+import type { RequestModes } from './pop/request-modes.ts'
 import type { QueueLocks } from './queue-locks.ts'
 import type { SubscriptionGroups } from './subscription-groups.ts'
 import type { TopicTable } from './topics.ts'
@@ -23,6 +24,7 @@ export interface BrokerParts {
   readonly topics: TopicTable
   readonly groups: SubscriptionGroups
   readonly offsets: ConsumerOffsets
+  readonly requestModes: RequestModes
   readonly clients: ClientRegistry
   readonly locks: QueueLocks
   readonly longPolling: LongPolling

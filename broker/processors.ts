@@ -1,6 +1,7 @@
 /** All request codes that a broker serves, with their processors. */
 import { RequestCode } from '../remoting/request-code.ts'
 import { success } from './processors/answers.ts'
+import { assignmentProcessors } from './processors/assignment.ts'
 import { brokerAdminProcessors } from './processors/broker-admin.ts'
 import { clientProcessors } from './processors/clients.ts'
 import { FastPull } from './processors/fast-pull.ts'
@@ -10,6 +11,9 @@ import { groupStateProcessors } from './processors/group-state.ts'
 import { groupAdminProcessors } from './processors/groups-admin.ts'
 import { lockProcessors } from './processors/locks.ts'
 import { offsetProcessors } from './processors/offsets.ts'
+import { popAckProcessors } from './processors/pop-ack.ts'
+import { popLookProcessors } from './processors/pop-look.ts'
+import { PopProcessor } from './processors/pop.ts'
 import { progressProcessors } from './processors/progress-admin.ts'
 import { PULL_CODES, PullRules } from './processors/pull-rules.ts'
 import { PullProcessor } from './processors/pull.ts'
@@ -18,6 +22,8 @@ import { resetOffsetProcessors } from './processors/reset-offset.ts'
 import { SEND_CODES, SendProcessor } from './processors/send.ts'
 import { statsProcessors } from './processors/stats-admin.ts'
 import { topicAdminProcessors } from './processors/topics-admin.ts'
+import { PopService } from './pop/pop-service.ts'
+import { TopicRoutes } from './pop/topic-routes.ts'
 import { StoreRates } from './store-rates.ts'
 import { transactionProcessors } from './transaction/processors.ts'
 import { Transactions } from './transaction/transactions.ts'
@@ -28,8 +34,17 @@ import type { Processor } from '../remoting/connection.ts'
 import type { FrameProcessor } from '../remoting/request-frame.ts'
 import type { TopicAdminOptions } from './processors/topics-admin.ts'
 
+/** Requests that wait or read: the VIP port does not serve them. */
+export const NOT_ON_VIP_PORT: readonly number[] = [
+  ...PULL_CODES,
+  RequestCode.POP_MESSAGE,
+  RequestCode.PEEK_MESSAGE,
+  RequestCode.NOTIFICATION,
+]
+
 export interface BrokerProcessors {
   readonly send: SendProcessor
+  readonly pops: PopService
   /** To be sampled with the statistics. */
   readonly rates: StoreRates
   readonly byCode: ReadonlyMap<number, Processor>
@@ -47,6 +62,8 @@ export function createProcessors(options: TopicAdminOptions): BrokerProcessors {
   const levels = new LevelDelivery(parts)
   const rules = new PullRules(parts)
   const pull = new PullProcessor(parts, rules)
+  const pops = new PopService(parts)
+  const routes = new TopicRoutes(parts.clock, options.route)
   const rates = new StoreRates(parts.store, parts.clock)
   const byFrame = new Map<number, FrameProcessor>()
   const fastPull = new FastPull(parts, rules, pull)
@@ -55,6 +72,7 @@ export function createProcessors(options: TopicAdminOptions): BrokerProcessors {
   const byCode = new Map<number, Processor>()
   for (const code of SEND_CODES) byCode.set(code, send.handle)
   for (const code of PULL_CODES) byCode.set(code, pull.handle)
+  byCode.set(RequestCode.POP_MESSAGE, new PopProcessor(parts, pops).handle)
   const families: readonly ReadonlyMap<number, Processor>[] = [
     offsetProcessors(parts),
     queryProcessors(parts),
@@ -70,17 +88,21 @@ export function createProcessors(options: TopicAdminOptions): BrokerProcessors {
     resetOffsetProcessors(parts),
     transactionProcessors(parts, transactions),
     delayProcessors(levels),
+    popAckProcessors(parts, pops),
+    popLookProcessors(parts, pops),
+    assignmentProcessors(parts, routes),
   ]
   for (const family of families) for (const [code, processor] of family) byCode.set(code, processor)
   // Name servers tell a group's members of a new master; a group of one has nobody else to turn to.
   byCode.set(RequestCode.NOTIFY_MIN_BROKER_ID_CHANGE, (request) => request.respond(success()))
   return {
     send,
+    pops,
     rates,
     byCode,
     byFrame,
     transactions,
     levels,
-    leaderServices: [levels, transactions],
+    leaderServices: [levels, transactions, pops],
   }
 }

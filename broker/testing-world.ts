@@ -14,6 +14,7 @@ import { Delays } from './delay/delays.ts'
 import { LongPolling } from './long-polling.ts'
 import { createProcessors } from './processors.ts'
 import { notifyMembers } from './processors/clients.ts'
+import { RequestModes } from './pop/request-modes.ts'
 import { QueueLocks } from './queue-locks.ts'
 import { BrokerStats } from './stats.ts'
 import { SubscriptionGroups } from './subscription-groups.ts'
@@ -56,6 +57,7 @@ export async function createBrokerWorld(
   const processors = createProcessors({
     parts,
     registered: () => Promise.resolve(),
+    route: () => Promise.resolve(null),
     group: {
       facts: () => raftFacts({ parts, term: () => 7 }),
       transfer: () => 'the group has one member',
@@ -117,6 +119,7 @@ function createParts(time: SimulatedTime, disk: SimulatedDisk, config: BrokerCon
     }),
     groups: new SubscriptionGroups({ config, tables, clock: time }),
     offsets: new ConsumerOffsets({ tables, saveAfterMs: 5000 }),
+    requestModes: new RequestModes({ config, tables }),
     clients: new ClientRegistry(time),
     locks: new QueueLocks(time),
     longPolling: new LongPolling({

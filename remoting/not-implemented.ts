@@ -9,17 +9,6 @@ import { RequestCode, requestCodeName } from './request-code.ts'
 export const NOT_IMPLEMENTED: readonly RequestCode[] = [
   // Retry and dead letters
   RequestCode.CONSUMER_SEND_MSG_BACK,
-  // POP
-  RequestCode.POP_MESSAGE,
-  RequestCode.ACK_MESSAGE,
-  RequestCode.BATCH_ACK_MESSAGE,
-  RequestCode.PEEK_MESSAGE,
-  RequestCode.CHANGE_MESSAGE_INVISIBLETIME,
-  RequestCode.NOTIFICATION,
-  RequestCode.POLLING_INFO,
-  RequestCode.QUERY_ASSIGNMENT,
-  RequestCode.SET_MESSAGE_REQUEST_MODE,
-  RequestCode.GET_ALL_MESSAGE_REQUEST_MODE,
   // Timers, recall, request-reply
   RequestCode.RECALL_MESSAGE,
   RequestCode.SEND_REPLY_MESSAGE,

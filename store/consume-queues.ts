@@ -203,5 +203,5 @@ export class ConsumeQueues {
 
 /** RocketMQ's rule for topic names, which also keeps them from leaving the folder. */
 export function isTopicName(topic: string): boolean {
-  return topic.length <= MAX_TOPIC_LENGTH && /^[%|a-zA-Z0-9_-]+$/.test(topic)
+  return topic.length <= MAX_TOPIC_LENGTH && /^[%|a-zA-Z0-9_+-]+$/.test(topic)
 }

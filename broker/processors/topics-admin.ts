@@ -26,6 +26,7 @@ import { answer, success, topicNotExist } from './answers.ts'
 import type { Processor, RemotingRequest } from '../../remoting/connection.ts'
 import type { ExtFields, ResponseContent } from '../../remoting/command.ts'
 import type { TopicConfig } from '../../remoting/bodies/topic-config.ts'
+import type { TopicRouteData } from '../../remoting/bodies/topic-route-data.ts'
 import type { BrokerParts } from '../parts.ts'
 import type { GroupView } from './group-state.ts'
 
@@ -38,6 +39,8 @@ export interface TopicAdminOptions {
   readonly parts: BrokerParts
   /** Resolves when the name servers know the table, or after the time. */
   readonly registered: (timeoutMs: number) => Promise<void>
+  /** A topic's route in the whole cluster; null when no name server tells it. */
+  readonly route: (topic: string) => Promise<TopicRouteData | null>
   readonly group: GroupView
 }
 

@@ -1,0 +1,189 @@
+/** POP_MESSAGE (200050): the checks, the pop, and long polling (protocol §8.1). */
+import { ResponseCode } from '../../remoting/response-code.ts'
+import { popBody, popFields } from '../pop/pop-answer.ts'
+import { decodePopHeader, popFilterOf, popProblem, readProblem } from '../pop/pop-rules.ts'
+import { answer } from './answers.ts'
+import type { RemotingRequest } from '../../remoting/connection.ts'
+import type { ResponseContent } from '../../remoting/command.ts'
+import type { BrokerParts } from '../parts.ts'
+import type { PopHeader } from '../pop/pop-rules.ts'
+import type { PopService } from '../pop/pop-service.ts'
+import type { PopAnswer, PopRequest } from '../pop/pop-task.ts'
+import type { Waiter } from '../pop/pop-waiters.ts'
+
+/** A peer that has not taken so much of what it was sent gets no further messages. */
+const OUTPUT_BYTES_MAX = 4 * 1024 * 1024
+const INIT_MODE_MAX = 1
+
+export class PopProcessor {
+  readonly parts: BrokerParts
+  readonly pops: PopService
+
+  constructor(parts: BrokerParts, pops: PopService) {
+    this.parts = parts
+    this.pops = pops
+  }
+
+  readonly handle = (request: RemotingRequest): void => {
+    const { clock } = this.parts
+    const { command, connection } = request
+    const header = decodePopHeader(command.extFields, clock.now())
+    const problem =
+      popProblem(this.parts, header, clock.now()) ??
+      readProblem(this.parts, header, connection.remoteAddress)
+    if (problem !== null) return request.respond(this.#refusal(header, problem))
+    const filter = popFilterOf(header)
+    if (filter !== null && 'code' in filter) return request.respond(filter)
+    if (connection.outputBytes > OUTPUT_BYTES_MAX) {
+      const remark = '[OVERLOAD]system busy, start flow control for a while'
+      return request.respond(answer(ResponseCode.SYSTEM_BUSY, remark))
+    }
+    const pop: PopRequest = {
+      consumerGroup: header.consumerGroup,
+      topic: header.topic,
+      queueId: header.queueId,
+      maxMessages: header.maxMessages,
+      invisibleTimeMs: header.invisibleTime,
+      initMode: header.initMode === INIT_MODE_MAX ? 'max' : 'min',
+      filter,
+      isOrder: header.isOrder,
+      attemptId: header.attemptId,
+    }
+    const held = new HeldPop(this, request, pop, deadlineOf(this.parts, header))
+    if (this.pops.whenReady(() => held.begin())) return
+    const remark = `service not available now: the broker[${this.parts.brokerAddress()}] does not lead`
+    request.respond(answer(ResponseCode.SERVICE_NOT_AVAILABLE, remark))
+  }
+
+  /** Clients read the fields of every answer but those of errors. */
+  #refusal(header: PopHeader, problem: ResponseContent): ResponseContent {
+    if (problem.code !== ResponseCode.POLLING_TIMEOUT) return problem
+    return { ...problem, extFields: popFields({ isOrder: header.isOrder }, nothing(header)) }
+
+    function nothing({ bornTime: popTime, invisibleTime: invisibleTimeMs }: PopHeader): PopAnswer {
+      return { popTime, invisibleTimeMs, restCount: 0, isFailed: false, parts: [] }
+    }
+  }
+}
+
+/** `Clock.monotonic()` until which a request is held that was born on another clock. */
+export function deadlineOf(
+  { clock }: Pick<BrokerParts, 'clock'>,
+  { bornTime, pollTime }: { readonly bornTime: number; readonly pollTime: number },
+): number {
+  const remaining = Math.min(pollTime, bornTime + pollTime - clock.now())
+  return clock.monotonic() + Math.max(0, remaining)
+}
+
+/** A pop until its answer; perhaps held. */
+class HeldPop implements Waiter {
+  readonly deadline: number
+  tick: number = -1
+  readonly #processor: PopProcessor
+  readonly #request: RemotingRequest
+  readonly #pop: PopRequest
+  #hasWaited = false
+  #wasHeld = false
+
+  constructor(
+    processor: PopProcessor,
+    request: RemotingRequest,
+    pop: PopRequest,
+    deadline: number,
+  ) {
+    this.#processor = processor
+    this.#request = request
+    this.#pop = pop
+    this.deadline = deadline
+  }
+
+  get topic(): string {
+    return this.#pop.topic
+  }
+
+  get consumerGroup(): string {
+    return this.#pop.consumerGroup
+  }
+
+  get queueId(): number {
+    return this.#pop.queueId
+  }
+
+  isWanted(): boolean {
+    return this.#request.connection.isOpen
+  }
+
+  begin(): void {
+    this.#processor.pops.pop(this.#pop, (found) => this.#onFound(found))
+  }
+
+  wake(read: (hasMore: boolean) => void): void {
+    this.#hasWaited = true
+    this.#processor.pops.pop(
+      this.#pop,
+      (found) => this.#onFound(found),
+      ({ count, restCount, wasHeld }) => {
+        this.#wasHeld = wasHeld
+        read(count > 0 && restCount > 0)
+      },
+    )
+  }
+
+  expire(): void {
+    const popTime = this.#processor.parts.clock.now()
+    const invisibleTimeMs = this.#pop.invisibleTimeMs
+    const found = { popTime, invisibleTimeMs, restCount: 0, isFailed: false, parts: [] }
+    this.#respond(ResponseCode.POLLING_TIMEOUT, found)
+  }
+
+  #onFound(found: PopAnswer): void {
+    if (found.parts.length > 0) return this.#respond(ResponseCode.SUCCESS, found)
+    const { pops, parts } = this.#processor
+    if (found.isFailed) {
+      const remark = 'messages could not be recorded as popped'
+      return this.#request.respond(answer(ResponseCode.SYSTEM_ERROR, remark))
+    }
+    if (!pops.isLeading || parts.clock.monotonic() >= this.deadline) {
+      return this.#respond(ResponseCode.POLLING_TIMEOUT, found)
+    }
+    if (!pops.waiters.park(this, this.#hasWaited)) {
+      return this.#respond(ResponseCode.POLLING_FULL, found)
+    }
+    // While it read from the disk a message may have come of which nobody was told.
+    if (this.#wasHeld && pops.hasMessage(this.#pop)) {
+      this.#wasHeld = false
+      parts.timers.soon(() => pops.waiters.wake(this.topic, this.consumerGroup))
+    }
+  }
+
+  #respond(code: number, found: PopAnswer): void {
+    const { config } = this.#processor.parts
+    const { brokerName, popResponseReturnActualRetryTopic: isActualTopic } = config.values
+    const isFound = code === ResponseCode.SUCCESS
+    if (isFound) this.#count(found)
+    this.#request.respond({
+      code,
+      remark: isFound ? 'FOUND' : 'NO_MESSAGE_IN_QUEUE',
+      extFields: popFields(this.#pop, found),
+      isLongPolling: this.#hasWaited,
+      ...(isFound ? { body: popBody(this.#pop, found, { brokerName, isActualTopic }) } : {}),
+    })
+  }
+
+  #count({ parts: taken }: PopAnswer): void {
+    const { stats, config, topics } = this.#processor.parts
+    const { brokerClusterName } = config.values
+    for (const { topic, consumerGroup, records } of taken) {
+      const key = `${topic}@${consumerGroup}`
+      const count = records.length
+      const bytes = records.reduce((sum, record) => sum + record.length, 0)
+      stats.getTotal += count
+      stats.add('GROUP_GET_NUMS', key, count, 1)
+      stats.add('GROUP_GET_SIZE', key, bytes, count)
+      stats.add('GROUP_CK_NUMS', key, 1, 1)
+      stats.add('BROKER_GET_NUMS', brokerClusterName, count, 1)
+      if (topics.isSystem(topic)) continue
+      stats.add('BROKER_GET_NUMS_WITHOUT_SYSTEM_TOPIC', brokerClusterName, count, 1)
+    }
+  }
+}
