@@ -8,8 +8,8 @@ test('no code stands in the list twice', () => {
 
 test('the remark begins as RocketMQ says it, and tells what is planned from what nobody knows', () => {
   expect(notSupportedRemark(4711)).toBe(' request type 4711 not supported')
-  expect(notSupportedRemark(RequestCode.RECALL_MESSAGE)).toBe(
-    ' request type 370 not supported: RECALL_MESSAGE is not implemented in this release of Gantry',
+  expect(notSupportedRemark(RequestCode.AUTH_LIST_ACL)).toBe(
+    ' request type 3010 not supported: AUTH_LIST_ACL is not implemented in this release of Gantry',
   )
 })
 
