@@ -46,6 +46,8 @@ interface Mark {
 export class StatsItem {
   sum = 0
   times = 0
+  /** Nobody sees any more what is added. */
+  isForgotten = false
   /** Average values of the calls by bucket; null for most counters. */
   readonly sizes: BucketCounts | null
   readonly minute: Mark[]
@@ -141,7 +143,7 @@ export class BrokerStats {
   /** Forgets every counter of a topic, or of a group. */
   forget(matches: (key: string) => boolean): void {
     for (const items of this.#names.values()) {
-      for (const key of items.keys()) if (matches(key)) items.delete(key)
+      for (const [key, item] of items) if (matches(key)) drop(items, key, item)
     }
   }
 
@@ -167,7 +169,7 @@ export class BrokerStats {
     let count = 0
     for (const items of this.#names.values()) {
       for (const [key, item] of items) {
-        if (!keepsCounting(item, now, samples)) items.delete(key)
+        if (!keepsCounting(item, now, samples)) drop(items, key, item)
         if (++count % TURN_ITEMS === 0) yield
       }
     }
@@ -181,6 +183,11 @@ export class BrokerStats {
     this.#putToday = this.putTotal
     this.#getToday = this.getTotal
   }
+}
+
+function drop(items: Map<string, StatsItem>, key: string, item: StatsItem): void {
+  item.isForgotten = true
+  items.delete(key)
 }
 
 /** Makes the marks of one item; false when it stood still for a whole day. */

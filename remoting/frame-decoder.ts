@@ -18,7 +18,7 @@ const NOTHING = Buffer.alloc(0)
 export type FrameHandler = (source: Buffer, start: number, end: number) => boolean | void
 
 /** A gathering buffer up to this size is kept for the next frame that spans chunks. */
-const GATHER_KEEP_SIZE = 16 * 1024
+const GATHER_KEEP_SIZE = 64 * 1024
 
 export class FrameDecoder {
   readonly #maxLength: number

@@ -112,7 +112,7 @@ export class FastSend {
   ) {
     this.#parts = parts
     this.#bornHost = bornHost
-    this.#topics = new SendTopics(parts.store, parts.topics)
+    this.#topics = new SendTopics(parts.store, parts.topics, parts.stats)
     this.#owner = { ...owner, giveBack: (batch) => this.#giveBack(batch) }
   }
 

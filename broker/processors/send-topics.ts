@@ -4,16 +4,19 @@
  * Filled from the table of topics as sends come, emptied when that table changes: its `dataVersion` is another object then.
  */
 import { RETRY_PREFIX, isForbiddenForClients } from '../names.ts'
+import { PutCounters } from './put-counters.ts'
 import type { TopicConfig } from '../../remoting/bodies/topic-config.ts'
 import type { AppendQueue, Store } from '../../store/types.ts'
+import type { BrokerStats } from '../stats.ts'
 import type { TopicTable } from '../topics.ts'
 
-const BUCKETS = 4096
+const BUCKETS_MIN = 4096
 
 export class SendTopic {
   readonly name: string
   readonly bytes: Buffer
-  readonly isSystem: boolean
+  readonly hash: number
+  readonly counters: PutCounters
   readonly isMultiTag: boolean
   /** Queue ids from here on are refused. */
   readonly queueCount: number
@@ -24,10 +27,11 @@ export class SendTopic {
   readonly #store: Store
   readonly #queues: (AppendQueue | undefined)[] = []
 
-  constructor(store: Store, config: TopicConfig, isSystem: boolean) {
+  constructor(store: Store, config: TopicConfig, counters: PutCounters) {
     this.name = config.topicName
     this.bytes = Buffer.from(config.topicName)
-    this.isSystem = isSystem
+    this.hash = hashOf(this.bytes, 0, this.bytes.length)
+    this.counters = counters
     this.isMultiTag = config.topicFilterType === 'MULTI_TAG'
     this.queueCount = Math.max(config.readQueueNums, config.writeQueueNums)
     this.#store = store
@@ -42,13 +46,17 @@ export class SendTopic {
 export class SendTopics {
   readonly #store: Store
   readonly #topics: TopicTable
+  readonly #stats: BrokerStats
   #version: object
-  readonly #buckets: (SendTopic | null)[] = Array.from({ length: BUCKETS }, () => null)
+  /** A power of two of them, at least as many as there are topics. */
+  #buckets = emptyBuckets(BUCKETS_MIN)
+  #count = 0
   /** What the last send found: the next one often names it too. */
   #last: SendTopic | null = null
 
-  constructor(store: Store, topics: TopicTable) {
+  constructor(store: Store, topics: TopicTable, stats: BrokerStats) {
     this.#store = store
+    this.#stats = stats
     this.#topics = topics
     this.#version = topics.dataVersion
   }
@@ -57,29 +65,44 @@ export class SendTopics {
   find(source: Buffer, start: number, end: number): SendTopic | null {
     if (this.#topics.dataVersion !== this.#version) this.#clear()
     if (this.#last !== null && isNamed(this.#last, source, start, end)) return this.#last
-    const bucket = bucketOf(source, start, end)
+    const hash = hashOf(source, start, end)
+    const bucket = hash & (this.#buckets.length - 1)
     for (let topic = this.#buckets[bucket] ?? null; topic !== null; topic = topic.next) {
-      if (!isNamed(topic, source, start, end)) continue
+      if (topic.hash !== hash || !isNamed(topic, source, start, end)) continue
       this.#last = topic
       return topic
     }
-    return this.#add(bucket, source.toString('utf8', start, end))
+    return this.#add(source.toString('utf8', start, end))
   }
 
-  #add(bucket: number, name: string): SendTopic | null {
+  #add(name: string): SendTopic | null {
     const config = this.#topics.get(name)
     if (config === undefined || isForbiddenForClients(name)) return null
     if (name.startsWith(RETRY_PREFIX)) return null
-    const topic = new SendTopic(this.#store, config, this.#topics.isSystem(name))
-    topic.next = this.#buckets[bucket] ?? null
-    this.#buckets[bucket] = topic
+    const counters = new PutCounters(this.#stats, { name, isSystem: this.#topics.isSystem(name) })
+    const topic = new SendTopic(this.#store, config, counters)
+    if (++this.#count > this.#buckets.length) this.#grow()
+    put(this.#buckets, topic)
     this.#last = topic
     return topic
+  }
+
+  #grow(): void {
+    const old = this.#buckets
+    this.#buckets = emptyBuckets(old.length * 4)
+    for (const first of old) {
+      for (let topic = first; topic !== null;) {
+        const { next } = topic
+        put(this.#buckets, topic)
+        topic = next
+      }
+    }
   }
 
   #clear(): void {
     this.#version = this.#topics.dataVersion
     this.#buckets.fill(null)
+    this.#count = 0
     this.#last = null
   }
 }
@@ -92,8 +115,18 @@ function isNamed({ bytes }: SendTopic, source: Buffer, start: number, end: numbe
   return true
 }
 
-function bucketOf(source: Buffer, start: number, end: number): number {
+function put(buckets: (SendTopic | null)[], topic: SendTopic): void {
+  const bucket = topic.hash & (buckets.length - 1)
+  topic.next = buckets[bucket] ?? null
+  buckets[bucket] = topic
+}
+
+function emptyBuckets(count: number): (SendTopic | null)[] {
+  return Array.from({ length: count }, () => null)
+}
+
+function hashOf(source: Buffer, start: number, end: number): number {
   let hash = 0
   for (let at = start; at < end; at++) hash = (Math.imul(hash, 31) + (source[at] ?? 0)) | 0
-  return (hash ^ (hash >>> 12) ^ (hash >>> 24)) & (BUCKETS - 1)
+  return hash ^ (hash >>> 12) ^ (hash >>> 24)
 }

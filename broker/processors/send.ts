@@ -19,6 +19,7 @@ import { halfMessageOf } from '../transaction/half-message.ts'
 import { answer, brokerMay, topicNotExist } from './answers.ts'
 import { FastSend } from './fast-send.ts'
 import { PropertyCopier } from './property-copier.ts'
+import { PutCounters } from './put-counters.ts'
 import { decodeSendHeader } from './send-header.ts'
 import { brokerProperties, dropProperty, propertyPair, scanProperties } from './send-properties.ts'
 import type { HostAddress, MessageToStore } from '../../common/message.ts'
@@ -66,7 +67,11 @@ export class SendProcessor {
         extFields: this.#commonFields(),
       }),
       count: (topic: SendTopic, sends: number, bytes: number) =>
-        this.#count(topic, { count: sends, puts: sends, bytes }),
+        topic.counters.count(parts.config.values.brokerClusterName, {
+          count: sends,
+          puts: sends,
+          bytes,
+        }),
     }
     this.fast = new FastSend(parts, owner, (connection) => this.#bornHost(connection))
   }
@@ -407,7 +412,9 @@ export class SendProcessor {
     for (const { body, properties } of sent.messages) bytes += body.length + properties.length
     const name = sent.messages[0]?.topic ?? ''
     const topic = { name, isSystem: this.#parts.topics.isSystem(name) }
-    this.#count(topic, { count: sent.messages.length, puts: 1, bytes })
+    const { brokerClusterName } = this.#parts.config.values
+    const stored = { count: sent.messages.length, puts: 1, bytes }
+    new PutCounters(this.#parts.stats, topic).count(brokerClusterName, stored)
     request.respond({
       ...outcome,
       extFields: {
@@ -419,22 +426,6 @@ export class SendProcessor {
         TRACE_ON: String(traceOn),
       },
     })
-  }
-
-  /** Counts messages that have been stored by some puts; `bytes` are those of their bodies and properties. */
-  #count(
-    topic: { readonly name: string; readonly isSystem: boolean },
-    stored: { readonly count: number; readonly puts: number; readonly bytes: number },
-  ): void {
-    const { stats, config } = this.#parts
-    const { brokerClusterName } = config.values
-    const { count, puts } = stored
-    stats.putTotal += count
-    stats.add('TOPIC_PUT_NUMS', topic.name, count, puts)
-    stats.add('TOPIC_PUT_SIZE', topic.name, stored.bytes, count)
-    stats.add('BROKER_PUT_NUMS', brokerClusterName, count, puts)
-    if (topic.isSystem) return
-    stats.add('BROKER_PUT_NUMS_WITHOUT_SYSTEM_TOPIC', brokerClusterName, count, puts)
   }
 
   #illegalMessage(): ResponseContent {
