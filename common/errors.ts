@@ -32,3 +32,11 @@ export function systemCodeOf(error: unknown): string | null {
   if (error instanceof Error && 'code' in error && typeof error.code === 'string') return error.code
   return null
 }
+
+/** What a disk answers that takes no writes now and may take them later: no damage was done. */
+const NO_ROOM: ReadonlySet<string | null> = new Set(['ENOSPC', 'EDQUOT', 'EROFS'])
+
+/** True when a write was refused because the volume is full or read-only. Never asked of a failed sync. */
+export function isNoRoom(error: unknown): boolean {
+  return NO_ROOM.has(systemCodeOf(error))
+}

@@ -3,7 +3,7 @@
  * performs what it answers, in order.
  */
 import assert from 'node:assert/strict'
-import { GantryError } from '../common/errors.ts'
+import { GantryError, isNoRoom } from '../common/errors.ts'
 import type { Logger } from '../common/log.ts'
 import type { Runtime, Timer } from '../common/ports.ts'
 import type { Install } from './control-frames.ts'
@@ -64,6 +64,10 @@ export class RaftDriver {
   #ticker: Timer | null = null
   #isPerforming = false
   #isClosed = false
+  /** An event was left half done: nothing may follow it. */
+  #hasFailed = false
+  /** The file may tell of records that were never appended. */
+  #isTermsFileAhead = false
   #reads: Read[] = []
   #ticks = 0
 
@@ -82,6 +86,8 @@ export class RaftDriver {
       term: () => this.#state.hardState.term,
       onMessage: (from, message) => this.#event((raft) => raft.receive(from, message)),
       onLost: (id) => this.#event((raft) => raft.unreachable(id)),
+      // Another member, whose log is whole, shall lead.
+      onUnreadable: (error) => this.#fail(error),
       onJoin: (member) => this.#takeIn(member),
       onInstall: (from, install) => this.#restart(from, install),
       onInstalled: (id, startOffset) => this.#event((raft) => raft.installed(id, startOffset)),
@@ -96,7 +102,11 @@ export class RaftDriver {
     if (terms !== null) this.#begin(terms.configurations, false)
     this.#findGroup()
     this.#ticker = runtime.timers.every(tickMs, () => {
-      this.#findGroup()
+      try {
+        this.#findGroup()
+      } catch (error) {
+        this.#fail(error)
+      }
       this.#event((raft) => raft.tick())
     })
   }
@@ -212,7 +222,9 @@ export class RaftDriver {
     const { log } = this.#options
     const terms = this.#terms.read(log.endOffset)
     const epochs = terms?.epochs ?? []
+    // A crash behind a cut may have left what was said of the records beyond.
     if (isNew) this.#terms.write({ epochs, configurations })
+    else this.#isTermsFileAhead = true
     this.#raft = new Raft(this.#raftOptions(), {
       hardState: this.#state.hardState,
       epochs,
@@ -243,7 +255,7 @@ export class RaftDriver {
   /** Hands an event to the core and performs what follows; events that come while something is performed are taken in between. */
   #event(tell: (raft: Raft<Buffer>) => void): void {
     const raft = this.#raft
-    if (raft === null || this.#isClosed) return
+    if (raft === null || this.#isClosed || this.#hasFailed) return
     try {
       tell(raft)
       if (this.#isPerforming) return
@@ -257,8 +269,14 @@ export class RaftDriver {
       }
     } catch (error) {
       // Neither a broken rule nor a failed disk may go on (conventions §5, reliability D1).
-      this.#options.onFailure(error)
+      this.#fail(error)
     }
+  }
+
+  #fail(error: unknown): void {
+    if (this.#hasFailed) return
+    this.#hasFailed = true
+    this.#options.onFailure(error)
   }
 
   #perform(raft: Raft<Buffer>, effect: Effect<Buffer>): void {
@@ -276,18 +294,22 @@ export class RaftDriver {
       case 'appendTermStart':
         this.#saveTerms(raft)
         log.appendTermStart(effect.term)
+        // Until it is written, which may fail.
+        this.#isTermsFileAhead = true
         break
       case 'appendConfiguration':
         this.#appendConfiguration(raft, effect.members)
         break
       case 'truncate':
         log.truncateTo(effect.offset)
+        // Before the log grows again: what stood for the records that are gone would be taken for true of those that come.
+        this.#saveTerms(raft)
         break
       case 'appendRecords':
         this.#appendRecords(raft, effect)
         break
       case 'commit':
-        log.commitTo(effect.offset)
+        log.commitTo(Math.min(effect.offset, log.endOffset))
         break
       case 'roleChanged':
         this.#options.onRole(effect.role, effect.leader, effect.term)
@@ -317,10 +339,20 @@ export class RaftDriver {
     raft: Raft<Buffer>,
     effect: Extract<Effect<Buffer>, { readonly type: 'appendRecords' }>,
   ): void {
-    const { log } = this.#options
-    if (effect.epochs.length > 0) this.#saveTerms(raft)
+    const { log, logger } = this.#options
     const { records, recordsOffset, fromOffset } = effect
-    const configurations = log.appendRecords(records, recordsOffset, fromOffset)
+    let configurations: readonly Configuration[]
+    try {
+      if (effect.epochs.length > 0 || this.#isTermsFileAhead) this.#saveTerms(raft)
+      configurations = log.appendRecords(records, recordsOffset, fromOffset)
+    } catch (error) {
+      if (!isNoRoom(error)) throw error
+      // The leader sends them again, for as long as it takes.
+      logger.warn({ err: error, fromOffset }, 'the disk has no room for records of the leader')
+      this.#isTermsFileAhead = true
+      raft.appendRefused(fromOffset)
+      return
+    }
     assert.equal(log.endOffset, effect.endOffset, 'the records reach as far as the leader says')
     for (const configuration of configurations) raft.configurationAppended(configuration)
     if (configurations.length > 0) this.#configurationChanged(raft)
@@ -345,6 +377,7 @@ export class RaftDriver {
   }
 
   #saveTerms(raft: Raft<Buffer>): void {
+    this.#isTermsFileAhead = false
     this.#terms.write({ epochs: raft.epochs, configurations: raft.configurations })
   }
 

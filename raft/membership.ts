@@ -56,7 +56,11 @@ export function onConfigurationAppended(
   node: RaftNode<unknown>,
   configuration: Configuration,
 ): void {
-  assert(configuration.offset > node.configuration.offset)
+  // A member whose machine has lost the end of its log gets records again that lie before a configuration it knows to be committed.
+  if (configuration.offset <= node.configuration.offset) {
+    assert(node.role !== 'leader')
+    return
+  }
   node.configurations.push(configuration)
   if (node.role !== 'leader') return
   for (const id of [...node.progress.keys()]) if (!node.peers.includes(id)) node.progress.delete(id)

@@ -217,6 +217,8 @@ export class RaftNode<Records> {
   }
 
   #leaveLeadership(): void {
+    // A term whose first record found no room has none.
+    this.epochs.truncate(this.endOffset)
     this.progress.clear()
     this.isReady = false
     this.transferTarget = null

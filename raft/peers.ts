@@ -43,6 +43,8 @@ export interface PeersOptions {
   readonly term: () => number
   readonly onMessage: (from: MemberId, message: RaftMessage<Buffer>) => void
   readonly onLost: (id: MemberId) => void
+  /** Records of the own log cannot be read. */
+  readonly onUnreadable: (error: unknown) => void
   readonly onJoin: (member: Member) => void
   readonly onInstall: (from: MemberId, install: Install) => void
   readonly onInstalled: (from: MemberId, startOffset: number) => void
@@ -120,6 +122,10 @@ export class Peers {
     records: Buffer | Promise<Buffer>,
   ): void {
     const peer = this.#reachable(to)
+    // Told at once, however late or never they are waited for.
+    if (!Buffer.isBuffer(records)) {
+      records.catch((error: unknown) => this.#noteUnreadable(message.term, error))
+    }
     if (peer === null) return
     if (Buffer.isBuffer(records) && peer.queue === null) {
       peer.link.send([encodeMessageHeader(message, records.length), records])
@@ -127,9 +133,7 @@ export class Peers {
     }
     this.#enqueue(peer, async () => {
       const bytes = await records
-      // What was read is of this term only while the leader still leads in it.
-      const raft = this.#options.raft()
-      if (raft?.role !== 'leader' || raft.term !== message.term) return
+      if (!this.#leadsIn(message.term)) return
       peer.link.send([encodeMessageHeader(message, bytes.length), bytes])
     })
   }
@@ -212,13 +216,23 @@ export class Peers {
     const queue = before.then(task).then(
       () => undefined,
       (error: unknown) => {
-        this.#options.logger.warn({ err: error }, 'records for a member could not be read')
+        this.#options.logger.debug({ err: error }, 'nothing is sent in the place of records')
       },
     )
     peer.queue = queue
     void queue.then(() => {
       if (peer.queue === queue) peer.queue = null
     })
+  }
+
+  /** What was read is of this term only while the leader still leads in it: later the log may have been cut under it. */
+  #leadsIn(term: number): boolean {
+    const raft = this.#options.raft()
+    return raft?.role === 'leader' && raft.term === term
+  }
+
+  #noteUnreadable(term: number, error: unknown): void {
+    if (!this.#isClosed && this.#leadsIn(term)) this.#options.onUnreadable(error)
   }
 
   #accept(socket: Socket): SocketHandler {

@@ -155,6 +155,18 @@ export class Raft<Records> {
     onConfigurationCommitted(this.#node)
   }
 
+  /** The records that were to be appended from `offset` on found no room: the log ends there, as before. */
+  appendRefused(offset: number): void {
+    const node = this.#node
+    assert(node.role !== 'leader' && offset <= node.endOffset)
+    node.epochs.truncate(offset)
+    node.endOffset = offset
+    node.persistedOffset = Math.min(node.persistedOffset, offset)
+    node.verifiedOffset = Math.min(node.verifiedOffset, offset)
+    // Known of the leader's log; of the own one it is learned again.
+    node.commitOffset = Math.min(node.commitOffset, offset)
+  }
+
   /** The connection to a member broke. If it led, the election need not wait for the whole timeout. */
   unreachable(id: MemberId): void {
     const node = this.#node

@@ -13,7 +13,8 @@ export interface ReplicatedLog extends LogView {
   appendConfiguration(members: readonly Member[]): void
   /**
    * Appends a leader's records, checked one by one, from `fromOffset` on; the first of them starts at `recordsOffset`. Returns the
-   * configurations among them. Throws when one is damaged. `RaftDriver.logPersisted` follows once they are.
+   * configurations among them. Throws when one is damaged, or what the disk says when it has no room; nothing is appended then.
+   * `RaftDriver.logPersisted` follows once they are persistent.
    */
   appendRecords(
     records: Buffer,

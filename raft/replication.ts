@@ -58,8 +58,10 @@ function mayHaveMore(node: RaftNode<unknown>, progress: Progress): boolean {
 
 function sendRecords(node: RaftNode<unknown>, to: MemberId, progress: Progress): void {
   const previousOffset = progress.nextOffset
-  const endOffset = node.log.batchEnd(previousOffset, node.options.maxBatchBytes)
-  assert(endOffset > previousOffset && endOffset <= node.endOffset)
+  // What lies in the log and is not written yet does not count.
+  const batchEnd = node.log.batchEnd(previousOffset, node.options.maxBatchBytes)
+  const endOffset = Math.min(batchEnd, node.endOffset)
+  assert(endOffset > previousOffset)
   const message = appendRequest(node, previousOffset, endOffset)
   if (progress.state === 'probe') progress.isWaiting = true
   else progress.nextOffset = endOffset

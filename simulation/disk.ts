@@ -16,10 +16,21 @@ import type {
   DiskSpace,
   DiskStatus,
   Random,
+  Timers,
 } from '../common/ports.ts'
-
-const PAGE_SIZE = 4096
-const SECTOR_SIZE = 512
+import {
+  PAGE_SIZE,
+  beginSync,
+  endSync,
+  failSync,
+  newNode,
+  pageForWrite,
+  readPages,
+  revertUnsynced,
+  truncateNode,
+  writePages,
+} from './file-node.ts'
+import type { FileNode } from './file-node.ts'
 
 type DiskOperation =
   | 'write'
@@ -42,22 +53,22 @@ class SimulatedDiskError extends Error {
   }
 }
 
-interface FileNode {
-  pages: Map<number, Buffer>
-  size: number
-  durablePages: Map<number, Buffer>
-  durableSize: number
-  dirty: Set<number>
-  modifiedMs: number
-}
-
 export interface SimulatedDiskOptions {
   readonly clock: Clock
   readonly totalBytes?: number
+  /** How long what does not block takes; absent: until the promises of this turn have settled. */
+  readonly latency?: DiskLatency
+}
+
+export interface DiskLatency {
+  readonly timers: Pick<Timers, 'after'>
+  /** In milliseconds. */
+  readonly of: (operation: 'read' | 'write' | 'datasync' | 'other') => number
 }
 
 export class SimulatedDisk implements Disk {
   readonly #clock: Clock
+  readonly #latency: DiskLatency | null
   readonly totalBytes: number
   /** Asynchronous reads wait for it. */
   slowReads: Promise<void> = Promise.resolve()
@@ -70,10 +81,13 @@ export class SimulatedDisk implements Disk {
   #directories = new Set<string>(['/', '.'])
   #locks = new Set<string>()
   #epoch = 0
+  /** Syncs that are answered and not done. */
+  lies: (operation: 'datasync' | 'syncDirectory', path: string) => boolean = () => false
   /** The volume takes no writes: EROFS. */
   isReadOnly = false
   #faults: { operation: DiskOperation | 'any'; countdown: number; code: string }[] = []
   #heldSyncs: (() => void)[] | null = null
+  #misdirected: { readonly pathPart: string; readonly byBytes: number } | null = null
   /** How often each operation was called. */
   readonly counts: Record<DiskOperation, number> = {
     write: 0,
@@ -87,12 +101,18 @@ export class SimulatedDisk implements Disk {
 
   constructor(options: SimulatedDiskOptions) {
     this.#clock = options.clock
+    this.#latency = options.latency ?? null
     this.totalBytes = options.totalBytes ?? 1024 ** 4
   }
 
   /** The n-th next operation of a kind, or of any (1 = the next), throws `code`; a write does half of its bytes first. */
   failOn(operation: DiskOperation | 'any', nth: number, code: string): void {
     this.#faults.push({ operation, countdown: nth, code })
+  }
+
+  /** The next write to a file whose path has `pathPart` lands `byBytes` further on, where it does not belong. */
+  misdirectNextWrite(pathPart: string, byBytes: number): void {
+    this.#misdirected = { pathPart, byBytes }
   }
 
   /** From now on `datasync` promises wait until `releaseSyncs`. */
@@ -106,12 +126,19 @@ export class SimulatedDisk implements Disk {
     for (const run of held) run()
   }
 
+  /** Nothing that was planned fails any more. */
+  forgetFaults(): void {
+    this.#faults = []
+    this.#misdirected = null
+  }
+
   /** Kills the process: handles die, locks fall, all written bytes stay. */
   kill(): void {
     this.#epoch++
     this.#locks.clear()
     this.#heldSyncs = null
     this.#faults = []
+    this.#misdirected = null
   }
 
   /** Cuts the power. Without `random` all that was not synced is lost. */
@@ -208,6 +235,7 @@ export class SimulatedDisk implements Disk {
 
   syncDirectorySync(path: string): void {
     this.#count('syncDirectory', path)
+    if (this.lies('syncDirectory', path)) return
     for (const [name, node] of this.#names) {
       if (parentOf(name) === path) this.#durableNames.set(name, node)
     }
@@ -217,11 +245,11 @@ export class SimulatedDisk implements Disk {
   }
 
   async syncDirectory(path: string): Promise<void> {
-    await this.#later(() => this.syncDirectorySync(path))
+    await this.later('other', () => this.syncDirectorySync(path))
   }
 
   async createFile(path: string, size: number): Promise<void> {
-    await this.#later(() => {
+    await this.later('other', () => {
       const file = this.openSync(path, 'write')
       file.truncateSync(size)
       file.datasyncSync()
@@ -229,14 +257,14 @@ export class SimulatedDisk implements Disk {
   }
 
   async removeFile(path: string): Promise<void> {
-    await this.#later(() => {
+    await this.later('other', () => {
       this.#count('remove', path)
       this.#names.delete(path)
     })
   }
 
   async removeTree(path: string): Promise<void> {
-    await this.#later(() => {
+    await this.later('other', () => {
       this.#count('remove', path)
       this.removeSync(path)
     })
@@ -280,34 +308,45 @@ export class SimulatedDisk implements Disk {
     const fault = this.#faultOf('write')
     if (this.isReadOnly) throw new SimulatedDiskError('EROFS', path)
     const writable = fault === null ? bytes : bytes.subarray(0, bytes.length >> 1)
-    if (this.spaceSync().availableBytes < writable.length && this.totalBytes < 1024 ** 4) {
+    if (this.totalBytes < 1024 ** 4 && this.spaceSync().availableBytes < writable.length) {
       throw new SimulatedDiskError('ENOSPC', path)
     }
-    writePages(node, writable, position)
+    writePages(node, writable, position + this.#strayBytes(path, node, position))
     node.modifiedMs = this.#clock.now()
     if (fault !== null) throw new SimulatedDiskError(fault, path)
   }
 
   datasyncSync(node: FileNode, path: string): void {
-    this.#count('datasync', path)
-    syncNode(node)
+    const fault = this.#faultOf('datasync')
+    if (fault !== null) {
+      failSync(node)
+      throw new SimulatedDiskError(fault, `datasync ${path}`)
+    }
+    if (!this.lies('datasync', path)) endSync(node, beginSync(node))
   }
 
   datasync(node: FileNode, path: string): Promise<void> {
     const epoch = this.#epoch
+    const snapshot = beginSync(node)
     return new Promise((resolve, reject) => {
       const run = (): void => {
         // After a crash nobody is there to hear of it.
         if (epoch !== this.#epoch) return
-        try {
-          this.datasyncSync(node, path)
+        const fault = this.#faultOf('datasync')
+        if (fault === null) {
+          if (!this.lies('datasync', path)) endSync(node, snapshot)
           resolve()
-        } catch (error) {
-          reject(error)
+        } else {
+          failSync(node)
+          reject(new SimulatedDiskError(fault, `datasync ${path}`))
         }
       }
-      if (this.#heldSyncs === null) queueMicrotask(run)
-      else this.#heldSyncs.push(run)
+      const finish = (): void => {
+        if (this.#heldSyncs === null) run()
+        else this.#heldSyncs.push(run)
+      }
+      if (this.#latency === null && this.#heldSyncs !== null) finish()
+      else this.#wait('datasync', finish)
     })
   }
 
@@ -317,20 +356,33 @@ export class SimulatedDisk implements Disk {
     node.modifiedMs = this.#clock.now()
   }
 
-  /** In a later turn, and not at all when the process is killed before. */
-  #later(run: () => void): Promise<void> {
+  /** After the time that the operation takes, and not at all when the process is killed before. */
+  later<Result>(operation: 'read' | 'write' | 'other', run: () => Result): Promise<Result> {
     const epoch = this.#epoch
     return new Promise((resolve, reject) => {
-      queueMicrotask(() => {
+      this.#wait(operation, () => {
         if (epoch !== this.#epoch) return
         try {
-          run()
-          resolve()
+          resolve(run())
         } catch (error) {
           reject(error)
         }
       })
     })
+  }
+
+  #wait(operation: 'read' | 'write' | 'datasync' | 'other', run: () => void): void {
+    if (this.#latency === null) queueMicrotask(run)
+    else this.#latency.timers.after(this.#latency.of(operation), run)
+  }
+
+  #strayBytes(path: string, node: FileNode, position: number): number {
+    const stray = this.#misdirected
+    if (stray === null || !path.includes(stray.pathPart)) return 0
+    this.#misdirected = null
+    // A page that was to be written and is not, and one that was not to be and is.
+    pageForWrite(node, Math.floor(position / PAGE_SIZE))
+    return stray.byBytes
   }
 
   #count(operation: DiskOperation, path: string): void {
@@ -383,7 +435,7 @@ class SimulatedFile implements DiskFile {
     position: number,
   ): Promise<number> {
     await this.#disk.slowReads
-    return this.readSync(target, targetStart, length, position)
+    return this.#disk.later('read', () => this.readSync(target, targetStart, length, position))
   }
 
   writeSync(source: Buffer, start: number, length: number, position: number): void {
@@ -393,7 +445,7 @@ class SimulatedFile implements DiskFile {
 
   async write(source: Buffer, start: number, length: number, position: number): Promise<void> {
     await this.#disk.slowWrites
-    this.writeSync(source, start, length, position)
+    await this.#disk.later('write', () => this.writeSync(source, start, length, position))
   }
 
   datasync(): Promise<void> {
@@ -419,17 +471,6 @@ class SimulatedFile implements DiskFile {
   }
 }
 
-function newNode(modifiedMs: number): FileNode {
-  return {
-    pages: new Map(),
-    size: 0,
-    durablePages: new Map(),
-    durableSize: 0,
-    dirty: new Set(),
-    modifiedMs,
-  }
-}
-
 function addEntry(
   entries: Map<string, boolean>,
   prefix: string,
@@ -447,95 +488,4 @@ function parentOf(path: string): string {
   const at = path.lastIndexOf('/')
   if (at === 0) return '/'
   return at === -1 ? '.' : path.slice(0, at)
-}
-
-function pageForWrite(node: FileNode, index: number): Buffer {
-  let page = node.pages.get(index)
-  // A page that was synced is shared with the durable state until it is written again.
-  if (page === undefined || page === node.durablePages.get(index)) {
-    page = page === undefined ? Buffer.alloc(PAGE_SIZE) : Buffer.from(page)
-    node.pages.set(index, page)
-  }
-  return page
-}
-
-function writePages(node: FileNode, bytes: Buffer, position: number): void {
-  for (let done = 0; done < bytes.length;) {
-    const at = (position + done) % PAGE_SIZE
-    const index = Math.floor((position + done) / PAGE_SIZE)
-    const count = Math.min(PAGE_SIZE - at, bytes.length - done)
-    bytes.copy(pageForWrite(node, index), at, done, done + count)
-    node.dirty.add(index)
-    done += count
-  }
-  node.size = Math.max(node.size, position + bytes.length)
-}
-
-function readPages(
-  node: FileNode,
-  target: Buffer,
-  targetStart: number,
-  length: number,
-  position: number,
-): number {
-  const count = Math.max(0, Math.min(length, node.size - position))
-  for (let done = 0; done < count;) {
-    const at = (position + done) % PAGE_SIZE
-    const step = Math.min(PAGE_SIZE - at, count - done)
-    const page = node.pages.get(Math.floor((position + done) / PAGE_SIZE))
-    if (page === undefined) target.fill(0, targetStart + done, targetStart + done + step)
-    else page.copy(target, targetStart + done, at, at + step)
-    done += step
-  }
-  return count
-}
-
-function truncateNode(node: FileNode, size: number): void {
-  const lastPage = Math.floor(size / PAGE_SIZE)
-  for (const index of node.pages.keys()) {
-    if (index > lastPage || (index === lastPage && size % PAGE_SIZE === 0)) {
-      node.pages.delete(index)
-      node.dirty.add(index)
-    } else if (index === lastPage) {
-      pageForWrite(node, index).fill(0, size % PAGE_SIZE)
-      node.dirty.add(index)
-    }
-  }
-  node.size = size
-}
-
-function syncNode(node: FileNode): void {
-  for (const index of node.dirty) {
-    const page = node.pages.get(index)
-    if (page === undefined) node.durablePages.delete(index)
-    else node.durablePages.set(index, page)
-  }
-  node.dirty.clear()
-  node.durableSize = node.size
-}
-
-function revertUnsynced(node: FileNode, random: Random | null): void {
-  for (const index of node.dirty) {
-    const before = node.durablePages.get(index)
-    const after = node.pages.get(index)
-    const torn = random === null ? before : tornPage(before, after, random)
-    if (torn === undefined) node.pages.delete(index)
-    else node.pages.set(index, torn)
-  }
-  node.size = random === null || random.integer(2) === 0 ? node.durableSize : node.size
-  for (const index of node.pages.keys()) {
-    if (index * PAGE_SIZE >= node.size) node.pages.delete(index)
-  }
-  node.dirty = new Set(node.dirty)
-  syncNode(node)
-}
-
-function tornPage(before: Buffer | undefined, after: Buffer | undefined, random: Random): Buffer {
-  const page = before === undefined ? Buffer.alloc(PAGE_SIZE) : Buffer.from(before)
-  for (let at = 0; at < PAGE_SIZE; at += SECTOR_SIZE) {
-    if (random.integer(2) === 0) continue
-    if (after === undefined) page.fill(0, at, at + SECTOR_SIZE)
-    else after.copy(page, at, at, at + SECTOR_SIZE)
-  }
-  return page
 }

@@ -9,6 +9,7 @@
 import assert from 'node:assert/strict'
 import { javaHashCode, readInt64, writeInt32, writeInt64 } from '../common/bytes.ts'
 import { parentOf } from '../common/durable-file.ts'
+import { isNoRoom } from '../common/errors.ts'
 import type { Disk } from '../common/ports.ts'
 import {
   CONSUME_QUEUE_UNIT_SIZE,
@@ -17,7 +18,7 @@ import {
   isBelow,
 } from './consume-queue-unit.ts'
 import type { ConsumeQueueUnit } from './consume-queue-unit.ts'
-import { StoreError, isNoRoom } from './errors.ts'
+import { StoreError } from './errors.ts'
 import type { FilePool } from './file-pool.ts'
 import { SegmentQueue } from './segment-queue.ts'
 import type { AppendQueue, QueueWatcher } from './types.ts'

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import type { ConsumeQueue } from './consume-queue.ts'
 import { decodeConsumeQueueUnit } from './consume-queue-unit.ts'
 import { ConsumeQueues } from './consume-queues.ts'
-import { isNoRoom } from './errors.ts'
+import { isNoRoom } from '../common/errors.ts'
 import { simulatedWorld } from './testing.ts'
 
 const UNITS_PER_FILE = 50

@@ -3,11 +3,12 @@
  *
  * What is not written yet takes at most `MAX_UNWRITTEN_BYTES` of memory: beyond that the queues that have waited longest are written.
  */
+import { isNoRoom } from '../common/errors.ts'
 import type { Disk } from '../common/ports.ts'
 import { ConsumeQueue } from './consume-queue.ts'
 import type { ConsumeQueueContext } from './consume-queue.ts'
 import { CONSUME_QUEUE_UNIT_SIZE } from './consume-queue-unit.ts'
-import { StoreError, isNoRoom } from './errors.ts'
+import { StoreError } from './errors.ts'
 import { FilePool } from './file-pool.ts'
 import type { QueuePosition } from './queue-positions.ts'
 import { QueueTable, hashTopic } from './queue-table.ts'

@@ -1,4 +1,4 @@
-import { GantryError, messageOf, systemCodeOf } from '../common/errors.ts'
+import { GantryError, messageOf } from '../common/errors.ts'
 
 export type StoreErrorCode =
   /** Another process uses the folder. */
@@ -18,14 +18,6 @@ export type StoreErrorCode =
 
 /** What keeps a store from opening or going on. */
 export class StoreError extends GantryError<StoreErrorCode> {}
-
-/** What a disk answers that takes no writes now and may take them later: no damage was done. */
-const NO_ROOM: ReadonlySet<string | null> = new Set(['ENOSPC', 'EDQUOT', 'EROFS'])
-
-/** True when a write was refused because the volume is full or read-only. Never asked of a failed sync. */
-export function isNoRoom(error: unknown): boolean {
-  return NO_ROOM.has(systemCodeOf(error))
-}
 
 /**
  * Settles as the sync of a file or folder does, but that its failure is final, whatever code it has (reliability D1): the kernel may

@@ -4,6 +4,7 @@
  *
  * A failed sync is never repeated (reliability D1): the kernel may have dropped the pages and call the next one a success.
  */
+import { isNoRoom } from '../common/errors.ts'
 import type { Logger } from '../common/log.ts'
 import type { Clock, Disk, Timers, Timer } from '../common/ports.ts'
 import type { CheckpointFile } from './checkpoint.ts'
@@ -12,7 +13,7 @@ import type { ConsumeQueue } from './consume-queue.ts'
 import type { ConsumeQueues } from './consume-queues.ts'
 import { DiskWatch } from './disk-watch.ts'
 import type { Dispatcher } from './dispatcher.ts'
-import { StoreError, finalSync, isNoRoom } from './errors.ts'
+import { StoreError, finalSync } from './errors.ts'
 import type { MessageIndex } from './message-index.ts'
 import type { QueuePosition, QueuePositionsFile } from './queue-positions.ts'
 import { SegmentPreparer } from './segment-preparer.ts'
@@ -85,6 +86,8 @@ export class Flusher {
   #flushedTimestamp: number
   #derivedTimestamp: number
   #hasFailed = false
+  /** Sum of what the checkpoint told when it was synced last; both only grow but for truncations, which sync it. */
+  #checkpointCovered = -1
   #truncations = 0
   #hasUnopened = true
   /** Positions of queues that were written have not reached their file: the next batch names all. */
@@ -196,7 +199,8 @@ export class Flusher {
     this.#preparer.truncate(physicalOffset)
     this.#truncations++
     this.#options.positions.forget()
-    this.#mustWriteCheckpoint(false)
+    // The log is cut behind this: a crash in between must not make the checkpoint promise what is gone.
+    this.#mustWriteCheckpoint(false, physicalOffset)
     this.#options.checkpoint.flushSync()
   }
 
@@ -306,6 +310,17 @@ export class Flusher {
     this.#derivedOffset = target
     this.#derivedTimestamp = timestamp
     this.#writeCheckpoint(false)
+    await this.#syncCheckpoint()
+  }
+
+  /** So that a power cut does not take what tells rot from a torn tail, and a start after it derives little. */
+  async #syncCheckpoint(): Promise<void> {
+    const { commitLog, checkpoint } = this.#options
+    const covered = commitLog.flushedOffset + this.#derivedOffset
+    if (this.#hasFailed || covered === this.#checkpointCovered) return
+    this.#checkpointCovered = covered
+    const sync = finalSync('the checkpoint', checkpoint.flush())
+    await this.#watch.during('syncing the checkpoint', sync)
   }
 
   #place(derivedOffset: number): { readonly derivedOffset: number; readonly logStart: number } {
@@ -394,17 +409,18 @@ export class Flusher {
     }
   }
 
-  #mustWriteCheckpoint(isClean: boolean): void {
+  #mustWriteCheckpoint(isClean: boolean, limit: number = Number.POSITIVE_INFINITY): void {
     if (this.#hasFailed) return
     const { commitLog, checkpoint, commitOffset, clock } = this.#options
     this.#lastCheckpoint = clock.monotonic()
     this.#isCheckpointDue = false
+    const flushedOffset = Math.min(commitLog.flushedOffset, limit)
     checkpoint.write({
       physicalTimestamp: this.#flushedTimestamp,
       queueTimestamp: this.#derivedTimestamp,
       indexTimestamp: this.#derivedTimestamp,
-      flushedOffset: commitLog.flushedOffset,
-      confirmedOffset: Math.min(commitLog.flushedOffset, commitOffset()),
+      flushedOffset,
+      confirmedOffset: Math.min(flushedOffset, commitOffset()),
       own: { derivedOffset: this.#derivedOffset, isClean, hasPositions: true },
     })
   }

@@ -1,6 +1,6 @@
 /** Ranges of the CommitLog between record boundaries, as one member gives them to another. */
 import assert from 'node:assert/strict'
-import { BLANK_HEADER_SIZE, MAGIC_BLANK } from '../common/message-codec.ts'
+import { BLANK_HEADER_SIZE, MAGIC_BLANK, RecordReader } from '../common/message-codec.ts'
 import type { CommitLog } from './commit-log.ts'
 import { StoreError } from './errors.ts'
 
@@ -89,5 +89,24 @@ async function readCold(log: CommitLog, pieces: readonly Piece[], target: Buffer
     }
     at += size
   }
+  checkRecords(log, pieces, target)
   return target
+}
+
+/** What comes from the disk may have rotted there: another member is not to get it (reliability D4). */
+function checkRecords(log: CommitLog, pieces: readonly Piece[], target: Buffer): void {
+  const reader = new RecordReader()
+  let pieceAt = 0
+  for (const { offset, size } of pieces) {
+    for (let at = pieceAt; at < pieceAt + size;) {
+      const problem = reader.read(target, at, pieceAt + size, true)
+      if (problem !== null || reader.type === 'end') {
+        const place = offset + at - pieceAt
+        const path = log.segments.pathAt(place)
+        throw new StoreError('corrupt', `${path}: ${problem ?? 'no record'} at offset ${place}`)
+      }
+      at += reader.type === 'blank' ? BLANK_HEADER_SIZE : reader.size
+    }
+    pieceAt += size
+  }
 }

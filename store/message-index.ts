@@ -3,8 +3,9 @@
  *
  * Entries are gathered and added by the thousand: when so many have come, when somebody asks, and when the files are written.
  */
+import { isNoRoom } from '../common/errors.ts'
 import type { Clock, Disk, Timers } from '../common/ports.ts'
-import { StoreError, finalSync, isNoRoom } from './errors.ts'
+import { StoreError, finalSync } from './errors.ts'
 import { IndexFile } from './index-file.ts'
 import type { IndexBatch, IndexQuery } from './index-file.ts'
 import type { IndexPosition } from './queue-positions.ts'

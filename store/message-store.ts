@@ -1,7 +1,7 @@
 /** The store of one member of a broker group: composes the parts, and owns the commit offset. */
 import assert from 'node:assert/strict'
 import { delayLevelsOf } from '../common/delay-levels.ts'
-import { messageOf } from '../common/errors.ts'
+import { isNoRoom, messageOf } from '../common/errors.ts'
 import type { Logger } from '../common/log.ts'
 import { RecordReader, storedMessageOf } from '../common/message-codec.ts'
 import type { RecordDraft } from '../common/message-codec.ts'
@@ -419,10 +419,21 @@ export class MessageStore implements Store, AsyncDisposable {
 
   /**
    * Appends records that another member encoded, which must begin at this log's end; false, and nothing appended, when one is damaged
-   * or out of place. They are written at once, and readable when the commit offset passes them.
+   * or out of place. They are written at once, and readable when the commit offset passes them. Throws what the disk says when it
+   * has no room for them, and nothing is appended then either.
    */
   appendBytes(bytes: Buffer): boolean {
-    if (!this.#commitLog.appendBytes(bytes)) return false
+    const startOffset = this.#commitLog.endOffset
+    try {
+      if (!this.#commitLog.appendBytes(bytes)) return false
+      this.#commitLog.writePending()
+    } catch (error) {
+      if (isNoRoom(error)) {
+        this.#noteDiskFull(error)
+        this.#commitLog.truncate(startOffset)
+      }
+      throw error
+    }
     this.#appender.writeNow()
     return true
   }

@@ -195,7 +195,8 @@ function planRecovery(parts: RecoveryParts): Plan {
       startOffset: Math.max(derived, segments.firstOffset),
       commitOffset:
         parts.isReplicated === true
-          ? Math.max(checkpoint.confirmedOffset, derived)
+          ? // What retention has removed was committed, whatever the checkpoint on disk knows of it.
+            Math.max(checkpoint.confirmedOffset, derived, segments.firstOffset)
           : Number.POSITIVE_INFINITY,
       flushedOffset,
       lastStoreTimestamp: checkpoint.physicalTimestamp,

@@ -11,7 +11,7 @@ import assert from 'node:assert/strict'
 import type { Clock, Timer, Timers } from '../common/ports.ts'
 import type { CommitLog } from './commit-log.ts'
 import type { DiskWatch } from './disk-watch.ts'
-import { isNoRoom } from './errors.ts'
+import { isNoRoom } from '../common/errors.ts'
 import type { StoreConfig } from './types.ts'
 
 /** Filling begins this far past the end: more than what is appended while a step waits for a thread, as a rule. */

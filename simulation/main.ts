@@ -1,0 +1,197 @@
+/**
+ * `npm run simulate -- [--seed N] [--count M] [--members 3|5] [--operations K] [--planted NAME] [--json] [--trace FILE]`
+ *
+ * Runs one simulated broker group for each seed from N on, on all cores. The last line is a summary; the exit code is 1 when a rule was
+ * broken, and the line says by which seed, and how to see it again.
+ */
+import { createWriteStream } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import process from 'node:process'
+import { parseArgs } from 'node:util'
+import { Worker, isMainThread, parentPort, workerData } from 'node:worker_threads'
+import { PLANTS, plantOf } from './planted.ts'
+import { simulate } from './run.ts'
+import type { RunResult } from './run.ts'
+
+const USAGE = 2
+/** Below this many seeds a second thread costs more than it brings. */
+const SEEDS_PER_WORKER = 8
+const PROGRESS_MS = 5000
+
+interface Arguments {
+  readonly seed: number
+  readonly count: number
+  readonly members: number
+  readonly operations: number
+  readonly planted: string | null
+  readonly isJson: boolean
+  readonly trace: string | null
+  /** Ends with the first broken rule. */
+  readonly stopsAtFirst: boolean
+}
+
+interface Totals {
+  seeds: number
+  steps: number
+  operations: number
+  acknowledged: number
+  faults: number
+  readonly failures: RunResult[]
+}
+
+async function main(): Promise<void> {
+  const given = parse(process.argv.slice(2))
+  const totals: Totals = {
+    seeds: 0,
+    steps: 0,
+    operations: 0,
+    acknowledged: 0,
+    faults: 0,
+    failures: [],
+  }
+  const startedAt = performance.now()
+  const seconds = (): number => (performance.now() - startedAt) / 1000
+  if (!given.isJson) {
+    console.log(`seeds ${given.seed} to ${given.seed + given.count - 1}, ${given.members} members`)
+  }
+  const progress = setInterval(() => {
+    const perSecond = (totals.seeds / seconds()).toFixed(1)
+    if (!given.isJson) console.log(`${totals.seeds} of ${given.count} seeds, ${perSecond} seeds/s`)
+  }, PROGRESS_MS)
+  await runAll(given, (result) => add(totals, result))
+  clearInterval(progress)
+  report(given, totals, seconds())
+  process.exitCode = totals.failures.length > 0 ? 1 : 0
+}
+
+function parse(args: readonly string[]): Arguments {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      seed: { type: 'string', default: '1' },
+      count: { type: 'string', default: '1' },
+      members: { type: 'string', default: '3' },
+      operations: { type: 'string', default: '2000' },
+      planted: { type: 'string' },
+      json: { type: 'boolean', default: false },
+      trace: { type: 'string' },
+      all: { type: 'boolean', default: false },
+    },
+  })
+  const number = (name: 'seed' | 'count' | 'members' | 'operations', max: number): number => {
+    const value = Number(values[name])
+    if (!Number.isSafeInteger(value) || value < 1 || value > max) {
+      fail(`--${name} ${values[name]}: a number from 1 to ${max} is needed`)
+    }
+    return value
+  }
+  const planted = values.planted ?? null
+  if (planted !== null && plantOf(planted) === null) {
+    fail(`--planted ${planted}: there is ${PLANTS.map(({ name }) => name).join(', ')}`)
+  }
+  const count = number('count', 1_000_000_000)
+  const trace = values.trace ?? null
+  if (trace !== null && count !== 1) fail('--trace is for one seed')
+  return {
+    seed: number('seed', 2 ** 31),
+    count,
+    members: number('members', 7),
+    operations: number('operations', 1_000_000),
+    planted,
+    isJson: values.json,
+    trace,
+    stopsAtFirst: !values.all,
+  }
+}
+
+function fail(problem: string): never {
+  console.error(`simulate: ${problem}`)
+  process.exit(USAGE)
+}
+
+/** Seeds are dealt out one by one, so that the slow ones are spread. */
+async function runAll(given: Arguments, onResult: (result: RunResult) => void): Promise<void> {
+  const count = Math.min(availableParallelism(), Math.ceil(given.count / SEEDS_PER_WORKER))
+  if (count === 1) {
+    await runHere(given, onResult)
+    return
+  }
+  const end = given.seed + given.count
+  let next = given.seed
+  let isOver = false
+  const work = (): Promise<void> =>
+    new Promise((resolve, reject) => {
+      const worker = new Worker(new URL(import.meta.url), { workerData: given })
+      const deal = (): void => tell(worker, isOver || next >= end ? null : next++)
+      worker.on('message', (result: RunResult) => {
+        onResult(result)
+        isOver ||= given.stopsAtFirst && result.violation !== null
+        deal()
+      })
+      worker.on('error', reject)
+      worker.on('exit', () => resolve())
+      deal()
+    })
+  await Promise.all(Array.from({ length: count }, work))
+}
+
+async function runHere(given: Arguments, onResult: (result: RunResult) => void): Promise<void> {
+  const trace = given.trace === null ? null : createWriteStream(given.trace)
+  for (let seed = given.seed; seed < given.seed + given.count; seed++) {
+    const result = await simulate(
+      { ...given, seed },
+      trace === null ? null : (line) => trace.write(`${line}\n`),
+    )
+    onResult(result)
+    if (given.stopsAtFirst && result.violation !== null) break
+  }
+  trace?.end()
+}
+
+function runWorker(given: Arguments): void {
+  parentPort?.on('message', (seed: number | null) => {
+    if (seed === null) {
+      parentPort?.close()
+      return
+    }
+    void simulate({ ...given, seed }).then((result) => tell(parentPort, result))
+  })
+}
+
+function tell(port: Pick<Worker, 'postMessage'> | null, message: unknown): void {
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
+  port?.postMessage(message)
+}
+
+function add(totals: Totals, result: RunResult): void {
+  totals.seeds++
+  totals.steps += result.steps
+  totals.operations += result.counts['operations'] ?? 0
+  totals.acknowledged += result.counts['acknowledged'] ?? 0
+  for (const count of Object.values(result.faults)) totals.faults += count
+  if (result.violation !== null) totals.failures.push(result)
+}
+
+function report(given: Arguments, totals: Totals, seconds: number): void {
+  const { seeds, steps, operations, acknowledged, faults, failures } = totals
+  if (given.isJson) {
+    console.log(JSON.stringify({ ...totals, seconds, members: given.members }))
+    return
+  }
+  for (const { seed, violation } of failures.toSorted((left, right) => left.seed - right.seed)) {
+    if (violation === null) continue
+    console.log(`seed ${seed}, step ${violation.step}: ${violation.rule}\n  ${violation.message}`)
+    const planted = given.planted === null ? '' : ` --planted ${given.planted}`
+    console.log(
+      `  again: npm run simulate -- --seed ${seed} --members ${given.members}` +
+        ` --operations ${given.operations}${planted} --trace trace.txt`,
+    )
+  }
+  console.log(
+    `${seeds} seeds, ${failures.length} broken; ${operations} operations, ${acknowledged} acknowledged, ${faults} faults, ` +
+      `${steps} steps; ${seconds.toFixed(1)} s, ${(seeds / seconds).toFixed(1)} seeds/s`,
+  )
+}
+
+if (isMainThread) await main()
+else runWorker(workerData as Arguments)

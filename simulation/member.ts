@@ -1,0 +1,248 @@
+/** One member of a simulated broker group: its disk, and the process that runs on it now. */
+import { AssertionError } from 'node:assert'
+import { silentLogger } from '../common/log.ts'
+import type { Logger } from '../common/log.ts'
+import { ReplicatedStore } from '../broker/replicated-store.ts'
+import { RaftDriver } from '../raft/driver.ts'
+import { MessageStore } from '../store/message-store.ts'
+import type { Replication, StoreConfig } from '../store/types.ts'
+import type { Checker } from './checker.ts'
+import { SimulatedDisk } from './disk.ts'
+import type { Engine } from './engine.ts'
+import type { SimulatedNetwork } from './network.ts'
+import type { Plant } from './planted.ts'
+import { SimulatedProcess } from './process.ts'
+import { SeededRandom } from './random.ts'
+import type { Settings } from './settings.ts'
+
+const PEER_PORT = 40_911
+/** Records before the end of the committed log that every start looks at again. */
+const RECHECKED_RECORDS = 64
+const WALL_MS = Date.UTC(2026, 0, 1)
+
+/** What all members share. */
+export interface GroupContext {
+  readonly engine: Engine
+  readonly settings: Settings
+  readonly config: StoreConfig
+  readonly network: SimulatedNetwork
+  readonly checker: Checker
+  readonly random: SeededRandom
+  readonly size: number
+  readonly plant: Plant | null
+  /** Its disk has damage of which it need not know. */
+  readonly isRotten: (member: Member) => boolean
+  /** A process has ended by itself, or could not start. */
+  readonly onExit: (member: Member, error: unknown) => void
+}
+
+export class Member {
+  readonly id: number
+  readonly host: string
+  readonly #context: GroupContext
+  disk: SimulatedDisk
+  process: SimulatedProcess
+  store: MessageStore | null = null
+  driver: RaftDriver | null = null
+  isReady = false
+  #lives = 0
+  #checkedOffset = 0
+
+  constructor(context: GroupContext, id: number) {
+    this.#context = context
+    this.id = id
+    this.host = `n${id}`
+    this.process = this.#newProcess()
+    this.process.kill()
+    this.disk = this.#newDisk()
+  }
+
+  get isUp(): boolean {
+    return this.process.isAlive
+  }
+
+  /** Starts a process on the disk; what becomes of it is told by `onExit`. */
+  start(): void {
+    this.#lives++
+    this.process = this.#newProcess()
+    const { process } = this
+    process.onCrash = (error) => this.#exit(process, error)
+    this.#context.engine.note(`p${process.id} is n${this.id}`)
+    this.#run(process).catch((error: unknown) => this.#exit(process, error))
+  }
+
+  /** kill -9 of the process: what it wrote stays. */
+  kill(): void {
+    this.#end()
+    this.disk.kill()
+    this.#context.network.killHost(this.host)
+  }
+
+  /** The machine loses its power: what was not synced is lost or torn, and nobody is told. */
+  cutPower(): void {
+    this.#end()
+    this.disk.crash(this.#context.random)
+    this.#context.network.cutPower(this.host)
+  }
+
+  /** Gives the member an empty disk. */
+  wipe(): void {
+    if (this.isUp) this.kill()
+    this.disk = this.#newDisk()
+  }
+
+  /** Stops the process in good order. */
+  async close(): Promise<void> {
+    const { store, driver } = this
+    this.isReady = false
+    await driver?.close()
+    await store?.close()
+    this.#end()
+    this.#context.network.killHost(this.host)
+  }
+
+  /** What must hold whenever an event is over. */
+  check(): void {
+    const raft = this.driver?.raft ?? null
+    if (raft === null || this.store === null) return
+    const { engine, checker } = this.#context
+    checker.leads(this.host, raft)
+    if (raft.commitOffset > raft.endOffset || this.store.commitOffset > this.store.endOffset) {
+      engine.violate('nothing beyond the log is committed', `${this.host} at ${raft.commitOffset}`)
+    }
+    if (this.store.commitOffset < this.#checkedOffset) {
+      const fall = `${this.host} from ${this.#checkedOffset} to ${this.store.commitOffset}`
+      engine.violate('commits never go back', fall)
+    }
+    this.#observe()
+  }
+
+  #observe(): void {
+    const { store } = this
+    if (store === null || store.commitOffset <= this.#checkedOffset) return
+    const from = Math.max(this.#checkedOffset, store.startOffset)
+    this.#checkedOffset = store.commitOffset
+    const isRotten = this.#context.isRotten(this)
+    const observed = { name: this.host, isRotten, recordAt: (at: number) => store.recordAt(at) }
+    this.#context.checker.committed(observed, from, store.commitOffset)
+  }
+
+  async #run(process: SimulatedProcess): Promise<void> {
+    const { config, settings, plant, network, size, checker } = this.#context
+    const { disk } = this
+    const random = new SeededRandom(this.#context.random.integer(2 ** 31))
+    const runtime = {
+      clock: process,
+      timers: process,
+      random,
+      disk,
+      network: network.of(this.host),
+    }
+    network.restorePower(this.host)
+    plant?.disk?.(disk)
+    let driver: RaftDriver | null = null
+    const replication: Replication = {
+      written: (endOffset) => driver?.logGrown(endOffset),
+      persisted: (offset) => driver?.logPersisted(offset),
+    }
+    const store = new MessageStore({
+      config,
+      runtime,
+      logger: this.#logger(),
+      storeHost: () => ({ ip: Buffer.from([10, 0, 0, 1 + this.id]), port: 10_911 }),
+      onFailure: (error) => this.#exit(process, error),
+      replication: plant?.replication?.(replication, () => this) ?? replication,
+      buffer: { chunkSize: settings.chunkSize, chunkCount: settings.chunkCount },
+    })
+    await store.start()
+    store.setNotLeading('the member does not lead')
+    plant?.started?.(store)
+    // What it had committed before is looked at once more, as far as it is cheap.
+    this.#checkedOffset = Math.min(store.commitOffset, checker.offsetBack(RECHECKED_RECORDS))
+    this.store = store
+    const log = new ReplicatedStore(store)
+    driver = new RaftDriver({
+      runtime,
+      logger: this.#logger(),
+      storePathRootDir: config.storePathRootDir,
+      group: 'simulation/broker-a',
+      id: this.id,
+      peers: Array.from({ length: size }, (_, id) => ({ id, host: `n${id}`, port: PEER_PORT })),
+      listenHost: this.host,
+      log: plant?.log?.(log, store) ?? log,
+      tables: { save: () => null, load: () => undefined },
+      preferredLeader: null,
+      tickMs: settings.tickMs,
+      electionTicks: settings.electionTicks,
+      heartbeatTicks: settings.heartbeatTicks,
+      onRole: (role, leader, term) => {
+        this.#context.engine.note(`n${this.id} ${role} term=${term} leader=${leader}`)
+        if (role !== 'leader') store.setNotLeading('the member does not lead')
+        this.isReady = false
+      },
+      onReady: (term) => {
+        this.#context.engine.note(`n${this.id} ready term=${term}`)
+        this.isReady = true
+        store.setNotLeading(null)
+        plant?.ready?.(store)
+      },
+      onFailure: (error) => this.#exit(process, error),
+    })
+    this.driver = driver
+    await driver.start()
+  }
+
+  #exit(process: SimulatedProcess, error: unknown): void {
+    if (process !== this.process || !process.isAlive) return
+    const { engine, onExit } = this.#context
+    engine.note(`n${this.id} exits: ${String(error)}`)
+    if (error instanceof AssertionError || error instanceof TypeError) {
+      engine.violate('assertions hold', `${this.host}: ${error.stack ?? error.message}`)
+    }
+    // The process ends with the event at hand, as with process.exit in Node.
+    process.kill()
+    engine.schedule(0, null, 'exit', () => {
+      if (process !== this.process) return
+      this.kill()
+      onExit(this, error)
+    })
+  }
+
+  #end(): void {
+    this.process.kill()
+    this.isReady = false
+    this.store = null
+    this.driver = null
+  }
+
+  #newProcess(): SimulatedProcess {
+    const { engine, random } = this.#context
+    return new SimulatedProcess(engine, this.id + 100 * this.#lives, {
+      wallMs: WALL_MS + random.integer(2000) - 1000,
+      bootMs: random.integer(1_000_000),
+      rate: 0.97 + random.next() * 0.06,
+    })
+  }
+
+  #newDisk(): SimulatedDisk {
+    const { engine, random, settings } = this.#context
+    const latency = {
+      timers: {
+        after: (delayMs: number, callback: () => void) =>
+          this.process.schedule(delayMs, 'disk', callback),
+      },
+      of: (operation: string) =>
+        (operation === 'datasync' ? settings.syncMs : 0.1) * (0.5 + random.next()),
+    }
+    const clock = { now: () => WALL_MS + Math.floor(engine.now), monotonic: () => engine.now }
+    return new SimulatedDisk({ clock, latency, totalBytes: 64 * 1024 ** 2 })
+  }
+
+  #logger(): Logger {
+    const { engine } = this.#context
+    if (engine.trace === null) return silentLogger
+    const line = (fields: object, message: string): void =>
+      engine.note(`n${this.id} log: ${message} ${JSON.stringify(fields)}`)
+    return { ...silentLogger, info: line, warn: line, error: line, child: () => this.#logger() }
+  }
+}

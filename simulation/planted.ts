@@ -1,0 +1,219 @@
+/**
+ * Bugs that are put in on purpose, to see that the simulation finds them: each is one that a broker group could really have. They live
+ * here alone, as wrong disks, wrong glue and overridden methods; nothing of Gantry knows of them.
+ */
+import type { MessageStore } from '../store/message-store.ts'
+import type { Replication } from '../store/types.ts'
+import type { ReplicatedLog } from '../raft/replicated-log.ts'
+import { RaftNode } from '../raft/node.ts'
+import { RecordReader } from '../common/message-codec.ts'
+import type { SimulatedDisk } from './disk.ts'
+import type { Member } from './member.ts'
+import type { Settings } from './settings.ts'
+
+export interface Plant {
+  readonly name: string
+  /** What is wrong, in a sentence. */
+  readonly what: string
+  /** What the run needs for the bug to matter. */
+  readonly settings?: Partial<Settings>
+  readonly disk?: (disk: SimulatedDisk) => void
+  readonly replication?: (inner: Replication, member: () => Member) => Replication
+  readonly log?: (inner: ReplicatedLog, store: MessageStore) => ReplicatedLog
+  /** After the store has opened. */
+  readonly started?: (store: MessageStore) => void
+  /** After the member has become the ready leader. */
+  readonly ready?: (store: MessageStore) => void
+  /** Overrides methods for the run; returns how to undo that. */
+  readonly install?: () => () => void
+}
+
+const SYNC = { flushDiskType: 'SYNC_FLUSH' } as const
+
+export const PLANTS: readonly Plant[] = [
+  {
+    name: 'ack-before-fsync',
+    what: 'with SYNC_FLUSH a record counts as soon as it is written',
+    settings: SYNC,
+    replication: (inner) => ({
+      ...inner,
+      written: (endOffset) => {
+        inner.written(endOffset)
+        inner.persisted(endOffset)
+      },
+    }),
+  },
+  {
+    name: 'vote-not-synced',
+    what: 'term and vote are written and not synced',
+    settings: SYNC,
+    disk: (disk) => {
+      disk.lies = (operation, path) => operation === 'datasync' && path.endsWith('/raft/state')
+    },
+  },
+  {
+    name: 'double-vote',
+    what: 'a member forgets for whom it has voted in this term',
+    install: () =>
+      overriding(
+        RaftNode.prototype,
+        'setHardState',
+        (original) =>
+          function (this: RaftNode<unknown>, hardState) {
+            original.call(this, hardState)
+            if (hardState.votedFor !== this.options.id) {
+              this.hardState = { ...hardState, votedFor: null }
+            }
+          },
+      ),
+  },
+  {
+    name: 'commit-old-term',
+    what: 'a leader commits records of older terms by counting (Raft §5.4.2)',
+    install: () =>
+      overriding(
+        RaftNode.prototype,
+        'emit',
+        (original) =>
+          function (this: RaftNode<unknown>, effect) {
+            if (effect.type === 'appendTermStart') this.termStartOffset = 0
+            original.call(this, effect)
+          },
+      ),
+  },
+  {
+    name: 'truncate-acknowledged',
+    what: 'a start cuts the last record although it is whole',
+    started: (store) => {
+      const { endOffset, commitOffset } = store
+      let last = -1
+      for (let at = commitOffset; at < endOffset; at = store.batchEnd(at, 1)) last = at
+      if (last !== -1) store.truncateTo(last)
+    },
+  },
+  {
+    name: 'queue-ahead-of-commit',
+    what: 'a follower shows records before they are committed',
+    log: (inner) =>
+      delegating(inner, {
+        appendRecords: (records, recordsOffset, fromOffset) => {
+          const configurations = inner.appendRecords(records, recordsOffset, fromOffset)
+          inner.commitTo(inner.endOffset)
+          return configurations
+        },
+      }),
+  },
+  {
+    name: 'offset-reuse',
+    what: 'a new leader gives the last queue offset once more',
+    ready: (store) => {
+      for (const { topic, queueId } of store.queues()) {
+        const queue = store.appendQueue(topic, queueId)
+        if (queue.nextOffset > 0) queue.nextOffset--
+      }
+    },
+  },
+  {
+    name: 'commit-unverified',
+    what: 'a follower commits and acknowledges what it has not compared with the leader of the term',
+    install: () =>
+      overriding(
+        RaftNode.prototype,
+        'becomeFollower',
+        (original) =>
+          function (this: RaftNode<unknown>, term, leader) {
+            original.call(this, term, leader)
+            this.verifiedOffset = this.endOffset
+          },
+      ),
+  },
+  {
+    name: 'stale-leader-ack',
+    what: 'a leader acknowledges what it has written alone',
+    replication: (inner, member) => ({
+      ...inner,
+      persisted: (offset) => {
+        inner.persisted(offset)
+        const { store, isReady } = member()
+        if (isReady && store !== null && offset > store.commitOffset) store.commitTo(offset)
+      },
+    }),
+  },
+  {
+    name: 'missing-directory-sync',
+    what: 'the names of new segments are not synced',
+    settings: { ...SYNC, segmentSize: 16 * 1024, bodyBytes: 900 },
+    disk: (disk) => {
+      disk.lies = (operation, path) => operation === 'syncDirectory' && path.includes('commitlog')
+    },
+  },
+  {
+    name: 'checksums-off',
+    what: 'nobody looks at the checksums of records',
+    install: () =>
+      overriding(
+        RecordReader.prototype,
+        'read',
+        (original) =>
+          function (this: RecordReader, source, at, end) {
+            return original.call(this, source, at, end, false)
+          },
+      ),
+  },
+  {
+    name: 'acknowledge-before-write',
+    what: 'a follower acknowledges records that it has only in memory',
+    install: () =>
+      overriding(
+        RaftNode.prototype,
+        'emit',
+        (original) =>
+          function (this: RaftNode<unknown>, effect) {
+            original.call(this, effect)
+            if (effect.type === 'appendRecords') this.persistedOffset = effect.endOffset
+          },
+      ),
+    settings: SYNC,
+  },
+]
+
+export function plantOf(name: string | null): Plant | null {
+  return PLANTS.find((plant) => plant.name === name) ?? null
+}
+
+/** The log with some methods replaced. */
+function delegating(inner: ReplicatedLog, replaced: Partial<ReplicatedLog>): ReplicatedLog {
+  return {
+    get startOffset() {
+      return inner.startOffset
+    },
+    get endOffset() {
+      return inner.endOffset
+    },
+    get knownCommitOffset() {
+      return inner.knownCommitOffset
+    },
+    batchEnd: (offset, maxBytes) => inner.batchEnd(offset, maxBytes),
+    readRecords: (from, to) => inner.readRecords(from, to),
+    appendTermStart: (term) => inner.appendTermStart(term),
+    appendConfiguration: (members) => inner.appendConfiguration(members),
+    appendRecords: (records, recordsOffset, fromOffset) =>
+      inner.appendRecords(records, recordsOffset, fromOffset),
+    truncateTo: (offset) => inner.truncateTo(offset),
+    commitTo: (offset) => inner.commitTo(offset),
+    restartAt: (startOffset) => inner.restartAt(startOffset),
+    ...replaced,
+  }
+}
+
+function overriding<Target extends object, Name extends keyof Target>(
+  target: Target,
+  name: Name,
+  replace: (original: Target[Name]) => Target[Name],
+): () => void {
+  const original = target[name]
+  target[name] = replace(original)
+  return () => {
+    target[name] = original
+  }
+}

@@ -1,0 +1,269 @@
+/** One run of a simulated broker group, from a seed to a verdict. */
+import assert from 'node:assert/strict'
+import process from 'node:process'
+import type { Disk, Timers } from '../common/ports.ts'
+import { fsck } from '../store/fsck.ts'
+import { Checker } from './checker.ts'
+import { Engine } from './engine.ts'
+import type { EventOwner, Violation } from './engine.ts'
+import { Faults } from './faults.ts'
+import { Member } from './member.ts'
+import type { GroupContext } from './member.ts'
+import { SimulatedNetwork } from './network.ts'
+import { plantOf } from './planted.ts'
+import { SeededRandom } from './random.ts'
+import { settingsOf, storeConfigOf } from './settings.ts'
+import type { RunOptions, Settings } from './settings.ts'
+import { Workload } from './workload.ts'
+
+/** Virtual time that the operations of a run may take. */
+const MAX_RUN_MS = 30 * 60_000
+/** What connections and restarts take besides elections. */
+const RECONNECT_MS = 4000
+const CATCH_UP_MS = 120_000
+
+export interface RunResult {
+  readonly seed: number
+  readonly violation: Violation | null
+  readonly steps: number
+  readonly virtualMs: number
+  readonly hash: number
+  readonly hashes: readonly number[]
+  readonly counts: Readonly<Record<string, number>>
+  readonly faults: Readonly<Record<string, number>>
+}
+
+export async function simulate(
+  options: RunOptions,
+  trace: ((line: string) => void) | null = null,
+): Promise<RunResult> {
+  const plant = plantOf(options.planted)
+  const undo = plant?.install?.()
+  try {
+    const world = new World(options, trace)
+    const onRejection = (error: unknown): void => world.rejected(error)
+    process.on('unhandledRejection', onRejection)
+    try {
+      await world.run()
+    } finally {
+      process.off('unhandledRejection', onRejection)
+    }
+    return world.result
+  } finally {
+    undo?.()
+  }
+}
+
+class World {
+  readonly #options: RunOptions
+  readonly #settings: Settings
+  readonly #engine: Engine
+  readonly #network: SimulatedNetwork
+  readonly #checker: Checker
+  readonly #members: Member[]
+  readonly #faults: Faults
+  readonly #workload: Workload
+
+  constructor(options: RunOptions, trace: ((line: string) => void) | null) {
+    const { seed, members: size } = options
+    const plant = plantOf(options.planted)
+    const settings = { ...settingsOf(options), ...plant?.settings }
+    const engine = new Engine(seed)
+    engine.trace = trace
+    const random = (purpose: number): SeededRandom => new SeededRandom(seed * 31 + purpose)
+    this.#options = options
+    this.#settings = settings
+    this.#engine = engine
+    this.#checker = new Checker(engine, settings.segmentSize)
+    this.#network = new SimulatedNetwork({
+      timers: networkTimers(engine, null),
+      random: random(1),
+      latencyMs: settings.latencyMs,
+      splitOneIn: settings.splitOneIn,
+      timersOf: (host) => networkTimers(engine, this.#member(host).process),
+    })
+    const context: GroupContext = {
+      isRotten: (member) => this.#faults.isRotten(member),
+      engine,
+      settings,
+      config: storeConfigOf(settings),
+      network: this.#network,
+      checker: this.#checker,
+      random: random(2),
+      size,
+      plant,
+      onExit: (member, error) => this.#faults.exited(member, error),
+    }
+    this.#members = Array.from({ length: size }, (_, id) => new Member(context, id))
+    const parts = { engine, settings, checker: this.#checker, members: this.#members }
+    this.#faults = new Faults({ ...parts, random: random(3), network: this.#network })
+    const { operations } = options
+    const isRotten = (member: Member): boolean => this.#faults.isRotten(member)
+    this.#workload = new Workload({ ...parts, random: random(4), isRotten, operations })
+    engine.betweenEvents = () => {
+      for (const member of this.#members) member.check()
+    }
+  }
+
+  get result(): RunResult {
+    const engine = this.#engine
+    return {
+      seed: this.#options.seed,
+      violation: engine.violation,
+      steps: engine.steps,
+      virtualMs: Math.round(engine.now),
+      hash: engine.hash,
+      hashes: engine.hashes,
+      counts: { ...this.#workload.counts },
+      faults: this.#faults.counts,
+    }
+  }
+
+  /** A promise has failed and nobody heard of it: in Node that ends the process. */
+  rejected(error: unknown): void {
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
+    this.#engine.violate('no promise fails unheard', text)
+  }
+
+  async run(): Promise<void> {
+    const engine = this.#engine
+    for (const member of this.#members) member.start()
+    await this.#until('a new group has a leader', () => this.#hasLeader(), this.#patienceMs)
+    this.#workload.start()
+    this.#faults.start()
+    await this.#until('clients come to an end', () => this.#workload.isDone, MAX_RUN_MS)
+    this.#faults.heal()
+    await this.#progress()
+    if (engine.violation === null) await this.#converge()
+    if (engine.violation === null) await this.#compare()
+  }
+
+  /** Ten election timeouts, the longest that are drawn. */
+  get #patienceMs(): number {
+    return 10 * 2 * this.#settings.electionTicks * this.#settings.tickMs + RECONNECT_MS
+  }
+
+  /** After healing somebody leads soon, and takes what is sent. */
+  async #progress(): Promise<void> {
+    let attempts = 0
+    let isAcknowledged = false
+    const probe = (): void => {
+      const leader = this.#members.find(({ isReady }) => isReady)
+      const again = (): void => {
+        if (!isAcknowledged) this.#engine.schedule(100, null, 'probe', probe)
+      }
+      if (leader === undefined) again()
+      else {
+        this.#workload.probe(leader, `probe-${attempts++}`, (isOk) => {
+          isAcknowledged ||= isOk
+          again()
+        })
+      }
+    }
+    probe()
+    const rule = 'a healed group takes messages within ten election timeouts'
+    await this.#until(rule, () => isAcknowledged, this.#patienceMs)
+  }
+
+  /** All members get everything, with new disks for those that have rot in theirs. */
+  async #converge(): Promise<void> {
+    for (let round = 0; round <= this.#members.length; round++) {
+      const rule = 'all members of a healed group have everything'
+      await this.#until(rule, () => this.#isEven(), CATCH_UP_MS)
+      if (this.#engine.violation !== null || !this.#faults.replaceRotten()) break
+    }
+    this.#workload.checkEnd()
+  }
+
+  #isEven(): boolean {
+    if (!this.#hasLeader()) return false
+    const end = this.#members[0]?.store?.endOffset ?? -1
+    return this.#members.every(
+      ({ store, driver }) =>
+        store !== null &&
+        driver?.raft !== null &&
+        store.endOffset === end &&
+        store.commitOffset === end &&
+        store.isDispatched &&
+        store.status().flushedOffset === end,
+    )
+  }
+
+  #hasLeader(): boolean {
+    return this.#members.some(({ isReady, isUp }) => isUp && isReady)
+  }
+
+  async #compare(): Promise<void> {
+    let open = this.#members.length
+    for (const member of this.#members) {
+      this.#compareQueues(member)
+      member.close().then(
+        () => open--,
+        (error: unknown) => this.#engine.violate('members stop in good order', String(error)),
+      )
+    }
+    await this.#until('members stop', () => open === 0, CATCH_UP_MS)
+    for (const member of this.#members) this.#inspect(member)
+  }
+
+  /** Queues hold what the log says, no more and no less. */
+  #compareQueues(member: Member): void {
+    const { store } = member
+    if (store === null) return
+    for (const [queue, count] of this.#checker.queues) {
+      const at = queue.lastIndexOf('/')
+      const max = store.maxOffsetInQueue(queue.slice(0, at), Number(queue.slice(at + 1)))
+      if (max !== count) {
+        this.#engine.violate(
+          'queues are what the log says',
+          `${member.host}: ${queue} ends at ${max}, not ${count}`,
+        )
+      }
+    }
+    for (const record of this.#checker.records) {
+      if (record.physicalOffset < store.startOffset) continue
+      const own = store.recordAt(record.physicalOffset)
+      if (own?.equals(record.bytes) !== true) {
+        this.#engine.violate('logs are identical', `${member.host} at ${record.physicalOffset}`)
+        return
+      }
+    }
+  }
+
+  /** What lies on the disk of a stopped member is whole: log, queues, index. */
+  #inspect(member: Member): void {
+    const disk: Disk = member.disk
+    const report = fsck({ disk, root: '/store' })
+    if (report.problemCount > 0 || report.pendingUnits > 0 || report.tornTail !== null) {
+      const facts = [
+        ...report.problems.slice(0, 3),
+        `${report.pendingUnits} pending`,
+        report.tornTail,
+      ]
+      this.#engine.violate('files are whole after a stop', `${member.host}: ${facts.join('; ')}`)
+    }
+  }
+
+  #member(host: string): Member {
+    const member = this.#members[Number(host.slice(1))]
+    if (member === undefined) throw new RangeError(`no member is called ${host}`)
+    return member
+  }
+
+  async #until(rule: string, isDone: () => boolean, limitMs: number): Promise<void> {
+    if (this.#engine.violation !== null) return
+    const isReached = await this.#engine.run(isDone, limitMs)
+    if (!isReached) this.#engine.violate(rule, `not after ${limitMs} ms`)
+  }
+}
+
+/** What the network does to a process stops and dies with it. */
+function networkTimers(engine: Engine, owner: EventOwner | null): Timers {
+  return {
+    after: (delayMs, callback) => engine.schedule(delayMs, owner, 'network', callback),
+    every: () => assert.fail('the network has no intervals'),
+    soon: (callback) => {
+      engine.schedule(0, owner, 'network', callback)
+    },
+  }
+}

@@ -1,0 +1,86 @@
+/** What a run is: everything that the seed decides before the first event. */
+import { DEFAULT_DELAY_LEVELS } from '../common/delay-levels.ts'
+import type { StoreConfig } from '../store/types.ts'
+import { SeededRandom } from './random.ts'
+
+export interface RunOptions {
+  readonly seed: number
+  readonly members: number
+  /** Operations of all clients together before everything is healed. */
+  readonly operations: number
+  /** Name of a planted bug, or null. */
+  readonly planted: string | null
+}
+
+/** Probabilities and sizes of one run. */
+export interface Settings {
+  readonly flushDiskType: 'ASYNC_FLUSH' | 'SYNC_FLUSH'
+  readonly tickMs: number
+  readonly electionTicks: number
+  readonly heartbeatTicks: number
+  readonly latencyMs: number
+  readonly splitOneIn: number
+  readonly syncMs: number
+  readonly clients: number
+  readonly thinkMs: number
+  readonly bodyBytes: number
+  readonly segmentSize: number
+  readonly chunkSize: number
+  readonly chunkCount: number
+  readonly faultEveryMs: number
+}
+
+export function settingsOf(options: RunOptions): Settings {
+  const random = new SeededRandom(options.seed ^ 0x5e771265)
+  const pick = <Value>(...values: readonly [Value, ...Value[]]): Value =>
+    values[random.integer(values.length)] ?? values[0]
+  return {
+    flushDiskType: pick('ASYNC_FLUSH', 'SYNC_FLUSH'),
+    tickMs: 20,
+    electionTicks: pick(15, 25, 50),
+    heartbeatTicks: pick(2, 5),
+    latencyMs: pick(0.5, 2, 10, 30),
+    splitOneIn: pick(0, 0, 20, 3),
+    syncMs: pick(0.2, 2, 15),
+    clients: pick(2, 4, 8),
+    thinkMs: pick(20, 60, 150),
+    bodyBytes: pick(20, 200, 900),
+    segmentSize: pick(16, 32, 128) * 1024,
+    chunkSize: pick(8, 16, 32) * 1024,
+    chunkCount: pick(2, 4),
+    faultEveryMs: pick(700, 1500, 4000),
+  }
+}
+
+export function storeConfigOf(settings: Settings): StoreConfig {
+  return {
+    storePathRootDir: '/store',
+    storePathCommitLog: '/store/commitlog',
+    mappedFileSizeCommitLog: settings.segmentSize,
+    mappedFileSizeConsumeQueue: 20 * 50,
+    flushDiskType: settings.flushDiskType,
+    flushIntervalCommitLog: 500,
+    flushCommitLogThoroughInterval: 10_000,
+    flushIntervalConsumeQueue: 1000,
+    flushConsumeQueueThoroughInterval: 60_000,
+    syncFlushTimeout: 5000,
+    warmMapedFileEnable: false,
+    maxMessageSize: 4096,
+    messageIndexEnable: true,
+    maxHashSlotNum: 101,
+    maxIndexNum: 1000,
+    maxMsgsNumBatch: 64,
+    fileReservedTime: 72,
+    deleteWhen: '04',
+    cleanResourceInterval: 10_000,
+    diskMaxUsedSpaceRatio: 75,
+    diskSpaceCleanForciblyRatio: 85,
+    diskSpaceWarningLevelRatio: 90,
+    maxTransferBytesOnMessageInMemory: 262_144,
+    maxTransferCountOnMessageInMemory: 32,
+    maxTransferBytesOnMessageInDisk: 65_536,
+    maxTransferCountOnMessageInDisk: 8,
+    accessMessageInMemoryMaxRatio: 40,
+    messageDelayLevel: DEFAULT_DELAY_LEVELS,
+  }
+}
