@@ -79,6 +79,11 @@ export class QueuePositionsFile {
   readonly #disk: Disk
   readonly #path: string
   #file: DiskFile | null = null
+  /** To be closed when nothing is written any more. */
+  #left: DiskFile[] = []
+  #isWriting = false
+  /** Counts `forget`. */
+  #generation = 0
   #end = 0
   #wholeSize = 0
 
@@ -93,22 +98,31 @@ export class QueuePositionsFile {
     return this.#file === null || this.#end > limit
   }
 
-  /** On disk when this resolves. Rejects with what the disk says to a write, and finally when a sync fails. */
+  /**
+   * On disk when this resolves, unless it was forgotten meanwhile. Rejects with what the disk says to a write, and finally when a sync
+   * fails. One call at a time.
+   */
   async add(positions: QueuePositions): Promise<void> {
-    if (this.needsWhole) {
-      await this.#replace(positions)
-      return
+    this.#isWriting = true
+    try {
+      const file = this.#file
+      if (this.needsWhole || file === null) {
+        await this.#replace(positions)
+        return
+      }
+      const bytes = encodeBatch(positions, 0)
+      await file.write(bytes, 0, bytes.length, this.#end)
+      await finalSync(this.#path, file.datasync())
+      this.#end += bytes.length
+    } finally {
+      this.#isWriting = false
+      this.#closeLeft()
     }
-    const file = this.#file
-    if (file === null) return
-    const bytes = encodeBatch(positions, 0)
-    await file.write(bytes, 0, bytes.length, this.#end)
-    await finalSync(this.#path, file.datasync())
-    this.#end += bytes.length
   }
 
   /** Forgets everything: until the next batch a start derives all anew. */
   forget(): void {
+    this.#generation++
     this.close()
     if (this.#disk.statusSync(this.#path) === null) return
     this.#disk.removeSync(this.#path)
@@ -116,26 +130,34 @@ export class QueuePositionsFile {
   }
 
   close(): void {
-    this.#file?.closeSync()
+    if (this.#file !== null) this.#left.push(this.#file)
     this.#file = null
+    if (!this.#isWriting) this.#closeLeft()
+  }
+
+  /** What is being written must not be closed under the write: its number may be another file's by then. */
+  #closeLeft(): void {
+    for (const file of this.#left) file.closeSync()
+    this.#left = []
   }
 
   async #replace(positions: QueuePositions): Promise<void> {
     const bytes = encodeBatch(positions, FLAG_WHOLE)
     const temporary = `${this.#path}.tmp`
+    const generation = this.#generation
     this.close()
     const file = this.#disk.openSync(temporary, 'write')
-    try {
-      file.truncateSync(0)
-      await file.write(bytes, 0, bytes.length, 0)
-      await finalSync(temporary, file.datasync())
-    } catch (error) {
-      file.closeSync()
-      throw error
-    }
+    this.#left.push(file)
+    file.truncateSync(0)
+    await file.write(bytes, 0, bytes.length, 0)
+    await finalSync(temporary, file.datasync())
+    // What it tells has been cut from the log meanwhile: nobody may find it.
+    if (generation !== this.#generation) return
     this.#disk.renameSync(temporary, this.#path)
     const folder = parentOf(this.#path)
     await finalSync(folder, this.#disk.syncDirectory(folder))
+    if (generation !== this.#generation) return
+    this.#left = this.#left.filter((other) => other !== file)
     this.#file = file
     this.#end = bytes.length
     this.#wholeSize = bytes.length
