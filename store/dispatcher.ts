@@ -187,7 +187,7 @@ export class Dispatcher {
   }
 
   #putKeys(index: MessageIndex, reader: RecordReader, source: Buffer, queue: ConsumeQueue): void {
-    const { uniqueStart, uniqueEnd, keysStart, keysEnd } = this.#properties
+    const { uniqueStart, uniqueEnd, keysStart, keysEnd, tagsStart, tagsEnd } = this.#properties
     if (uniqueEnd > uniqueStart) {
       const hash = javaHashCodeOfUtf8(source, uniqueStart, uniqueEnd, queue.keyHashSeed)
       index.put(indexHash(hash), reader.physicalOffset, reader.storeTimestamp)
@@ -201,6 +201,11 @@ export class Dispatcher {
       }
       start = end + 1
     }
+    if (tagsEnd > tagsStart) {
+      const seed = tagHashSeed(queue.keyHashSeed)
+      const hash = javaHashCodeOfUtf8(source, tagsStart, tagsEnd, seed)
+      index.put(indexHash(hash), reader.physicalOffset, reader.storeTimestamp)
+    }
   }
 
   #damaged(problem: string): StoreError {
@@ -210,6 +215,14 @@ export class Dispatcher {
 }
 
 const SPACE = 0x20
+
+/** Entries by tag have the key `topic#T#tags`, those by key and unique id `topic#key` (Java 5.5.0: `IndexService.buildKey`). */
+export const TAG_KEY_PREFIX = 'T#'
+
+/** The hash of `topic#T#` out of that of `topic#`. */
+function tagHashSeed(seed: number): number {
+  return (Math.imul(Math.imul(seed, 31) + 0x54, 31) + 0x23) | 0
+}
 
 /** What an index file stores for a hash: its absolute value, 0 for the one that has none (protocol §19.3). */
 export function indexHash(hash: number): number {

@@ -1,9 +1,9 @@
-/** Finds messages by key or unique id through the index (protocol §7, request 12). */
+/** Finds messages by key, unique id or tags through the index (protocol §7, request 12). */
 import { javaHashCode } from '../common/bytes.ts'
 import { RecordReader } from '../common/message-codec.ts'
 import { PropertyName, keyWords, propertyIn } from '../common/properties.ts'
 import type { CommitLog } from './commit-log.ts'
-import { indexHash } from './dispatcher.ts'
+import { TAG_KEY_PREFIX, indexHash } from './dispatcher.ts'
 import type { MessageIndex } from './message-index.ts'
 
 /** An answer's bytes stay below this, however many messages are asked for (reliability §4, index). */
@@ -15,6 +15,8 @@ const MAX_CANDIDATES = 10_000
 export interface KeyQuery {
   readonly topic: string
   readonly key: string
+  /** The key is what a message has as its tags. */
+  readonly isTag?: boolean
   readonly maxMessages: number
   readonly beginTimestamp: number
   readonly endTimestamp: number
@@ -30,7 +32,8 @@ export function queryByKey(
   const records: Buffer[] = []
   const seen = new Set<number>()
   let bytes = 0
-  const keyHash = indexHash(javaHashCode(`${topic}#${key}`))
+  const prefix = query.isTag === true ? TAG_KEY_PREFIX : ''
+  const keyHash = indexHash(javaHashCode(`${topic}#${prefix}${key}`))
   index.query({ keyHash, beginTimestamp, endTimestamp }, (physicalOffset) => {
     if (seen.has(physicalOffset)) return true
     seen.add(physicalOffset)
@@ -69,6 +72,9 @@ function matches(record: Buffer, query: KeyQuery): boolean {
   if (storeTimestamp < query.beginTimestamp || storeTimestamp > query.endTimestamp) return false
   if (reader.topic(record) !== query.topic) return false
   const end = propertiesAt + propertiesSize
+  if (query.isTag === true) {
+    return propertyIn(record, propertiesAt, end, PropertyName.TAGS) === query.key
+  }
   if (propertyIn(record, propertiesAt, end, PropertyName.UNIQ_KEY) === query.key) return true
   const keys = propertyIn(record, propertiesAt, end, PropertyName.KEYS)
   return keys !== null && keyWords(keys).includes(query.key)

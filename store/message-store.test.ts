@@ -244,6 +244,35 @@ describe.each(TEST_WORLDS)('a store on the %s disk', (_kind, createWorld) => {
     check()
   })
 
+  test('finds messages by their tags, which are no keys', async () => {
+    const messages = [
+      { body: '1', properties: { TAGS: 'TagA', KEYS: 'k' } },
+      { body: '2', properties: { TAGS: 'TagB', KEYS: 'TagA T#TagA' } },
+      { body: '3', properties: { TAGS: 'TagA' } },
+      { body: '4', properties: { TAGS: 'täg' } },
+    ]
+    for (const message of messages) await world.settle(put(store, testMessage(message)))
+    const query = (key: string, isTag: boolean): readonly string[] =>
+      store
+        .queryByKey({
+          ...{ topic: 'Orders', key, isTag, maxMessages: 10 },
+          ...{ beginTimestamp: 0, endTimestamp: Number.MAX_SAFE_INTEGER },
+        })
+        .records.map((record) => decodeRecord(record).body.toString())
+
+    const check = (): void => {
+      expect(query('TagA', true)).toEqual(['3', '1'])
+      expect(query('TagB', true)).toEqual(['2'])
+      expect(query('täg', true)).toEqual(['4'])
+      expect(query('k', true)).toEqual([])
+      expect(query('TagA', false)).toEqual(['2'])
+      expect(query('T#TagA', false)).toEqual(['2'])
+    }
+    check()
+    await reopen()
+    check()
+  })
+
   test('tells of each arrival once, after it is readable', async () => {
     const arrivals: Arrival[] = []
     store.onArrival((arrival) => {

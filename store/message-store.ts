@@ -327,6 +327,8 @@ export class MessageStore implements Store, AsyncDisposable {
   queryByKey(options: {
     readonly topic: string
     readonly key: string
+    /** The key is what a message has as its tags. */
+    readonly isTag?: boolean
     readonly maxMessages: number
     readonly beginTimestamp: number
     readonly endTimestamp: number

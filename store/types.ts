@@ -275,6 +275,8 @@ export interface Store extends ControlLog {
   queryByKey(options: {
     readonly topic: string
     readonly key: string
+    /** The key is what a message has as its tags. */
+    readonly isTag?: boolean
     readonly maxMessages: number
     readonly beginTimestamp: number
     readonly endTimestamp: number

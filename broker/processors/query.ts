@@ -1,4 +1,4 @@
-/** QUERY_MESSAGE (12) by key or unique id, VIEW_MESSAGE_BY_ID (33). */
+/** QUERY_MESSAGE (12) by key, unique id or tags, VIEW_MESSAGE_BY_ID (33). */
 import {
   optionalString,
   requireInt,
@@ -13,6 +13,8 @@ import type { ResponseContent } from '../../remoting/command.ts'
 import type { BrokerParts } from '../parts.ts'
 
 const UNIQUE_KEY_QUERY = '_UNIQUE_KEY_QUERY'
+/** The `indexType` that asks for tags; the others name keys and unique ids, which need no telling apart. */
+const TAG_INDEX = 'T'
 
 /** The processors of this family by code. */
 export function queryProcessors(parts: BrokerParts): ReadonlyMap<number, Processor> {
@@ -30,6 +32,7 @@ function queryMessage({ store, config }: BrokerParts, request: RemotingRequest):
   const result = store.queryByKey({
     topic: requireString(fields, 'topic'),
     key: requireString(fields, 'key'),
+    isTag: !isByUniqueKey && optionalString(fields, 'indexType') === TAG_INDEX,
     maxMessages: Math.max(0, Math.min(asked, maxMsgsNumBatch)),
     beginTimestamp: requireTimestamp(fields, 'beginTimestamp'),
     endTimestamp: requireTimestamp(fields, 'endTimestamp'),
