@@ -62,3 +62,18 @@ test('groups are counted by consumer, topic and whether they retry', async () =>
     'rocketmq_send_to_dlq_messages_total{topic="%DLQ%G",consumer_group="G",is_retry="false",is_system="false"} 2',
   )
 })
+
+test('the store tells whether it takes messages, how far it is, and what it gave', async () => {
+  const lines = await scraped(({ parts }) => {
+    const queue = { topic: 'T', queueId: 0, queueOffset: 0, maxMessages: 1, filter: null }
+    parts.store.get(queue, () => undefined)
+  })
+
+  const labels = 'storage_type="local",storage_medium="disk"'
+  expect(lines).toContain(`rocketmq_storage_writable{${labels}} 1`)
+  expect(lines).toContain(`rocketmq_storage_physical_offset{${labels},position="flushed"} 0`)
+  expect(lines).toContain(`rocketmq_storage_gets_total{${labels},result="missed"} 1`)
+  expect(lines).toContain(`rocketmq_storage_gets_total{${labels},result="found"} 0`)
+  expect(lines).toContain(`rocketmq_storage_deleted_unread_files_total{${labels}} 0`)
+  expect(lines.filter((line) => line.startsWith('rocketmq_storage_disk_ratio{'))).toHaveLength(2)
+})

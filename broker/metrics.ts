@@ -6,6 +6,7 @@
  */
 import { LanguageCode } from '../remoting/command.ts'
 import { DLQ_PREFIX, RETRY_PREFIX, isSystemGroup } from './names.ts'
+import { registerStoreMetrics } from './store-metrics.ts'
 import type { MetricLabels, MetricSample, Registry } from '../common/metrics.ts'
 import type { BrokerParts } from './parts.ts'
 import type { BrokerProcessors } from './processors.ts'
@@ -25,7 +26,7 @@ export function registerBrokerMetrics(
   registerTraffic(registry, parts)
   registerConnections(registry, parts)
   registerLag(registry, parts)
-  registerStore(registry, parts)
+  registerStoreMetrics(registry, parts)
   const { transactions } = processors
   transactions.stats.register(registry, () => transactions.openByTopic)
   registry.registerMetric(parts.topics.createTimes)
@@ -261,40 +262,4 @@ function* queuesOf(
     const behind = Math.max(0, store.maxOffsetInQueue(topic, queueId) - next)
     yield { queueId, next, behind }
   }
-}
-
-function registerStore(registry: Registry, { store, clock }: BrokerParts): void {
-  const labels = { storage_type: 'local', storage_medium: 'disk' }
-  const storeGauge = (name: string, help: string, read: () => number) =>
-    add(registry, { name, help, type: 'gauge' }, () => [sampleOf(labels, read())])
-  storeGauge('rocketmq_storage_size', 'Bytes of the CommitLog', () => store.status().commitLogBytes)
-  storeGauge(
-    'rocketmq_storage_flush_behind_bytes',
-    'Bytes written but not flushed',
-    () => store.status().flushBehindBytes,
-  )
-  storeGauge(
-    'rocketmq_storage_dispatch_behind_bytes',
-    'Bytes not yet dispatched to queues and index',
-    () => store.status().dispatchBehindBytes,
-  )
-  storeGauge(
-    'rocketmq_storage_message_reserve_time',
-    'Age of the oldest message in milliseconds',
-    () => {
-      const oldest = store.status().earliestMessageTimestamp
-      return oldest === null ? 0 : Math.max(0, clock.now() - oldest)
-    },
-  )
-  storeGauge(
-    'rocketmq_storage_disk_operation_age',
-    'How long the oldest disk operation has been under way, in milliseconds',
-    () => store.status().oldestDiskOperationMs,
-  )
-  const stalls = {
-    name: 'rocketmq_storage_disk_stalls_total',
-    help: 'Disk operations that took longer than 10 s',
-    type: 'counter',
-  } as const
-  add(registry, stalls, () => [sampleOf(labels, store.status().diskStalls)])
 }
