@@ -19,6 +19,7 @@ import { PULL_CODES, PullRules } from './processors/pull-rules.ts'
 import { PullProcessor } from './processors/pull.ts'
 import { queryProcessors } from './processors/query.ts'
 import { resetOffsetProcessors } from './processors/reset-offset.ts'
+import { sendBackProcessors } from './retry/send-back.ts'
 import { SEND_CODES, SendProcessor } from './processors/send.ts'
 import { statsProcessors } from './processors/stats-admin.ts'
 import { topicAdminProcessors } from './processors/topics-admin.ts'
@@ -91,6 +92,7 @@ export function createProcessors(options: TopicAdminOptions): BrokerProcessors {
     popAckProcessors(parts, pops),
     popLookProcessors(parts, pops),
     assignmentProcessors(parts, routes),
+    sendBackProcessors(parts),
   ]
   for (const family of families) for (const [code, processor] of family) byCode.set(code, processor)
   // Name servers tell a group's members of a new master; a group of one has nobody else to turn to.

@@ -7,8 +7,6 @@
 import { RequestCode, requestCodeName } from './request-code.ts'
 
 export const NOT_IMPLEMENTED: readonly RequestCode[] = [
-  // Retry and dead letters
-  RequestCode.CONSUMER_SEND_MSG_BACK,
   // Timers, recall, request-reply
   RequestCode.RECALL_MESSAGE,
   RequestCode.SEND_REPLY_MESSAGE,

@@ -181,7 +181,10 @@ describe('a send that is taken', () => {
 
     const message = storedAt(request.field('msgId'))
     expect(message.topic).toBe('%DLQ%G')
-    expect(parseProperties(message.properties).has('DELAY')).toBe(false)
+    const stored = parseProperties(message.properties)
+    expect(stored.has('DELAY')).toBe(false)
+    expect(stored.get('DLQ_ORIGIN_TOPIC')).toBe('T')
+    expect(stored.get('DLQ_ORIGIN_MESSAGE_ID')).toBe('U1')
     expect(world.parts.topics.get('%DLQ%G')).toMatchObject({ writeQueueNums: 1, perm: 6 })
   })
 })

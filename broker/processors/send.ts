@@ -7,13 +7,14 @@
 import { MessageCodecError, decodeBatchBody } from '../../common/message-codec.ts'
 import { encodeOffsetMessageId } from '../../common/message-id.ts'
 import { MessageSysFlag } from '../../common/message.ts'
-import { PropertyName } from '../../common/properties.ts'
+import { PropertyName, formatProperties, parseProperties } from '../../common/properties.ts'
 import { parseHostAddress } from '../../common/host-address.ts'
 import { Permission } from '../../remoting/bodies/topic-config.ts'
 import { RequestCode } from '../../remoting/request-code.ts'
 import { ResponseCode } from '../../remoting/response-code.ts'
 import { PutStatus } from '../../store/types.ts'
 import { DELAY_IN_BATCH } from '../delay/delays.ts'
+import { deadLetterProperties } from '../retry/dead-letter.ts'
 import { DLQ_PREFIX, RETRY_PREFIX, isForbiddenForClients, topicProblem } from '../names.ts'
 import { halfMessageOf } from '../transaction/half-message.ts'
 import { answer, brokerMay, topicNotExist } from './answers.ts'
@@ -216,7 +217,9 @@ export class SendProcessor {
     const { properties } = dead.target
     const delivered: ScannedProperties = {
       ...properties,
-      kept: dropProperty(properties.kept, PropertyName.DELAY),
+      kept:
+        dropProperty(properties.kept, PropertyName.DELAY) +
+        formatProperties(deadLetterProperties(parseProperties(properties.kept))),
       asksForDelay: false,
     }
     stats.add('DLQ_PUT_NUMS', header.topic.slice(RETRY_PREFIX.length), 1, 1)

@@ -93,7 +93,11 @@ func (r *received) report(o options, scenario string, more fields) bool {
 }
 
 func selector(o options) consumer.MessageSelector {
-	return consumer.MessageSelector{Type: consumer.TAG, Expression: o.text("expression", "*")}
+	kind := consumer.TAG
+	if o.has("sql") {
+		kind = consumer.SQL92
+	}
+	return consumer.MessageSelector{Type: kind, Expression: o.text("expression", "*")}
 }
 
 // reporting is the default strategy; it prints every change of the queues that this member is given.
@@ -136,7 +140,7 @@ func fromWhere(o options) consumer.ConsumeFromWhere {
 	return 0
 }
 
-// pushConsume is one push consumer; --fail-first N makes the first delivery of N messages fail.
+// pushConsume is one push consumer; --fail-first N makes the first delivery of N messages fail, --fail-times N the first N of each.
 func pushConsume(o options) (bool, error) {
 	name := o.text("instance", "c1")
 	r := newReceived(name)
@@ -147,6 +151,12 @@ func pushConsume(o options) (bool, error) {
 		consumer.WithConsumeFromWhere(fromWhere(o)),
 		consumer.WithConsumerOrder(o.text("listener", "concurrently") == "orderly"),
 		consumer.WithStrategy(reporting(name, nil)),
+	}
+	if o.has("max-reconsume") {
+		settings = append(settings, consumer.WithMaxReconsumeTimes(int32(o.number("max-reconsume", -1))))
+	}
+	if o.has("namespace") {
+		settings = append(settings, consumer.WithNamespace(o.need("namespace")))
 	}
 	if o.has("from-timestamp") {
 		settings = append(settings, consumer.WithConsumeTimestamp(o.need("from-timestamp")))
@@ -160,9 +170,14 @@ func pushConsume(o options) (bool, error) {
 	}
 	var mutex sync.Mutex
 	failed := map[string]bool{}
+	failures := map[string]int{}
 	mustFail := func(id string) bool {
 		mutex.Lock()
 		defer mutex.Unlock()
+		if o.has("fail-times") {
+			failures[id]++
+			return failures[id] <= o.number("fail-times", 0)
+		}
 		if failed[id] || len(failed) >= o.number("fail-first", 0) {
 			return false
 		}
@@ -170,13 +185,22 @@ func pushConsume(o options) (bool, error) {
 		return true
 	}
 	err = client.Subscribe(o.need("topic"), selector(o),
-		func(_ context.Context, messages ...*primitive.MessageExt) (consumer.ConsumeResult, error) {
+		func(ctx context.Context, messages ...*primitive.MessageExt) (consumer.ConsumeResult, error) {
+			if concurrent, found := primitive.GetConcurrentlyCtx(ctx); found {
+				concurrent.DelayLevelWhenNextConsume = o.number("next-level", 0)
+			}
 			for _, message := range messages {
 				if mustFail(message.MsgId) {
+					report("failed", fields{"msgId": message.MsgId, "reconsumeTimes": message.ReconsumeTimes,
+						"at": time.Now().UnixMilli()})
 					if o.text("listener", "concurrently") == "orderly" {
 						return consumer.SuspendCurrentQueueAMoment, nil
 					}
 					return consumer.ConsumeRetryLater, nil
+				}
+				if o.has("verbose") {
+					_, _, seq := decodeBody(message.Body)
+					report("properties", fields{"seq": seq, "properties": message.GetProperties()})
 				}
 				r.add(message)
 			}

@@ -19,7 +19,7 @@ import (
 
 var known = strings.Fields(`namesrv topic group count mode tags key keys timeout-ms batch-size size verbose start-seq retries
 model listener expression from from-timestamp expect run-ms linger-ms instance assign seek commit queue rate drain-ms
-fail-first id at-least`)
+fail-first fail-times max-reconsume next-level sql properties namespace trace id at-least`)
 
 type options map[string]string
 

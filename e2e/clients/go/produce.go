@@ -44,6 +44,9 @@ func newProducer(o options, group, instance string, more ...producer.Option) (ro
 		producer.WithSendMsgTimeout(time.Duration(o.number("timeout-ms", 3000)) * time.Millisecond),
 		producer.WithRetry(2),
 	}
+	if o.has("namespace") {
+		settings = append(settings, producer.WithNamespace(o.need("namespace")))
+	}
 	client, err := rocketmq.NewProducer(append(settings, more...)...)
 	if err != nil {
 		return nil, err
@@ -199,6 +202,11 @@ func (s *sender) message(seq int) *primitive.Message {
 	}
 	if s.mode == "by-key" {
 		message.WithShardingKey(key)
+	}
+	for _, pair := range strings.Split(s.o.text("properties", ""), ",") {
+		if name, value, found := strings.Cut(pair, "="); found {
+			message.WithProperty(name, strings.ReplaceAll(value, "{seq}", strconv.Itoa(seq)))
+		}
 	}
 	return message
 }

@@ -5,7 +5,9 @@ import java.util.TreeSet;
 import org.apache.rocketmq.client.ClientConfig;
 import org.apache.rocketmq.client.consumer.AllocateMessageQueueStrategy;
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
+import org.apache.rocketmq.client.consumer.MessageSelector;
 import org.apache.rocketmq.client.consumer.rebalance.AllocateMessageQueueAveragely;
+import org.apache.rocketmq.client.producer.DefaultMQProducer;
 import org.apache.rocketmq.common.message.MessageQueue;
 
 /** What differs between the client versions, and what consumers tell about themselves. */
@@ -61,10 +63,41 @@ final class Clients {
         }
     }
 
+    /** With --namespace NAME, --trace and --compress LZ4|ZSTD|ZLIB. */
+    static DefaultMQProducer producer(Flags flags, String group) throws ReflectiveOperationException {
+        String namespace = flags.text("namespace", null);
+        DefaultMQProducer producer = new DefaultMQProducer(namespace, group, null, flags.has("trace"), null);
+        if (flags.has("compress")) {
+            // There is no choice before 5.x.
+            Class<?> type = Class.forName("org.apache.rocketmq.common.compression.CompressionType");
+            Object chosen = type.getMethod("of", String.class).invoke(null, flags.need("compress"));
+            DefaultMQProducer.class.getMethod("setCompressType", type).invoke(producer, chosen);
+        }
+        return producer;
+    }
+
+    /** With --namespace NAME, --trace and --max-reconsume N. */
+    static DefaultMQPushConsumer consumer(Flags flags, String group, AllocateMessageQueueStrategy strategy) {
+        String namespace = flags.text("namespace", null);
+        DefaultMQPushConsumer consumer =
+            new DefaultMQPushConsumer(namespace, group, null, strategy, flags.has("trace"), null);
+        if (flags.has("max-reconsume")) {
+            consumer.setMaxReconsumeTimes(flags.number("max-reconsume", -1));
+        }
+        return consumer;
+    }
+
+    /** --expression, which is one of SQL92 with --sql. */
+    static MessageSelector selector(Flags flags) {
+        String expression = flags.text("expression", "*");
+        return flags.has("sql") ? MessageSelector.bySql(expression) : MessageSelector.byTag(expression);
+    }
+
     /** Name servers, instance name and time-outs out of the flags. */
     static void configure(ClientConfig client, Flags flags, String instance) {
         client.setNamesrvAddr(flags.namesrv());
         client.setInstanceName(instance + "-" + ProcessHandle.current().pid());
         client.setMqClientApiTimeout(flags.number("timeout-ms", 3000));
+        client.setPollNameServerInterval(flags.number("poll-route-ms", 30_000));
     }
 }

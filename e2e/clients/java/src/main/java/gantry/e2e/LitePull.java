@@ -31,7 +31,7 @@ final class LitePull {
             ? ConsumeFromWhere.CONSUME_FROM_LAST_OFFSET : ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
         String topic = flags.need("topic");
         if (!flags.has("assign")) {
-            consumer.subscribe(topic, flags.text("expression", "*"));
+            consumer.subscribe(topic, Clients.selector(flags));
         }
         consumer.start();
         Collection<MessageQueue> assigned = flags.has("assign") ? assign(consumer, topic) : List.of();

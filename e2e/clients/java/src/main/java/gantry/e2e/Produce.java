@@ -12,6 +12,7 @@ import org.apache.rocketmq.client.producer.SendCallback;
 import org.apache.rocketmq.client.producer.SendResult;
 import org.apache.rocketmq.client.producer.selector.SelectMessageQueueByHash;
 import org.apache.rocketmq.common.message.Message;
+import org.apache.rocketmq.common.message.MessageAccessor;
 
 /** Sends --count messages in one --mode and counts the acknowledgements. */
 final class Produce {
@@ -39,7 +40,7 @@ final class Produce {
     }
 
     boolean run() throws Exception {
-        DefaultMQProducer producer = new DefaultMQProducer(flags.text("group", "e2e-producer"));
+        DefaultMQProducer producer = Clients.producer(flags, flags.text("group", "e2e-producer"));
         Clients.configure(producer, flags, flags.text("instance", "p1"));
         producer.setSendMsgTimeout(flags.number("timeout-ms", 3000));
         producer.start();
@@ -160,6 +161,12 @@ final class Produce {
             message.setTags(tags[seq % tags.length]);
         }
         message.setKeys(key.isEmpty() ? id + "-" + seq : key);
+        for (String pair : flags.text("properties", "").split(",")) {
+            if (pair.indexOf('=') > 0) {
+                String value = pair.substring(pair.indexOf('=') + 1).replace("{seq}", String.valueOf(seq));
+                MessageAccessor.putProperty(message, pair.substring(0, pair.indexOf('=')), value);
+            }
+        }
         return message;
     }
 

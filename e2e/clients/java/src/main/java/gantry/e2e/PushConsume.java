@@ -1,6 +1,8 @@
 package gantry.e2e;
 
+import java.util.HashMap;
 import java.util.HashSet;
+import java.util.Map;
 import java.util.Set;
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
 import org.apache.rocketmq.client.consumer.listener.ConsumeConcurrentlyStatus;
@@ -10,11 +12,15 @@ import org.apache.rocketmq.client.consumer.listener.MessageListenerOrderly;
 import org.apache.rocketmq.common.consumer.ConsumeFromWhere;
 import org.apache.rocketmq.common.message.MessageExt;
 
-/** One push consumer; --fail-first N makes the first delivery of N messages fail, so that they are delivered again. */
+/**
+ * One push consumer. --fail-first N makes the first delivery of N messages fail, so that they are delivered again, --fail-times N the first N
+ * deliveries of every message; --next-level N asks for a delay level then (-1: none, it is given up). --verbose prints the properties.
+ */
 final class PushConsume {
     private final Flags flags;
     private final Received received;
     private final Set<String> failedOnce = new HashSet<>();
+    private final Map<String, Integer> failures = new HashMap<>();
 
     PushConsume(Flags flags) {
         this.flags = flags;
@@ -23,9 +29,8 @@ final class PushConsume {
 
     boolean run() throws Exception {
         String name = flags.text("instance", "c1");
-        DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(flags.need("group"));
+        DefaultMQPushConsumer consumer = Clients.consumer(flags, flags.need("group"), new Clients.ReportingStrategy(name));
         Clients.configure(consumer, flags, name);
-        consumer.setAllocateMessageQueueStrategy(new Clients.ReportingStrategy(name));
         consumer.setConsumeFromWhere(switch (flags.text("from", "first")) {
             case "first" -> ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET;
             case "last" -> ConsumeFromWhere.CONSUME_FROM_LAST_OFFSET;
@@ -36,7 +41,7 @@ final class PushConsume {
             consumer.setConsumeTimestamp(flags.need("from-timestamp"));
         }
         Clients.setMessageModel(consumer, flags.text("model", "clustering"));
-        consumer.subscribe(flags.need("topic"), flags.text("expression", "*"));
+        consumer.subscribe(flags.need("topic"), Clients.selector(flags));
         if (flags.text("listener", "concurrently").equals("orderly")) {
             consumer.registerMessageListener((MessageListenerOrderly) (messages, context) -> {
                 context.setAutoCommit(true);
@@ -44,9 +49,11 @@ final class PushConsume {
                     ? ConsumeOrderlyStatus.SUCCESS : ConsumeOrderlyStatus.SUSPEND_CURRENT_QUEUE_A_MOMENT;
             });
         } else {
-            consumer.registerMessageListener((MessageListenerConcurrently) (messages, context) ->
-                take(messages, context.getMessageQueue().getBrokerName())
-                    ? ConsumeConcurrentlyStatus.CONSUME_SUCCESS : ConsumeConcurrentlyStatus.RECONSUME_LATER);
+            consumer.registerMessageListener((MessageListenerConcurrently) (messages, context) -> {
+                context.setDelayLevelWhenNextConsume(flags.number("next-level", 0));
+                return take(messages, context.getMessageQueue().getBrokerName())
+                    ? ConsumeConcurrentlyStatus.CONSUME_SUCCESS : ConsumeConcurrentlyStatus.RECONSUME_LATER;
+            });
         }
         consumer.start();
         Report.line("started", "consumer", name);
@@ -58,7 +65,12 @@ final class PushConsume {
     private boolean take(Iterable<MessageExt> messages, String broker) {
         for (MessageExt message : messages) {
             if (mustFail(message)) {
+                Report.line("failed", "msgId", message.getMsgId(), "seq", Body.decode(message.getBody()).seq(),
+                    "reconsumeTimes", message.getReconsumeTimes(), "at", System.currentTimeMillis());
                 return false;
+            }
+            if (flags.has("verbose")) {
+                Report.line("properties", "seq", Body.decode(message.getBody()).seq(), "properties", message.getProperties());
             }
             received.add(message, broker);
         }
@@ -66,6 +78,9 @@ final class PushConsume {
     }
 
     private synchronized boolean mustFail(MessageExt message) {
+        if (flags.has("fail-times")) {
+            return failures.merge(message.getMsgId(), 1, Integer::sum) <= flags.number("fail-times", 0);
+        }
         return failedOnce.size() < flags.number("fail-first", 0) && failedOnce.add(message.getMsgId());
     }
 }

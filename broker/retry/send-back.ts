@@ -1,0 +1,187 @@
+/**
+ * CONSUMER_SEND_MSG_BACK (36): a consumer gives a message back, which comes again later, or ends in the dead letter queue of its group
+ * (protocol §7.3).
+ *
+ * What is stored is a copy of what lies in the log. The answer waits for the flush even where the message itself asks not to: the consumer
+ * forgets the message then, and nobody else has it. Without an answer, the consumer writes the message to the retry topic itself.
+ */
+import { encodeOffsetMessageId } from '../../common/message-id.ts'
+import { MessageSysFlag } from '../../common/message.ts'
+import { PropertyName, encodeProperties, parseProperties } from '../../common/properties.ts'
+import { Permission } from '../../remoting/bodies/topic-config.ts'
+import {
+  optionalInt,
+  optionalString,
+  requireInt,
+  requireLong,
+  requireString,
+} from '../../remoting/header-fields.ts'
+import { RequestCode } from '../../remoting/request-code.ts'
+import { ResponseCode } from '../../remoting/response-code.ts'
+import { PutStatus } from '../../store/types.ts'
+import { DLQ_PREFIX, isForbiddenForClients, retryTopicOf } from '../names.ts'
+import { answer, brokerMay, success } from '../processors/answers.ts'
+import { deadLetterProperties } from './dead-letter.ts'
+import { retryLevel } from './retry-delay.ts'
+import type { MessageToStore, StoredMessage } from '../../common/message.ts'
+import type { SubscriptionGroupConfig } from '../../remoting/bodies/subscription-group-config.ts'
+import type { TopicConfig } from '../../remoting/bodies/topic-config.ts'
+import type { RemotingCommand, ResponseContent } from '../../remoting/command.ts'
+import type { Processor } from '../../remoting/connection.ts'
+import type { PutResult } from '../../store/types.ts'
+import type { BrokerParts } from '../parts.ts'
+
+/** From V3_4_9 on a client may say how often a message is retried. */
+const MAX_RECONSUME_TIMES_VERSION = 121
+const HOST_BITS = MessageSysFlag.BORN_HOST_V6 | MessageSysFlag.STORE_HOST_V6
+
+interface SendBackHeader {
+  readonly physicalOffset: number
+  readonly consumerGroup: string
+  /** 0: the broker decides; negative: the message is given up. */
+  readonly delayLevel: number
+  readonly originTopic: string | null
+  readonly maxReconsumeTimes: number | null
+}
+
+/** What becomes of a message that was given back. */
+interface NextAttempt {
+  readonly topic: TopicConfig
+  readonly queueId: number
+  /** 0 for a dead letter. */
+  readonly delayLevel: number
+  readonly isDead: boolean
+}
+
+/** The processor of this family by code. */
+export function sendBackProcessors(parts: BrokerParts): ReadonlyMap<number, Processor> {
+  return new Map<number, Processor>([
+    [
+      RequestCode.CONSUMER_SEND_MSG_BACK,
+      async (request) => request.respond(await sendBack(parts, request.command)),
+    ],
+  ])
+}
+
+async function sendBack(parts: BrokerParts, command: RemotingCommand): Promise<ResponseContent> {
+  const header = decodeSendBackHeader(command)
+  const { groups, topics, store } = parts
+  const group = groups.find(header.consumerGroup)
+  if (group === null) {
+    const remark = `subscription group not exist, ${header.consumerGroup}`
+    return answer(ResponseCode.SUBSCRIPTION_GROUP_NOT_EXIST, remark)
+  }
+  if (!brokerMay(parts, Permission.WRITE)) {
+    const remark = `the broker[${parts.brokerAddress()}] sending message is forbidden`
+    return answer(ResponseCode.NO_PERMISSION, remark)
+  }
+  // A group without retry queues takes back nothing, and says so to nobody.
+  if (group.retryQueueNums <= 0) return success()
+  const retryTopic = retryTopicOf(header.consumerGroup)
+  const retry = await topics.ensureRetryTopic(retryTopic, group.retryQueueNums)
+  if ((retry.perm & Permission.WRITE) === 0) {
+    const remark = `the topic[${retryTopic}] sending message is forbidden`
+    return answer(ResponseCode.NO_PERMISSION, remark)
+  }
+  const message = store.messageAt(header.physicalOffset)
+  // No consumer was ever given a message of these topics.
+  if (message === null || isForbiddenForClients(message.topic)) {
+    const remark = `look message by offset failed, ${header.physicalOffset}`
+    return answer(ResponseCode.SYSTEM_ERROR, remark)
+  }
+  const next = await nextAttempt(parts, { header, group, retry, message })
+  return putAgain(parts, header, message, next)
+}
+
+function decodeSendBackHeader({ extFields, version }: RemotingCommand): SendBackHeader {
+  const maxReconsumeTimes = optionalInt(extFields, 'maxReconsumeTimes')
+  return {
+    physicalOffset: requireLong(extFields, 'offset'),
+    consumerGroup: requireString(extFields, 'group'),
+    delayLevel: requireInt(extFields, 'delayLevel'),
+    originTopic: optionalString(extFields, 'originTopic'),
+    maxReconsumeTimes: version >= MAX_RECONSUME_TIMES_VERSION ? maxReconsumeTimes : null,
+  }
+}
+
+async function nextAttempt(
+  { topics, random, delays }: BrokerParts,
+  asked: {
+    readonly header: SendBackHeader
+    readonly group: SubscriptionGroupConfig
+    readonly retry: TopicConfig
+    readonly message: StoredMessage
+  },
+): Promise<NextAttempt> {
+  const { header, group, retry, message } = asked
+  const { reconsumeTimes } = message
+  const attempts = header.maxReconsumeTimes ?? group.retryMaxTimes
+  if (header.delayLevel < 0 || reconsumeTimes >= attempts) {
+    const dead = await topics.ensureRetryTopic(DLQ_PREFIX + header.consumerGroup, 1)
+    return { topic: dead, queueId: 0, delayLevel: 0, isDead: true }
+  }
+  // The topic may be older than the group's number of retry queues.
+  const queues = Math.max(1, Math.min(group.retryQueueNums, retry.writeQueueNums))
+  const delayLevel =
+    header.delayLevel > 0
+      ? header.delayLevel
+      : retryLevel(group.groupRetryPolicy, reconsumeTimes, delays.levelsMs)
+  return { topic: retry, queueId: random.integer(queues), delayLevel, isDead: false }
+}
+
+function putAgain(
+  parts: BrokerParts,
+  header: SendBackHeader,
+  message: StoredMessage,
+  next: NextAttempt,
+): Promise<ResponseContent> {
+  const { store, stats } = parts
+  const { consumerGroup } = header
+  const properties = parseProperties(message.properties)
+  const originTopic = properties.get(PropertyName.RETRY_TOPIC) ?? message.topic
+  const copy = copyOf(parts, message, properties, next)
+  const diverted = next.isDead ? null : parts.delays.divert(copy)
+  if (diverted?.type === 'refuse') return Promise.resolve(diverted.answer)
+  const { promise, resolve } = Promise.withResolvers<ResponseContent>()
+  store.put([diverted?.message ?? copy], true, ({ status }: PutResult) => {
+    if (status !== PutStatus.OK) return resolve(answer(ResponseCode.SYSTEM_ERROR, status))
+    stats.add('SNDBCK_PUT_NUMS', `${originTopic}@${consumerGroup}`, 1, 1)
+    if (next.isDead) {
+      stats.add('DLQ_PUT_NUMS', consumerGroup, 1, 1)
+      stats.add('SNDBCK2DLQ_TIMES', `${header.originTopic ?? originTopic}@${consumerGroup}`, 1, 1)
+    }
+    resolve(success())
+  })
+  return promise
+}
+
+function copyOf(
+  parts: BrokerParts,
+  message: StoredMessage,
+  given: ReadonlyMap<string, string>,
+  next: NextAttempt,
+): MessageToStore {
+  const properties = new Map(given)
+  const offsetId = encodeOffsetMessageId(parts.storeHost(), message.physicalOffset)
+  const originTopic = properties.get(PropertyName.RETRY_TOPIC) ?? message.topic
+  const originId = properties.get(PropertyName.ORIGIN_MESSAGE_ID) ?? offsetId
+  properties.set(PropertyName.RETRY_TOPIC, originTopic)
+  properties.set(PropertyName.ORIGIN_MESSAGE_ID, originId)
+  // What the store adds to each record.
+  properties.delete(PropertyName.CRC32)
+  properties.set(PropertyName.DELAY, String(next.delayLevel))
+  const added = next.isDead ? deadLetterProperties(properties) : []
+  for (const [name, value] of added) properties.set(name, value)
+  return {
+    topic: next.topic.topicName,
+    queueId: next.queueId,
+    flag: message.flag,
+    sysFlag: message.sysFlag & ~HOST_BITS,
+    bornTimestamp: message.bornTimestamp,
+    bornHost: message.bornHost,
+    reconsumeTimes: message.reconsumeTimes + 1,
+    preparedTransactionOffset: 0,
+    body: message.body,
+    properties: encodeProperties(properties),
+  }
+}
