@@ -1,13 +1,8 @@
 /** The broker's admin port: health, metrics, and the facts of `common/admin-contract.ts`. */
-import { commonAdminRoutes } from '../common/admin-server.ts'
-import type {
-  ConfigFacts,
-  DrainFacts,
-  DrainLag,
-  RaftFacts,
-  StoreFacts,
-} from '../common/admin-contract.ts'
-import type { AdminRoutes } from '../common/admin-server.ts'
+import { AdminError, commonAdminRoutes } from '../common/admin-server.ts'
+import type { ConfigFacts, DrainFacts, DrainLag, StoreFacts } from '../common/admin-contract.ts'
+import type { AdminAnswer, AdminRequest, AdminRoutes } from '../common/admin-server.ts'
+import type { GroupMember } from './group-member.ts'
 import type { Registry } from '../common/metrics.ts'
 import type { BrokerParts } from './parts.ts'
 
@@ -16,8 +11,9 @@ const MINUTE_SECONDS = 60
 export interface AdminRoutesOptions {
   readonly parts: BrokerParts
   readonly registry: Registry
-  readonly member: string
-  readonly term: () => number
+  readonly member: GroupMember
+  /** Hands leadership over; why that cannot be, or null when it has begun. */
+  readonly transfer: (to: number | null) => Promise<string | null>
   readonly inFlightSends: () => number
   /** Messages that wait for their time. */
   readonly delayedMessages: () => number
@@ -29,7 +25,14 @@ export function adminRoutes(options: AdminRoutesOptions): AdminRoutes {
   const { registry, notStarted, notReady } = options
   return {
     ...commonAdminRoutes({ isLive: () => true, notReady, notStarted }, registry),
-    'GET /admin/v1/raft': () => factsAnswer(options, raftFacts),
+    'GET /admin/v1/raft': () => factsAnswer(options, ({ member }) => member.facts),
+    'POST /admin/v1/raft/transfer': async (request) =>
+      changed(await options.transfer(idIn(request, 'to'))),
+    'POST /admin/v1/raft/members': (request) => {
+      const id = idIn(request, 'remove')
+      if (id === null) throw new AdminError('badRequest', 'remove is missing')
+      return changed(options.member.remove(id))
+    },
     'GET /admin/v1/drain': () => factsAnswer(options, drainFacts),
     'GET /admin/v1/store': () => factsAnswer(options, storeFacts),
     'GET /admin/v1/config': () => ({ status: 200, body: configFacts(options) }),
@@ -46,22 +49,23 @@ function factsAnswer(
   return { status: 200, body: facts(options) }
 }
 
-/** A group of one member: it leads, and what is in its log is committed when the store says so. */
-export function raftFacts({ parts, term }: Pick<AdminRoutesOptions, 'parts' | 'term'>): RaftFacts {
-  const status = parts.store.status()
-  const { brokerIP1, listenPort } = parts.config.values
-  return {
-    id: 0,
-    incarnation: 0,
-    role: 'leader',
-    term: term(),
-    leader: 0,
-    isReady: true,
-    commitOffset: status.commitOffset,
-    endOffset: status.maxPhysicalOffset,
-    members: [{ id: 0, role: 'voter', incarnation: 0, address: `${brokerIP1}:${listenPort}` }],
-    peers: [],
+function changed(refusal: string | null): AdminAnswer {
+  return refusal === null ? { status: 202, body: {} } : { status: 409, body: { reason: refusal } }
+}
+
+/** The id of a member in the body of a request; null when there is none. */
+function idIn({ body }: AdminRequest, name: string): number | null {
+  let fields: unknown
+  try {
+    fields = JSON.parse(body === '' ? '{}' : body)
+  } catch (error) {
+    throw new AdminError('badRequest', 'the body is no JSON', error)
   }
+  const members = typeof fields === 'object' && fields !== null ? Object.entries(fields) : []
+  const value: unknown = new Map<string, unknown>(members).get(name) ?? null
+  if (value === null) return null
+  if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return value
+  throw new AdminError('badRequest', `${name} is the id of a member or null`)
 }
 
 function storeFacts({ parts }: AdminRoutesOptions): StoreFacts {
@@ -94,7 +98,7 @@ export function drainFacts({
   parts,
   inFlightSends,
   delayedMessages,
-}: AdminRoutesOptions): DrainFacts {
+}: Pick<AdminRoutesOptions, 'parts' | 'inFlightSends' | 'delayedMessages'>): DrainFacts {
   const { clients, config, offsets, stats } = parts
   const broadcastGroups = clients.consumerGroups.filter(
     (group) => clients.messageModel(group) === 'BROADCASTING',

@@ -98,7 +98,6 @@ function startableBroker(keys: Readonly<Record<string, string>> = {}): Broker {
     configFolder: (at) => diskConfigFolder(disk, at),
     kubernetes: null,
     leaderService: null,
-    member: 'broker-a-0',
     pid: process.pid,
     onFatal: (error) => fatal.push(error),
   })

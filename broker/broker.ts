@@ -1,21 +1,23 @@
-/** A running broker of a one-member group: the store, the tables and the processors behind two remoting servers, and the admin port. */
+/** A running member of a broker group: the store, the tables and the processors behind two remoting servers, and the admin port. */
+import assert from 'node:assert/strict'
 import { AdminServer } from '../common/admin-server.ts'
 import { UniqueIdGenerator } from '../common/message-id.ts'
-import { StateFile } from '../raft/state-file.ts'
+import { termsPath } from '../raft/terms-file.ts'
 import { RemotingClient } from '../remoting/client.ts'
 import { createRemotingMetrics } from '../remoting/metrics.ts'
-import { ResponseCode } from '../remoting/response-code.ts'
 import { RemotingServer } from '../remoting/server.ts'
-import { adminRoutes, raftFacts } from './admin.ts'
+import { adminRoutes } from './admin.ts'
 import { AdvertisedAddress } from './advertised-address.ts'
 import { ClientRegistry } from './client-registry.ts'
 import { BrokerConfig } from './config.ts'
 import { ConsumerOffsets } from './consumer-offsets.ts'
+import { groupOf } from './group-config.ts'
 import { GroupTables } from './group-tables.ts'
 import { Delays } from './delay/delays.ts'
 import { GroupNotices } from './group-notices.ts'
 import { LeaderEndpoint } from './leader-endpoint.ts'
 import { LongPolling, RECHECK_MS } from './long-polling.ts'
+import { registerGroupMetrics } from './group-metrics.ts'
 import { registerBrokerMetrics } from './metrics.ts'
 import { OuterApi } from './outer-api.ts'
 import { NOT_ON_VIP_PORT, createProcessors } from './processors.ts'
@@ -23,6 +25,9 @@ import { notifyMembers } from './processors/clients.ts'
 import { RequestModes } from './pop/request-modes.ts'
 import { QueueLocks } from './queue-locks.ts'
 import { BrokerStats, SAMPLE_MS } from './stats.ts'
+import { RaftMember } from './raft-member.ts'
+import { RequestGate } from './request-gate.ts'
+import { SoleMember } from './sole-member.ts'
 import { StoreRetention } from './store-retention.ts'
 import { SubscriptionGroups } from './subscription-groups.ts'
 import { TopicTable } from './topics.ts'
@@ -36,18 +41,19 @@ import type { Registration } from './registration-request.ts'
 import type { HostAddress } from '../common/message.ts'
 import type { Logger } from '../common/log.ts'
 import type { Registry } from '../common/metrics.ts'
-import type { Runtime, Timer, Timers } from '../common/ports.ts'
-import type { Processor } from '../remoting/connection.ts'
-import type { FrameProcessor } from '../remoting/request-frame.ts'
-import type { Retention, Store, StoreConfig } from '../store/types.ts'
+import type { Disk, Runtime, Timer, Timers } from '../common/ports.ts'
+import type { GroupMember } from './group-member.ts'
+import type { MessageStore } from '../store/message-store.ts'
+import type { Replication, Retention, StoreConfig } from '../store/types.ts'
 
 const VIP_PORT_DISTANCE = 2
 const EXPIRE_PULLS_MS = 200
 const SWEEP_MS = 10_000
 /** Consumers' progress reaches the log this often. */
 const FLUSH_OFFSETS_MS = 1000
-/** From this version on a client takes GO_AWAY as what it is and sends its request again elsewhere (V5_3_1). */
-const GO_AWAY_VERSION = 475
+/** A hand-over is given up by then. */
+const HAND_OVER_MS = 2000
+const HAND_OVER_CHECK_MS = 20
 
 export interface StoreOptions {
   readonly config: StoreConfig
@@ -56,6 +62,8 @@ export interface StoreOptions {
   /** The address that records hold, which may change. */
   readonly storeHost: () => HostAddress
   readonly retention: Retention
+  /** In a group of several members. */
+  readonly replication?: Replication
   /** A write or sync failed for good: nothing more may be acknowledged. */
   readonly onFailure: (error: Error) => void
 }
@@ -65,14 +73,12 @@ export interface BrokerOptions {
   readonly runtime: Runtime
   readonly logger: Logger
   readonly registry: Registry
-  readonly openStore: (options: StoreOptions) => Store
+  readonly openStore: (options: StoreOptions) => MessageStore
   readonly configFolder: (path: string) => ConfigFolder
   /** What the pod is, and how it speaks to the API server; null outside Kubernetes. */
   readonly kubernetes: { readonly pod: PodIdentity; readonly request: KubernetesRequest } | null
   /** DNS name of the group's leader Service, or null. */
   readonly leaderService: string | null
-  /** Name of this member for `/admin/v1/raft`. */
-  readonly member: string
   readonly pid: number
   /** The broker cannot go on; the process has to end. */
   readonly onFatal: (error: Error) => void
@@ -82,6 +88,8 @@ export class Broker implements AsyncDisposable {
   readonly #options: BrokerOptions
   readonly #config: BrokerConfig
   readonly #address: AdvertisedAddress
+  readonly #member: GroupMember
+  readonly #store: MessageStore
   readonly #parts: BrokerParts
   readonly #servers: readonly RemotingServer[]
   readonly #client: RemotingClient
@@ -92,10 +100,15 @@ export class Broker implements AsyncDisposable {
   readonly #timers: Timer[] = []
   readonly #abort = new AbortController()
   #admin: AdminServer | null = null
-  #raftState: StateFile | null = null
   #leaderEndpoint: LeaderEndpoint | null = null
   #state: 'starting' | 'recovering' | 'serving' | 'closing' = 'starting'
   #isStoreOpen = false
+  #isLeading = false
+  #isHandingOver = false
+  /** Requests are answered: this member leads, and what only the leader does has begun. */
+  #areServicesStarted = false
+  /** What only the leader does has ended for its former term. */
+  #servicesStopped: Promise<void> = Promise.resolve()
   #closing: Promise<void> | null = null
 
   constructor(options: BrokerOptions) {
@@ -111,6 +124,8 @@ export class Broker implements AsyncDisposable {
       listenPort: values.advertisedPort === 0 ? values.listenPort : values.advertisedPort,
       leaderService: options.leaderService,
     })
+    this.#member = this.#createMember()
+    this.#store = this.#openStore()
     this.#parts = this.#createParts()
     this.#client = new RemotingClient({ network, clock, timers, logger })
     this.#outerApi = new OuterApi({
@@ -131,14 +146,22 @@ export class Broker implements AsyncDisposable {
       registered: (timeoutMs) => this.#outerApi.settled(timeoutMs),
       route: (topic) => this.#outerApi.route(topic),
       group: {
-        facts: () =>
-          raftFacts({ parts: this.#parts, term: () => this.#raftState?.hardState.term ?? 0 }),
-        transfer: () => 'the group has one member',
+        facts: () => {
+          const { facts } = this.#member
+          assert(facts !== null, 'requests come after the start')
+          return facts
+        },
+        transfer: (to) => {
+          if (!this.#isLeading) return 'this member does not lead'
+          void this.#handOver(to)
+          return null
+        },
       },
     })
     this.#leaderServices = this.#processors.leaderServices
     this.#servers = this.#createServers()
     registerBrokerMetrics(registry, this.#parts, this.#processors)
+    registerGroupMetrics(registry, this.#member)
     this.#connectParts()
   }
 
@@ -162,18 +185,55 @@ export class Broker implements AsyncDisposable {
     return this.close()
   }
 
-  #createParts(): BrokerParts {
-    const { values, runtime, logger, configFolder, openStore, pid, onFatal } = this.#options
-    const { clock, timers, random } = runtime
-    const config = this.#config
-    const store = openStore({
-      config: config.storeConfig(),
+  #createMember(): GroupMember {
+    const { values, runtime, logger, onFatal } = this.#options
+    const { storePathRootDir, brokerClusterName, brokerName, bindAddress, listenPort } = values
+    const events = { onLeading: () => this.#lead(), onFollowing: () => this.#follow() }
+    const group = groupOf(values)
+    const isAlone = group === null || group.peers.length === 1
+    if (group === null || (isAlone && !hasBelongedToGroup(runtime.disk, storePathRootDir))) {
+      return new SoleMember({
+        disk: runtime.disk,
+        storePathRootDir,
+        address: `${values.brokerIP1}:${listenPort}`,
+        store: () => this.#store,
+        events,
+      })
+    }
+    return new RaftMember({
+      runtime,
+      logger,
+      storePathRootDir,
+      group: `${brokerClusterName}/${values.dLegerGroup || brokerName}`,
+      ...group,
+      listenHost: bindAddress,
+      clientPort: listenPort,
+      store: () => this.#store,
+      tables: () => this.#parts.tables,
+      events,
+      onFailure: onFatal,
+    })
+  }
+
+  #openStore(): MessageStore {
+    const { runtime, logger, openStore, onFatal } = this.#options
+    const { replication } = this.#member
+    return openStore({
+      config: this.#config.storeConfig(),
       runtime,
       logger,
       storeHost: () => this.#address.hostOrUnspecified,
-      retention: new StoreRetention(() => ({ ...this.#parts, timers })),
+      retention: new StoreRetention(() => ({ ...this.#parts, timers: runtime.timers })),
+      ...(replication === null ? {} : { replication }),
       onFailure: onFatal,
     })
+  }
+
+  #createParts(): BrokerParts {
+    const { values, runtime, logger, configFolder, pid } = this.#options
+    const { clock, timers, random } = runtime
+    const config = this.#config
+    const store = this.#store
     const folder = configFolder(`${values.storePathRootDir}/config`)
     const tables = new GroupTables({
       log: store,
@@ -235,28 +295,25 @@ export class Broker implements AsyncDisposable {
     const make = () => new RemotingServer({ network, clock, timers, logger, metrics, limits })
     const ordinary = make()
     const vip = make()
+    const gate = new RequestGate({
+      client: this.#client,
+      timers,
+      isClosing: () => this.#state === 'closing',
+      isOpen: () => this.#areServicesStarted && !this.#isHandingOver,
+      leaderAddress: () => this.#member.leaderAddress,
+      heldCodes: NOT_ON_VIP_PORT,
+    })
     for (const [code, processor] of this.#processors.byCode) {
-      ordinary.register(code, this.#guarded(processor))
-      if (!NOT_ON_VIP_PORT.includes(code)) vip.register(code, this.#guarded(processor))
+      ordinary.register(code, gate.guarded(processor))
+      if (!NOT_ON_VIP_PORT.includes(code)) vip.register(code, gate.guarded(processor))
     }
     for (const [code, processor] of this.#processors.byFrame) {
-      const guarded: FrameProcessor = (connection, frame) =>
-        this.#state === 'serving' && processor(connection, frame)
-      ordinary.registerFrameProcessor(code, guarded)
-      if (!NOT_ON_VIP_PORT.includes(code)) vip.registerFrameProcessor(code, guarded)
+      ordinary.registerFrameProcessor(code, gate.guardedFrames(processor))
+      if (!NOT_ON_VIP_PORT.includes(code)) {
+        vip.registerFrameProcessor(code, gate.guardedFrames(processor))
+      }
     }
     return [ordinary, vip]
-  }
-
-  /** While the broker stops, clients that understand it are sent away. */
-  #guarded(processor: Processor): Processor {
-    return (request) => {
-      if (this.#state === 'closing' && request.command.version > GO_AWAY_VERSION) {
-        request.respond({ code: ResponseCode.GO_AWAY, remark: 'please go away' })
-        return undefined
-      }
-      return processor(request)
-    }
   }
 
   #connectParts(): void {
@@ -269,8 +326,8 @@ export class Broker implements AsyncDisposable {
     this.#address.onChange(() => this.#outerApi.changed())
     this.#config.onChange((keys) => {
       if (keys.includes('namesrvAddr')) this.#outerApi.nameServersChanged()
-      if (keys.includes('brokerPermission')) {
-        // A failed write is logged by the file, and the version stands in memory all the same.
+      if (keys.includes('brokerPermission') && this.#isLeading) {
+        // Another leader registers with its own permission and a newer term.
         topics.bumpVersion().catch(() => undefined)
       }
       this.#options.logger.info({ keys }, 'live configuration keys have changed')
@@ -278,7 +335,7 @@ export class Broker implements AsyncDisposable {
   }
 
   async #start(): Promise<void> {
-    const { values, logger, registry, runtime } = this.#options
+    const { values, logger, registry } = this.#options
     this.#admin = await AdminServer.listen({
       host: values.metricsPromExporterHost,
       port: values.metricsPromExporterPort,
@@ -286,8 +343,8 @@ export class Broker implements AsyncDisposable {
       routes: adminRoutes({
         parts: this.#parts,
         registry,
-        member: this.#options.member,
-        term: () => this.#raftState?.hardState.term ?? 0,
+        member: this.#member,
+        transfer: (to) => this.#handOver(to),
         inFlightSends: () => this.#processors.send.inFlight,
         delayedMessages: () => this.#processors.levels.waiting,
         notStarted: () => this.#notStarted(),
@@ -299,28 +356,91 @@ export class Broker implements AsyncDisposable {
     this.#isStoreOpen = true
     await this.#parts.store.start()
     await this.#parts.tables.load()
-    this.#raftState = StateFile.open(runtime.disk, values.storePathRootDir)
-    const term = this.#raftState.hardState.term + 1
-    this.#raftState.save({ term, votedFor: null })
     const [ordinary, vip] = this.#servers
     await ordinary?.listen(values.bindAddress, values.listenPort)
     await vip?.listen(values.bindAddress, values.listenPort - VIP_PORT_DISTANCE)
     this.#state = 'serving'
     this.#startTimers()
-    for (const service of this.#leaderServices) service.startLeading()
-    this.#outerApi.start()
-    this.#startLeaderEndpoint()
+    await this.#member.start()
     logger.info(
       {
         brokerName: values.brokerName,
         address: this.#address.address,
         listenPort: values.listenPort,
         adminPort: this.#admin.port,
-        term,
+        term: this.#member.term,
         storePathRootDir: values.storePathRootDir,
       },
       'the broker has started',
     )
+  }
+
+  #lead(): void {
+    if (this.#state !== 'serving') return
+    const { logger, values } = this.#options
+    logger.info({ brokerName: values.brokerName, term: this.#member.term }, 'leading the group')
+    this.#isLeading = true
+    this.#parts.longPolling.open()
+    this.#outerApi.start()
+    this.#startLeaderEndpoint()
+    const { term } = this.#member
+    const start = () => {
+      if (!this.#isLeading || this.#member.term !== term) return
+      for (const service of this.#leaderServices) service.startLeading()
+      this.#areServicesStarted = true
+    }
+    void this.#servicesStopped.then(start)
+  }
+
+  /** Another member leads, or may: all that belongs to the leader ends at once. Messages that waited have been refused. */
+  #follow(): void {
+    if (!this.#isLeading) return
+    this.#options.logger.warn({ term: this.#member.term }, 'leading the group no more')
+    this.#isLeading = false
+    this.#isHandingOver = false
+    this.#outerApi.pause()
+    this.#leaderEndpoint?.stop()
+    this.#leaderEndpoint = null
+    this.#stopServices()
+    const { longPolling, offsets, locks } = this.#parts
+    longPolling.close()
+    offsets.forgetAhead()
+    locks.clear()
+    // Clients come back by the group's address, which leads to the next leader.
+    for (const server of this.#servers) void server.endConnections()
+  }
+
+  #stopServices(): void {
+    if (!this.#areServicesStarted) return
+    this.#areServicesStarted = false
+    this.#servicesStopped = (async () => {
+      for (const service of this.#leaderServices.toReversed()) await service.stopLeading()
+    })()
+  }
+
+  /** Another member shall lead; requests wait meanwhile, and the log has all offsets before. Why that cannot be, or null when it has begun. */
+  async #handOver(to: number | null): Promise<string | null> {
+    if (!this.#isLeading) return 'this member does not lead'
+    if (this.#isHandingOver) return 'another transfer is under way'
+    this.#isHandingOver = true
+    await this.#flushOffsets()
+    const refusal = this.#member.transfer(to)
+    if (refusal !== null) this.#isHandingOver = false
+    else {
+      this.#options.runtime.timers.after(HAND_OVER_MS, () => {
+        this.#isHandingOver = false
+      })
+    }
+    return refusal
+  }
+
+  /** Before this member goes: resolves when another one leads, or none can. */
+  async #leaveLeadership(): Promise<void> {
+    const { timers } = this.#options.runtime
+    if ((await this.#handOver(null)) !== null) return
+    while (this.#isLeading && this.#isHandingOver) {
+      await new Promise<void>((resolve) => timers.after(HAND_OVER_CHECK_MS, resolve))
+    }
   }
 
   #startTimers(): void {
@@ -336,7 +456,7 @@ export class Broker implements AsyncDisposable {
         clients.expire(channelExpiredTimeout)
       }),
       timers.every(FLUSH_OFFSETS_MS, () => {
-        void this.#flushOffsets()
+        if (this.#isLeading) void this.#flushOffsets()
       }),
     )
   }
@@ -363,10 +483,9 @@ export class Broker implements AsyncDisposable {
       timers: runtime.timers,
       random: runtime.random,
       logger,
-      term: () => this.#raftState?.hardState.term ?? 0,
-      // The only member of its group is its leader: a volume that was lost must not lock it out for ever.
+      term: () => this.#member.term,
       onNewerTerm: (term) => {
-        this.#raftState?.save({ term: term + 1, votedFor: null })
+        this.#member.passTerm(term)
         this.#outerApi.changed()
       },
     })
@@ -379,6 +498,9 @@ export class Broker implements AsyncDisposable {
 
   #notReady(): string | null {
     if (this.#state !== 'serving') return this.#state
+    if (!this.#isLeading) {
+      return this.#member.facts?.isReady === true ? null : 'not in sync with a leader'
+    }
     if (!this.#outerApi.hasRegistered) return 'no name server has taken the broker yet'
     if (this.#leaderEndpoint !== null && !this.#leaderEndpoint.isWritten) {
       return 'the leader Service does not lead here yet'
@@ -396,7 +518,7 @@ export class Broker implements AsyncDisposable {
       brokerId: values.brokerId,
       brokerAddr: this.#address.address,
       haServerAddr: `${host}:${values.listenPort + 1}`,
-      term: this.#raftState?.hardState.term ?? 0,
+      term: this.#member.term,
       dataVersion: topics.dataVersion,
       topics: topics.all,
       brokerPermission: values.brokerPermission,
@@ -405,26 +527,33 @@ export class Broker implements AsyncDisposable {
 
   async #close(): Promise<void> {
     const wasServing = this.#state === 'serving'
+    if (this.#isLeading) await this.#leaveLeadership()
+    const wasLeading = this.#isLeading
     this.#state = 'closing'
     this.#abort.abort()
     this.#address.close()
     for (const timer of this.#timers) timer.cancel()
-    if (wasServing) await Promise.all([this.#leaderEndpoint?.close(), this.#outerApi.close()])
-    if (wasServing) {
-      for (const service of this.#leaderServices.toReversed()) await service.stopLeading()
-    }
+    // Who has handed over has nothing to take back.
+    if (wasLeading) await Promise.all([this.#leaderEndpoint?.close(), this.#outerApi.close()])
+    this.#stopServices()
+    await this.#servicesStopped
     this.#parts.longPolling.close()
     await Promise.all(this.#servers.map((server) => server.close()))
     await this.#client.close()
     try {
-      if (wasServing) await this.#flushOffsets()
+      if (wasLeading) await this.#flushOffsets()
+      if (wasServing) await this.#parts.tables.close()
     } finally {
-      await this.#parts.tables.close()
+      await this.#member.close()
       if (this.#isStoreOpen) await this.#parts.store.close()
-      this.#raftState?.close()
       await this.#admin?.close()
     }
   }
+}
+
+/** The store has a part in a group that may be larger than the configuration says. */
+function hasBelongedToGroup(disk: Disk, storePathRootDir: string): boolean {
+  return disk.statusSync(termsPath(storePathRootDir)) !== null
 }
 
 /** Goes through the steps of a long task, one in each turn of the event loop. */

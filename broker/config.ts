@@ -20,6 +20,7 @@ import { POP_KEYS } from './pop/pop-keys.ts'
 import { ROCKETMQ_KEYS } from './rocketmq-keys.ts'
 import { topicProblem } from './names.ts'
 import type { ConfigSchema, ConfigSource, ConfigValues, LoadedConfig } from '../common/config.ts'
+import { groupProblem } from './group-config.ts'
 import type { StoreConfig } from '../store/types.ts'
 
 export type BrokerSchema = typeof IDENTITY_KEYS &
@@ -107,9 +108,8 @@ function checkValues(values: BrokerValues, place: (key: string) => string): void
     const problem = topicProblem(values[key].replaceAll('.', '-'))
     if (problem !== null) refuse(key, `'${values[key]}' cannot be a topic name: ${problem}`)
   }
-  if (values.dLegerPeers.split(';').length > 1) {
-    refuse('dLegerPeers', 'groups of more than one member are not supported in this release')
-  }
+  const groupIssue = groupProblem(values)
+  if (groupIssue !== null) refuse(groupIssue.key, groupIssue.problem)
   const serverProblem = nameServerListProblem(values.namesrvAddr)
   if (serverProblem !== null) refuse('namesrvAddr', serverProblem)
   const ports = [values.listenPort, values.listenPort - 2]

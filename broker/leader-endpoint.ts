@@ -85,6 +85,12 @@ export class LeaderEndpoint {
     void this.#run()
   }
 
+  /** Another member leads: the slice is its to write. */
+  stop(): void {
+    this.#isClosed = true
+    this.#timer?.cancel()
+  }
+
   /** Takes the pod out of the slice, so that clients are refused at once instead of waiting for an address that is gone. */
   async close(): Promise<void> {
     this.#isClosed = true

@@ -89,7 +89,12 @@ export class LongPolling {
     }
   }
 
-  /** Answers all of them. */
+  /** Pulls are held again. */
+  open(): void {
+    this.#isOpen = true
+  }
+
+  /** Answers all of them, and holds no more. */
   close(): void {
     this.#isOpen = false
     for (const queues of this.#topics.values()) {

@@ -139,7 +139,6 @@ function createBroker(
     openStore: (options) => new MessageStore({ ...options, memoryBytes: memoryBytes() }),
     configFolder: (path) => diskConfigFolder(runtime.disk, path),
     ...kubernetesOf(process.env, runtime.disk),
-    member: process.env['GANTRY_POD_NAME'] ?? `${values.brokerName}-${values.brokerId}`,
     pid: process.pid,
     onFatal,
   })

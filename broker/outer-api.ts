@@ -90,6 +90,18 @@ export class OuterApi {
     this.#check()
   }
 
+  /** Another member leads, and is the one to register: what name servers know of the group is left to it. */
+  pause(): void {
+    this.#timer?.cancel()
+    this.#timer = null
+    this.#hasRegistered = false
+    for (const server of this.#servers.values()) {
+      server.isRegistered = false
+      server.needsAll = true
+      server.nextAttemptAt = 0
+    }
+  }
+
   /** Something that name servers are told has changed: tells them at once. `topics`: only these were made or changed. */
   changed(topics: Change = null): void {
     this.#change++

@@ -70,6 +70,11 @@ export class QueueLocks {
     return [...locks.values()].some((lock) => now - lock.renewedAt <= LOCK_LIVE_MS)
   }
 
+  /** Forgets all: another member leads, and gives locks anew. */
+  clear(): void {
+    this.#groups.clear()
+  }
+
   /** Forgets expired locks, so that names of past queues do not pile up. */
   sweep(): void {
     const now = this.#clock.monotonic()

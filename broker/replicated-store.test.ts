@@ -47,6 +47,7 @@ class Machine {
       replication: {
         written: (endOffset) => this.driver?.logGrown(endOffset),
         persisted: (offset) => this.driver?.logPersisted(offset),
+        refusal: () => null,
       },
     })
     await store.start()
@@ -60,8 +61,9 @@ class Machine {
       id: this.id,
       peers: Array.from({ length: SIZE }, (_, id) => ({ id, host: `n${id}`, port: PORT })),
       listenHost: `n${this.id}`,
-      log: new ReplicatedStore(store),
-      tables: { save: () => null, load: () => undefined },
+      clientPort: 10_911,
+      log: new ReplicatedStore(store, (problem) => this.failures.push(problem)),
+      tables: { save: () => null, install: () => undefined },
       preferredLeader: null,
       tickMs: 20,
       electionTicks: 50,

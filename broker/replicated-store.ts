@@ -14,9 +14,12 @@ type Control =
 
 export class ReplicatedStore implements ReplicatedLog {
   readonly #store: MessageStore
+  readonly #onRefused: (problem: string) => void
 
-  constructor(store: MessageStore) {
+  /** `onRefused`: a record that Raft asked for cannot be written. */
+  constructor(store: MessageStore, onRefused: (problem: string) => void) {
     this.#store = store
+    this.#onRefused = onRefused
   }
 
   get startOffset(): number {
@@ -39,12 +42,12 @@ export class ReplicatedStore implements ReplicatedLog {
     return this.#store.readRecords(fromOffset, toOffset)
   }
 
-  appendTermStart(term: number): void {
-    this.#append({ type: 'termStart', term })
+  appendTermStart(term: number): boolean {
+    return this.#append({ type: 'termStart', term })
   }
 
-  appendConfiguration(members: readonly Member[]): void {
-    this.#append({ type: 'members', members })
+  appendConfiguration(members: readonly Member[]): boolean {
+    return this.#append({ type: 'members', members })
   }
 
   appendRecords(
@@ -75,8 +78,8 @@ export class ReplicatedStore implements ReplicatedLog {
     this.#store.restartAt(startOffset)
   }
 
-  #append(control: Control): void {
-    this.#store.appendControl(Buffer.from(JSON.stringify(control)))
+  #append(control: Control): boolean {
+    return this.#store.appendControl(Buffer.from(JSON.stringify(control)), this.#onRefused)
   }
 }
 
@@ -95,7 +98,11 @@ function bytesUpTo(records: Buffer, recordsOffset: number, fromOffset: number): 
 
 /** Null when the record is about something else. */
 function membersIn(body: Buffer): readonly Member[] | null {
+  // Records of tables are many, and large.
+  if (!body.subarray(0, MEMBERS_START.length).equals(MEMBERS_START)) return null
   const control: unknown = JSON.parse(body.toString('utf8'))
   if (typeof control !== 'object' || control === null || !('members' in control)) return null
   return Array.isArray(control.members) ? control.members.map((member) => memberOf(member)) : null
 }
+
+const MEMBERS_START = Buffer.from('{"type":"members"')

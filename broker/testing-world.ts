@@ -4,7 +4,6 @@ import { SimulatedDisk } from '../simulation/disk.ts'
 import { SeededRandom } from '../simulation/random.ts'
 import { SimulatedTime } from '../simulation/time.ts'
 import { MessageStore } from '../store/message-store.ts'
-import { raftFacts } from './admin.ts'
 import { ClientRegistry } from './client-registry.ts'
 import { BrokerConfig } from './config.ts'
 import { ConsumerOffsets } from './consumer-offsets.ts'
@@ -35,6 +34,18 @@ const SMALL: Readonly<Record<string, string>> = {
   maxIndexNum: '1000',
 }
 
+/** Of the only member of a group. */
+const FACTS = {
+  id: 0,
+  incarnation: 0,
+  role: 'leader',
+  term: 7,
+  leader: 0,
+  isReady: true,
+  members: [{ id: 0, role: 'voter', incarnation: 0, address: '10.0.0.1:10911' }],
+  peers: [],
+} as const
+
 export interface BrokerWorld {
   readonly time: SimulatedTime
   readonly disk: SimulatedDisk
@@ -59,7 +70,11 @@ export async function createBrokerWorld(
     registered: () => Promise.resolve(),
     route: () => Promise.resolve(null),
     group: {
-      facts: () => raftFacts({ parts, term: () => 7 }),
+      facts: () => ({
+        ...FACTS,
+        commitOffset: parts.store.status().commitOffset,
+        endOffset: parts.store.endOffset,
+      }),
       transfer: () => 'the group has one member',
     },
   })

@@ -8,6 +8,8 @@ export interface Hello {
   readonly group: string
   readonly id: MemberId
   readonly incarnation: number
+  /** Where the member serves clients. */
+  readonly clientPort: number
   readonly term: number
   /** Of the configuration in force; null while the member belongs to no group: it has neither voted nor stored anything. */
   readonly members: readonly Member[] | null
@@ -37,6 +39,7 @@ export function parseHello(json: unknown): Hello {
     group: text(fields, 'group'),
     id: integer(fields, 'id'),
     incarnation: integer(fields, 'incarnation'),
+    clientPort: integer(fields, 'clientPort'),
     term: integer(fields, 'term'),
     members: members === null ? null : membersOf(members),
   }

@@ -43,6 +43,7 @@ class Machine {
       id: this.id,
       peers: Array.from({ length: size }, (_, id) => ({ id, host: `n${id}`, port: PORT })),
       listenHost: `n${this.id}`,
+      clientPort: 10_911,
       log: this.log,
       tables: this.log,
       preferredLeader: null,

@@ -28,6 +28,8 @@ export interface DriverOptions {
   /** All members of the group as they are configured, this one too. */
   readonly peers: readonly PeerAddress[]
   readonly listenHost: string
+  /** Told to the others. */
+  readonly clientPort: number
   readonly log: ReplicatedLog
   readonly tables: Tables
   readonly preferredLeader: MemberId | null
@@ -77,7 +79,7 @@ export class RaftDriver {
     this.#state = StateFile.open(runtime.disk, storePathRootDir)
     this.#terms = new TermsFile(runtime.disk, storePathRootDir)
     if (this.#state.incarnation === 0) {
-      this.#state.save(this.#state.hardState, 1 + runtime.random.integer(2 ** 48))
+      this.#state.save(this.#state.hardState, 1 + runtime.random.integer(2 ** 47))
     }
     this.#peers = new Peers({
       ...options,
@@ -114,6 +116,11 @@ export class RaftDriver {
   /** Null until the member has found its group. */
   get raft(): Raft<Buffer> | null {
     return this.#raft
+  }
+
+  /** Where a member serves clients; null while it is not connected. */
+  clientAddressOf(id: MemberId): string | null {
+    return this.#peers.clientAddressOf(id)
   }
 
   get incarnation(): number {
@@ -240,7 +247,7 @@ export class RaftDriver {
     const { id, runtime, log, electionTicks, heartbeatTicks, preferredLeader } = this.#options
     return {
       id,
-      bootId: runtime.random.integer(2 ** 48),
+      bootId: runtime.random.integer(2 ** 47),
       random: runtime.random,
       log,
       electionTicks,
@@ -293,9 +300,9 @@ export class RaftDriver {
         break
       case 'appendTermStart':
         this.#saveTerms(raft)
-        log.appendTermStart(effect.term)
         // Until it is written, which may fail.
         this.#isTermsFileAhead = true
+        if (!log.appendTermStart(effect.term)) raft.diskStalled()
         break
       case 'appendConfiguration':
         this.#appendConfiguration(raft, effect.members)
@@ -365,7 +372,8 @@ export class RaftDriver {
       epochs: raft.epochs,
       configurations: [...raft.configurations, configuration],
     })
-    log.appendConfiguration(members)
+    // Tried again by whoever asked: a learner that has caught up says so with each of its answers.
+    if (!log.appendConfiguration(members)) return
     raft.configurationAppended(configuration)
     this.#configurationChanged(raft)
   }
@@ -414,8 +422,9 @@ export class RaftDriver {
       if (install.startOffset > raft.commitOffset) {
         const { startOffset, epochs, members } = install
         logger.info({ startOffset, from }, 'the log begins anew behind the start of the leader’s')
+        // First: a log that starts behind what the tables hold would lack what lies between.
+        tables.install(install.tables)
         log.restartAt(startOffset)
-        tables.load(install.tables)
         raft.restarted(startOffset, epochs, { offset: 0, members })
         this.#saveTerms(raft)
         this.#peers.follow(members)

@@ -116,6 +116,8 @@ export class RaftNode<Records> {
   readContext = 0
   /** Follower: the read context that its leader sent last. */
   heardReadContext = 0
+  /** Follower: how far its leader said last that the log is committed. */
+  heardCommitOffset = 0
   pendingRead: { readonly context: number; readonly offset: number } | null = null
   #effects: Effect<Records>[] = []
 
@@ -198,6 +200,7 @@ export class RaftNode<Records> {
     if (isNewTerm) {
       this.setHardState({ term, votedFor: null })
       this.verifiedOffset = this.commitOffset
+      this.heardCommitOffset = 0
     }
     if (this.role === 'leader') this.#leaveLeadership()
     this.role = 'follower'

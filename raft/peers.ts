@@ -39,6 +39,7 @@ export interface PeersOptions {
   readonly incarnation: number
   readonly peers: readonly PeerAddress[]
   readonly listenHost: string
+  readonly clientPort: number
   readonly raft: () => Raft<Buffer> | null
   readonly term: () => number
   readonly onMessage: (from: MemberId, message: RaftMessage<Buffer>) => void
@@ -84,6 +85,14 @@ export class Peers {
   addressOf(id: MemberId): string {
     const peer = this.#options.peers.find((candidate) => candidate.id === id)
     return peer === undefined ? '' : `${peer.host}:${peer.port}`
+  }
+
+  /** Where a member serves clients; null while it is not connected. */
+  clientAddressOf(id: MemberId): string | null {
+    const hello = this.#peers.get(id)?.hello
+    const member = this.#options.raft()?.configuration.members.find((other) => other.id === id)
+    if (hello === null || hello === undefined || member === undefined) return null
+    return `${member.address.slice(0, member.address.lastIndexOf(':'))}:${hello.clientPort}`
   }
 
   /** What the configured others have said; null for those that have not. */
@@ -161,9 +170,10 @@ export class Peers {
   }
 
   #hello(): Hello {
-    const { group, id, incarnation, term, raft } = this.#options
+    const { group, id, incarnation, term, raft, clientPort } = this.#options
     return {
       format: PEER_FORMAT,
+      clientPort,
       group,
       id,
       incarnation,

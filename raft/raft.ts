@@ -89,6 +89,16 @@ export class Raft<Records> {
     }))
   }
 
+  /** How far the leader said that the log is committed; it may be further than the own log reaches. */
+  get heardCommitOffset(): number {
+    return this.#node.heardCommitOffset
+  }
+
+  /** True when the own log is known to be the leader's in part: it has sent what follows the records here. */
+  get hasHeardLeader(): boolean {
+    return this.#node.heardCommitOffset > 0
+  }
+
   /** True while clients' records are taken: a ready leader that is not handing over, with room in the uncommitted tail. */
   get takesRecords(): boolean {
     const { role, isReady, transferTarget, endOffset, commitOffset, options } = this.#node
@@ -182,10 +192,14 @@ export class Raft<Records> {
       1 + node.options.random.integer(Math.ceil(node.options.electionTicks / 4))
   }
 
-  /** The disk does not take writes in time: another member shall lead. */
+  /** The disk does not take writes in time, or a record that this leader needs: another member shall lead. */
   diskStalled(): void {
     const node = this.#node
     if (node.role !== 'leader') return
+    // What was to be appended at the end, and was not.
+    node.configurations = node.configurations.filter(
+      ({ offset }, index) => index === 0 || offset < node.endOffset,
+    )
     const successor = bestSuccessor(node)
     if (successor !== null) node.send(successor, { type: 'timeoutNow', term: node.term })
     node.becomeFollower(node.term, null)

@@ -8,9 +8,9 @@ export interface ReplicatedLog extends LogView {
   readonly knownCommitOffset: number
   /** The records of a range as they lie in the log (the unused end of a segment as its blank record's 8 bytes); at once when they are in memory. */
   readRecords(fromOffset: number, toOffset: number): Buffer | Promise<Buffer>
-  /** Appends this leader's first record; `RaftDriver.logGrown` follows. */
-  appendTermStart(term: number): void
-  appendConfiguration(members: readonly Member[]): void
+  /** Appends this leader's first record; `RaftDriver.logGrown` follows. False: the record was refused, and nothing has changed. */
+  appendTermStart(term: number): boolean
+  appendConfiguration(members: readonly Member[]): boolean
   /**
    * Appends a leader's records, checked one by one, from `fromOffset` on; the first of them starts at `recordsOffset`. Returns the
    * configurations among them. Throws when one is damaged, or what the disk says when it has no room; nothing is appended then.
@@ -32,5 +32,6 @@ export interface ReplicatedLog extends LogView {
 /** State of the group that lies before the start of the log. */
 export interface Tables {
   save(): unknown
-  load(tables: unknown): void
+  /** Puts what a leader's `save` gave in the place of everything, durably, before it returns. */
+  install(tables: unknown): void
 }

@@ -109,6 +109,7 @@ export function onAppendRequest<Records>(
   assert(node.role !== 'leader' || request.term > node.term, 'one leader per term')
   node.becomeFollower(request.term, from)
   node.ticksSinceContact = 0
+  node.heardCommitOffset = request.commitOffset
   if (!agreesBefore(node, request)) {
     answer(node, from, {
       isAccepted: false,

@@ -23,7 +23,7 @@ export class TermsFile {
 
   constructor(disk: Disk, storePathRootDir: string) {
     this.#disk = disk
-    this.#path = `${storePathRootDir}/raft/terms.json`
+    this.#path = termsPath(storePathRootDir)
   }
 
   /** Null when there is none. Throws `TermsFileError` for one that is damaged. */
@@ -96,4 +96,9 @@ export function memberOf(json: unknown): Member {
   if (role !== 'voter' && role !== 'learner') throw new Error('role is neither voter nor learner')
   if (typeof address !== 'string') throw new Error('address is no text')
   return { id: integerOf(json, 'id'), role, incarnation: integerOf(json, 'incarnation'), address }
+}
+
+/** Where the file of a member is; it is there once the member belongs to a group. */
+export function termsPath(storePathRootDir: string): string {
+  return `${storePathRootDir}/raft/terms.json`
 }

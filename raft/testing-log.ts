@@ -48,12 +48,14 @@ export class MemoryLog implements ReplicatedLog, Tables {
     return fromOffset % 3 === 0 ? Promise.resolve(records) : records
   }
 
-  appendTermStart(term: number): void {
+  appendTermStart(term: number): boolean {
     this.#append(Kind.termStart, String(term))
+    return true
   }
 
-  appendConfiguration(members: readonly Member[]): void {
+  appendConfiguration(members: readonly Member[]): boolean {
     this.#append(Kind.configuration, JSON.stringify(members))
+    return true
   }
 
   appendRecords(
@@ -96,7 +98,7 @@ export class MemoryLog implements ReplicatedLog, Tables {
     return this.table
   }
 
-  load(tables: unknown): void {
+  install(tables: unknown): void {
     this.table = tables
   }
 

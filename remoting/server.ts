@@ -112,6 +112,11 @@ export class RemotingServer implements AsyncDisposable {
   }
 
   /** Accepts no more, waits for the answers to accepted requests up to `closeTimeoutMs`, closes all connections. Idempotent. */
+  /** Ends all connections that stand, once what was answered has left. */
+  async endConnections(): Promise<void> {
+    await endConnections(new Set(this.#connections), this.#timers, END_TIMEOUT_MS)
+  }
+
   close(): Promise<void> {
     this.#closing ??= this.#close()
     return this.#closing

@@ -144,6 +144,7 @@ export class Member {
     const replication: Replication = {
       written: (endOffset) => driver?.logGrown(endOffset),
       persisted: (offset) => driver?.logPersisted(offset),
+      refusal: () => null,
     }
     const store = new MessageStore({
       config,
@@ -160,7 +161,7 @@ export class Member {
     // What it had committed before is looked at once more, as far as it is cheap.
     this.#checkedOffset = Math.min(store.commitOffset, checker.offsetBack(RECHECKED_RECORDS))
     this.store = store
-    const log = new ReplicatedStore(store)
+    const log = new ReplicatedStore(store, () => driver?.diskStalled())
     driver = new RaftDriver({
       runtime,
       logger: this.#logger(),
@@ -169,8 +170,9 @@ export class Member {
       id: this.id,
       peers: Array.from({ length: size }, (_, id) => ({ id, host: `n${id}`, port: PEER_PORT })),
       listenHost: this.host,
+      clientPort: 10_911,
       log: plant?.log?.(log, store) ?? log,
-      tables: { save: () => null, load: () => undefined },
+      tables: { save: () => null, install: () => undefined },
       preferredLeader: null,
       tickMs: settings.tickMs,
       electionTicks: settings.electionTicks,

@@ -393,7 +393,7 @@ export class Appender {
     const oldest = this.#afterCommit.oldestUnanswered
     if (oldest === null) return
     this.#isTimeoutScheduled = true
-    const { clock, timers, syncFlushTimeoutMs } = this.#options
+    const { clock, timers, syncFlushTimeoutMs, isReplicated } = this.#options
     const delay = Math.max(1, oldest.startedAt + syncFlushTimeoutMs - clock.monotonic())
     timers.after(delay, () => {
       this.#isTimeoutScheduled = false
@@ -401,7 +401,12 @@ export class Appender {
       for (;;) {
         const entry = this.#afterCommit.oldestUnanswered
         if (entry === null || entry.startedAt > deadline) break
-        this.#answer(entry, PutStatus.FLUSH_DISK_TIMEOUT, 'flush timeout')
+        if (isReplicated) {
+          // Not FLUSH_SLAVE_TIMEOUT: clients take that for a success (as Java's DLedger, which answers the same).
+          this.#answer(entry, PutStatus.OS_PAGE_CACHE_BUSY, 'no majority has it in time')
+        } else {
+          this.#answer(entry, PutStatus.FLUSH_DISK_TIMEOUT, 'flush timeout')
+        }
       }
       this.#scheduleTimeout()
     })

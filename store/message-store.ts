@@ -100,8 +100,8 @@ export class MessageStore implements Store, AsyncDisposable {
   #failure: string | null = null
   /** Why messages are not taken although nothing is wrong: this member does not lead. */
   #notLeading: string | null = null
-  /** A record of the group is being appended. */
-  #isControl = false
+  /** What is being appended: a message, a record of a table, or one that Raft itself asks for. */
+  #appending: 'message' | 'table' | 'raft' = 'message'
   #closing: Promise<void> | null = null
   #bootTimestamp = 0
   /** When the last `find` began. */
@@ -448,16 +448,23 @@ export class MessageStore implements Store, AsyncDisposable {
     this.#appender.release(this.#commitOffset)
   }
 
-  /** Appends a record of the group itself, which no queue ever shows; `commitTo` tells when it counts. */
-  appendControl(body: Buffer): void {
-    const reason = this.#notLeading
-    this.#notLeading = null
-    this.putControl(body, ({ status, reason }) => {
-      if (status !== PutStatus.OK) {
-        this.#options.logger.error({ status, reason }, 'a record of the group was refused')
-      }
+  /**
+   * Appends a record that Raft itself asks for, also while messages are refused; `commitTo` tells when it counts. False: it was refused,
+   * and nothing has changed. `lost` is called when it cannot be written after all.
+   */
+  appendControl(body: Buffer, lost: (reason: string) => void): boolean {
+    const before = this.#commitLog.endOffset
+    this.#putControl('raft', body, ({ status, reason }) => {
+      const isLost = status === PutStatus.SERVICE_NOT_AVAILABLE
+      if (isLost && this.#commitLog.endOffset <= before) lost(reason ?? 'not written')
     })
-    this.#notLeading = reason
+    return this.#commitLog.endOffset > before
+  }
+
+  #putControl(appending: 'table' | 'raft', body: Buffer, done: (result: PutResult) => void): void {
+    this.#appending = appending
+    this.#appender.put([controlMessage(body, this.#options)], true, done)
+    this.#appending = 'message'
   }
 
   get startOffset(): number {
@@ -482,9 +489,7 @@ export class MessageStore implements Store, AsyncDisposable {
   }
 
   putControl(body: Buffer, done: (result: PutResult) => void): void {
-    this.#isControl = true
-    this.#appender.put([controlMessage(body, this.#options)], true, done)
-    this.#isControl = false
+    this.#putControl('table', body, done)
   }
 
   onControl(listener: ControlListener): void {
@@ -679,9 +684,12 @@ export class MessageStore implements Store, AsyncDisposable {
   #refusal(): string | null {
     if (this.#failure !== null) return this.#failure
     if (this.#state !== 'open') return 'the store is not open'
+    if (this.#appending === 'raft') return null
     if (this.#notLeading !== null) return this.#notLeading
+    const refusal = this.#options.replication?.refusal() ?? null
+    if (refusal !== null) return refusal
     if (this.#flusher?.isHeldUp === true) return 'the disk does not keep up with the writes'
-    return this.#isControl ? null : this.#cleaner.refusal
+    return this.#appending === 'table' ? null : this.#cleaner.refusal
   }
 
   /** Ends all writing for good (reliability D1). */

@@ -328,6 +328,8 @@ export interface Replication {
   written(endOffset: number): void
   /** The log is persistent up to here, as the flush type asks. */
   persisted(offset: number): void
+  /** Why records are not taken now; null when they are. Asked for each. */
+  refusal(): string | null
 }
 
 /** RocketMQ's MessageStoreConfig keys that the store reads, with their names and units there. */

@@ -1,0 +1,148 @@
+/**
+ * Which requests this member answers: all while it leads; else those about the member itself, and the rest is asked of the leader.
+ *
+ * Clients come to a member that does not lead only for a moment, until the group's address leads to the next one. What they ask is passed
+ * on over one connection; when no leader is known yet the request waits a little, so that a client's quick retries outlast an election.
+ */
+import { messageOf } from '../common/errors.ts'
+import { isOneway } from '../remoting/command.ts'
+import { RequestCode } from '../remoting/request-code.ts'
+import { ResponseCode } from '../remoting/response-code.ts'
+import type { Timers } from '../common/ports.ts'
+import type { RemotingClient } from '../remoting/client.ts'
+import type { RemotingCommand, ResponseContent } from '../remoting/command.ts'
+import type { Connection, Processor, RemotingRequest } from '../remoting/connection.ts'
+import type { FrameProcessor } from '../remoting/request-frame.ts'
+
+/** From this version on a client takes GO_AWAY as what it is and sends its request again elsewhere (V5_3_1). */
+const GO_AWAY_VERSION = 475
+/** About the member, not the group. */
+const MEMBER_CODES: readonly number[] = [
+  RequestCode.UPDATE_BROKER_CONFIG,
+  RequestCode.GET_BROKER_CONFIG,
+  RequestCode.GET_BROKER_RUNTIME_INFO,
+]
+/** A request has been passed on: it is not passed on again. */
+const MARK = 'gantryForwarded'
+const FORWARDED_MAX = 1000
+const FORWARDED_BYTES_MAX = 64 * 1024 * 1024
+const WAIT_FOR_LEADER_MS = 1000
+const LOOK_EVERY_MS = 50
+const ANSWER_TIMEOUT_MS = 3000
+/** A pull or pop may be held. */
+const HELD_TIMEOUT_MS = 30_000
+
+export interface RequestGateOptions {
+  readonly client: Pick<RemotingClient, 'invoke' | 'invokeOneway'>
+  readonly timers: Pick<Timers, 'after'>
+  readonly isClosing: () => boolean
+  /** This member leads, and is not handing over. */
+  readonly isOpen: () => boolean
+  readonly leaderAddress: () => string | null
+  /** Requests that are answered late on purpose. */
+  readonly heldCodes: readonly number[]
+}
+
+export class RequestGate {
+  readonly #options: RequestGateOptions
+  #forwarded = 0
+  #forwardedBytes = 0
+
+  constructor(options: RequestGateOptions) {
+    this.#options = options
+  }
+
+  guarded(processor: Processor): Processor {
+    const { isOpen, isClosing } = this.#options
+    return (request) => {
+      const { command } = request
+      if (isClosing() && command.version > GO_AWAY_VERSION) {
+        request.respond({ code: ResponseCode.GO_AWAY, remark: 'please go away' })
+        return undefined
+      }
+      if (isOpen() || isClosing() || MEMBER_CODES.includes(command.code)) return processor(request)
+      return this.#forward(new HeldRequest(request), processor)
+    }
+  }
+
+  guardedFrames(processor: FrameProcessor): FrameProcessor {
+    const { isOpen, isClosing } = this.#options
+    return (connection, frame) => isOpen() && !isClosing() && processor(connection, frame)
+  }
+
+  async #forward(request: HeldRequest, processor: Processor): Promise<void> {
+    const { isOpen, leaderAddress } = this.#options
+    const { command } = request
+    const bytes = command.body.length
+    const isFull =
+      this.#forwarded >= FORWARDED_MAX || this.#forwardedBytes + bytes > FORWARDED_BYTES_MAX
+    if (isFull || command.extFields.has(MARK)) {
+      request.respond(busy('this member of the group does not lead'))
+      return
+    }
+    this.#forwarded++
+    this.#forwardedBytes += bytes
+    try {
+      for (let waitedMs = 0; waitedMs < WAIT_FOR_LEADER_MS; waitedMs += LOOK_EVERY_MS) {
+        if (isOpen()) {
+          await processor(request)
+          return
+        }
+        const address = leaderAddress()
+        if (address !== null) {
+          await this.#ask(address, request)
+          return
+        }
+        await new Promise<void>((resolve) => this.#options.timers.after(LOOK_EVERY_MS, resolve))
+      }
+      request.respond(busy('no member of the group leads'))
+    } finally {
+      this.#forwarded--
+      this.#forwardedBytes -= bytes
+    }
+  }
+
+  async #ask(address: string, request: HeldRequest): Promise<void> {
+    const { client, heldCodes } = this.#options
+    const { code, body, remark, extFields } = request.command
+    const marked = new Map(extFields)
+    marked.set(MARK, 'true')
+    const timeoutMs = heldCodes.includes(code) ? HELD_TIMEOUT_MS : ANSWER_TIMEOUT_MS
+    const content = { code, body, remark, extFields: marked }
+    try {
+      if (isOneway(request.command)) {
+        await client.invokeOneway(address, content, timeoutMs)
+      } else {
+        const answer = await client.invoke(address, content, timeoutMs)
+        const { code: answerCode, remark: answerRemark, extFields: fields, body: found } = answer
+        request.respond({ code: answerCode, remark: answerRemark, extFields: fields, body: found })
+      }
+    } catch (error) {
+      request.respond(busy(`the leader of the group cannot be asked: ${messageOf(error)}`))
+    }
+  }
+}
+
+/** A request that outlives the buffer in which it came. */
+class HeldRequest implements RemotingRequest {
+  readonly command: RemotingCommand
+  readonly connection: Connection
+  readonly receivedAt: number
+  readonly #request: RemotingRequest
+
+  constructor(request: RemotingRequest) {
+    this.#request = request
+    this.connection = request.connection
+    this.receivedAt = request.receivedAt
+    this.command = { ...request.command, body: Buffer.from(request.command.body) }
+  }
+
+  respond(response: ResponseContent): void {
+    this.#request.respond(response)
+  }
+}
+
+/** Clients try again, with another broker if there is one. */
+function busy(remark: string): ResponseContent {
+  return { code: ResponseCode.SYSTEM_BUSY, remark }
+}
