@@ -19,6 +19,7 @@ import { LeaderEndpoint } from './leader-endpoint.ts'
 import { LongPolling, RECHECK_MS } from './long-polling.ts'
 import { registerGroupMetrics } from './group-metrics.ts'
 import { registerBrokerMetrics } from './metrics.ts'
+import { TIMER_TOPIC } from './names.ts'
 import { OuterApi } from './outer-api.ts'
 import { NOT_ON_VIP_PORT, createProcessors } from './processors.ts'
 import { notifyMembers } from './processors/clients.ts'
@@ -264,7 +265,7 @@ export class Broker implements AsyncDisposable {
         store,
       }),
       stats: new BrokerStats(clock),
-      delays: new Delays(config),
+      delays: new Delays(config, clock),
       configFolder: folder,
       clock,
       timers,
@@ -346,7 +347,7 @@ export class Broker implements AsyncDisposable {
         member: this.#member,
         transfer: (to) => this.#handOver(to),
         inFlightSends: () => this.#processors.send.inFlight,
-        delayedMessages: () => this.#processors.levels.waiting,
+        delayedMessages: () => delayedMessages(this.#processors, this.#parts),
         notStarted: () => this.#notStarted(),
         notReady: () => this.#notReady(),
       }),
@@ -554,6 +555,12 @@ export class Broker implements AsyncDisposable {
 /** The store has a part in a group that may be larger than the configuration says. */
 function hasBelongedToGroup(disk: Disk, storePathRootDir: string): boolean {
   return disk.statusSync(termsPath(storePathRootDir)) !== null
+}
+
+/** Messages that wait for their time; of a member that does not know the timers, all that it ever had. */
+function delayedMessages({ levels, timers }: BrokerProcessors, { store }: BrokerParts): number {
+  const parked = store.maxOffsetInQueue(TIMER_TOPIC, 0) - store.minOffsetInQueue(TIMER_TOPIC, 0)
+  return levels.waiting + (timers.waiting ?? parked)
 }
 
 /** Goes through the steps of a long task, one in each turn of the event loop. */

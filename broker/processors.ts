@@ -30,6 +30,7 @@ import { transactionProcessors } from './transaction/processors.ts'
 import { Transactions } from './transaction/transactions.ts'
 import { LevelDelivery } from './delay/level-delivery.ts'
 import { delayProcessors } from './delay/processors.ts'
+import { TimerDelivery } from './timer/timer-delivery.ts'
 import type { LeaderService } from './leader-service.ts'
 import type { Processor } from '../remoting/connection.ts'
 import type { FrameProcessor } from '../remoting/request-frame.ts'
@@ -53,6 +54,7 @@ export interface BrokerProcessors {
   readonly byFrame: ReadonlyMap<number, FrameProcessor>
   readonly transactions: Transactions
   readonly levels: LevelDelivery
+  readonly timers: TimerDelivery
   readonly leaderServices: readonly LeaderService[]
 }
 
@@ -61,6 +63,8 @@ export function createProcessors(options: TopicAdminOptions): BrokerProcessors {
   const transactions = new Transactions(parts)
   const send = new SendProcessor(parts, transactions)
   const levels = new LevelDelivery(parts)
+  const timers = new TimerDelivery(parts)
+  parts.delays.timers = timers
   const rules = new PullRules(parts)
   const pull = new PullProcessor(parts, rules)
   const pops = new PopService(parts)
@@ -88,7 +92,7 @@ export function createProcessors(options: TopicAdminOptions): BrokerProcessors {
     compatibleAdminProcessors(),
     resetOffsetProcessors(parts),
     transactionProcessors(parts, transactions),
-    delayProcessors(levels),
+    delayProcessors(parts, levels, timers),
     popAckProcessors(parts, pops),
     popLookProcessors(parts, pops),
     assignmentProcessors(parts, routes),
@@ -105,6 +109,7 @@ export function createProcessors(options: TopicAdminOptions): BrokerProcessors {
     byFrame,
     transactions,
     levels,
-    leaderServices: [levels, transactions, pops],
+    timers,
+    leaderServices: [levels, timers, transactions, pops],
   }
 }

@@ -1,6 +1,6 @@
 /** Tells the store what its retention must heed: how far consumer groups have read, and how long topics keep their messages. */
 import { levelProgress } from './delay/level-progress.ts'
-import { DLQ_PREFIX, SCHEDULE_TOPIC, isSystemGroup } from './names.ts'
+import { DLQ_PREFIX, SCHEDULE_TOPIC, TIMER_TOPIC, isSystemGroup } from './names.ts'
 import type { BrokerConfig } from './config.ts'
 import type { ClientRegistry } from './client-registry.ts'
 import type { Delays } from './delay/delays.ts'
@@ -8,7 +8,7 @@ import type { LevelStore } from './delay/level-progress.ts'
 import type { ConsumerOffsets } from './consumer-offsets.ts'
 import type { GroupTables } from './group-tables.ts'
 import type { TopicTable } from './topics.ts'
-import type { Timers } from '../common/ports.ts'
+import type { Clock, Timers } from '../common/ports.ts'
 import type { QueueRange, Retention, SlowestRead, Store } from '../store/types.ts'
 
 /** Who reads the delay levels. */
@@ -25,7 +25,8 @@ export interface StoreRetentionParts {
   readonly offsets: ConsumerOffsets
   readonly clients: ClientRegistry
   readonly delays: Delays
-  readonly store: LevelStore & Pick<Store, 'queues' | 'physicalOffsetAt'>
+  readonly clock: Clock
+  readonly store: LevelStore & Pick<Store, 'queues' | 'physicalOffsetAt' | 'offsetByTimestamp'>
 }
 
 type Found = Map<string, { readonly queueOffset: number; readonly physicalOffset: number }>
@@ -64,17 +65,21 @@ export class StoreRetention implements Retention {
     return { physicalOffset: parked, ...PARKED, isProtected: true }
   }
 
-  /** Where the oldest message lies that waits for its delay level. */
+  /** Where the oldest message lies that waits for its time; kept whatever the policy for consumers is. */
   #oldestParked(): number | null {
-    const { config, delays, store } = this.#parts()
-    if (config.values.protectUnreadMessages === 'NONE') return null
+    const { config, delays, store, clock } = this.#parts()
     let oldest: number | null = null
     for (const queueId of delays.levelsMs.keys()) {
       const next = levelProgress(store, queueId + 1)
       const physicalOffset = store.physicalOffsetAt(SCHEDULE_TOPIC, queueId, next)
       if (physicalOffset !== null) oldest = Math.min(oldest ?? Infinity, physicalOffset)
     }
-    return oldest
+    // Who does not lead does not know which timers wait: none that came longer ago than they may wait.
+    const since = clock.now() - config.values.timerMaxDelaySec * 1000
+    const timer =
+      delays.timers?.oldestWaiting ?? store.offsetByTimestamp(TIMER_TOPIC, 0, since, 'LOWER')
+    const physicalOffset = store.physicalOffsetAt(TIMER_TOPIC, 0, timer)
+    return physicalOffset === null ? oldest : Math.min(oldest ?? Infinity, physicalOffset)
   }
 
   neededOffset(): number {

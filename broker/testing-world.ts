@@ -143,7 +143,7 @@ function createParts(time: SimulatedTime, disk: SimulatedDisk, config: BrokerCon
       store,
     }),
     stats: new BrokerStats(time),
-    delays: new Delays(config),
+    delays: new Delays(config, time),
     configFolder: folder,
     clock: time,
     timers: time,

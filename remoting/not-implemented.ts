@@ -8,11 +8,8 @@ import { RequestCode, requestCodeName } from './request-code.ts'
 
 export const NOT_IMPLEMENTED: readonly RequestCode[] = [
   // Timers, recall, request-reply
-  RequestCode.RECALL_MESSAGE,
   RequestCode.SEND_REPLY_MESSAGE,
   RequestCode.SEND_REPLY_MESSAGE_V2,
-  RequestCode.GET_TIMER_CHECK_POINT,
-  RequestCode.GET_TIMER_METRICS,
   // Administration
   RequestCode.UPDATE_AND_GET_GROUP_FORBIDDEN,
   RequestCode.GET_ALL_PRODUCER_INFO,

@@ -296,7 +296,12 @@ export class MessageStore implements Store, AsyncDisposable {
   }
 
   tagsCodes(topic: string, queueId: number, queueOffset: number, target: Float64Array): number {
-    return this.#queues.get(topic, queueId)?.readTagsCodes(queueOffset, target) ?? 0
+    try {
+      return this.#queues.get(topic, queueId)?.readTagsCodes(queueOffset, target) ?? 0
+    } catch (error) {
+      this.#fail(error)
+      return 0
+    }
   }
 
   physicalOffsetAt(topic: string, queueId: number, queueOffset: number): number | null {

@@ -1,5 +1,5 @@
 /** The message that a parked one becomes when it is due. */
-import { deliveryMark } from '../../common/delivery-mark.ts'
+import { TIMER_MARK, deliveryMark } from '../../common/delivery-mark.ts'
 import { MessageSysFlag } from '../../common/message.ts'
 import { encodeProperties, parseProperties, PropertyName } from '../../common/properties.ts'
 import { HALF_TOPIC } from '../names.ts'
@@ -14,6 +14,18 @@ export function deliveredFromLevel(parked: StoredMessage, level: number): Messag
   properties.delete(PropertyName.TIMER_DELIVER_MS)
   properties.delete(PropertyName.TIMER_DELAY_SEC)
   return delivered(parked, properties, deliveryMark(level, parked.queueOffset))
+}
+
+/** Java: TimerMessageStore.convert. */
+export function deliveredFromTimer(parked: StoredMessage, now: number): MessageToStore | null {
+  const properties = parseProperties(parked.properties)
+  properties.set(PropertyName.TIMER_ENQUEUE_MS, String(parked.storeTimestamp))
+  properties.set(PropertyName.TIMER_DEQUEUE_MS, String(now))
+  const message = delivered(parked, properties, deliveryMark(TIMER_MARK, parked.queueOffset))
+  if (message === null) return null
+  properties.delete(PropertyName.REAL_TOPIC)
+  properties.delete(PropertyName.REAL_QID)
+  return { ...message, properties: encodeProperties(properties) }
 }
 
 function delivered(

@@ -17,6 +17,7 @@ import { DELAY_IN_BATCH } from '../delay/delays.ts'
 import { deadLetterProperties } from '../retry/dead-letter.ts'
 import { DLQ_PREFIX, RETRY_PREFIX, isForbiddenForClients, topicProblem } from '../names.ts'
 import { halfMessageOf } from '../transaction/half-message.ts'
+import { recallHandleOf } from '../timer/recall.ts'
 import { answer, brokerMay, topicNotExist } from './answers.ts'
 import { FastSend } from './fast-send.ts'
 import { PropertyCopier } from './property-copier.ts'
@@ -427,8 +428,14 @@ export class SendProcessor {
         transactionId: sent.uniqueKey ?? undefined,
         MSG_REGION: regionId,
         TRACE_ON: String(traceOn),
+        recallHandle: this.#recallHandleOf(sent.messages),
       },
     })
+  }
+
+  #recallHandleOf([message]: readonly MessageToStore[]): string | undefined {
+    if (message === undefined) return undefined
+    return recallHandleOf(message, this.#parts.config.values.brokerName) ?? undefined
   }
 
   #illegalMessage(): ResponseContent {
