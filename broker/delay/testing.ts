@@ -105,6 +105,7 @@ export class DelayWorld {
   }
 
   #lead(): void {
-    for (const service of this.world.processors.leaderServices) service.startLeading()
+    this.world.processors.levels.startLeading()
+    this.world.processors.timers.startLeading()
   }
 }
