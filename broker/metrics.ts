@@ -5,6 +5,7 @@
  * stop the event loop nor leave anything in memory.
  */
 import { LanguageCode } from '../remoting/command.ts'
+import { registerDelayMetrics } from './delay/metrics.ts'
 import { DLQ_PREFIX, RETRY_PREFIX, isSystemGroup } from './names.ts'
 import { registerStoreMetrics } from './store-metrics.ts'
 import type { MetricLabels, MetricSample, Registry } from '../common/metrics.ts'
@@ -27,6 +28,7 @@ export function registerBrokerMetrics(
   registerConnections(registry, parts)
   registerLag(registry, parts)
   registerStoreMetrics(registry, parts)
+  registerDelayMetrics(registry, parts, processors)
   const { transactions } = processors
   transactions.stats.register(registry, () => transactions.openByTopic)
   registry.registerMetric(parts.topics.createTimes)

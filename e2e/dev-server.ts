@@ -22,6 +22,8 @@ export interface DevOptions {
   readonly groups: number
   /** Keys of broker.conf. */
   readonly config: Readonly<Record<string, string>>
+  /** Where the data is kept, for those who look at it; else in a folder that goes with the server. */
+  readonly data?: string
 }
 
 const READY_TIMEOUT_MS = 60_000
@@ -42,7 +44,8 @@ export async function startDevServer(options: DevOptions): Promise<DevServer> {
   const manifest = join(folder, 'cluster.yaml')
   await writeFile(manifest, JSON.stringify(clusterManifest(options)))
   const portOffset = String(options.portOffset)
-  const args = ['dev', '-f', manifest, '--ephemeral', '--port-offset', portOffset]
+  const place = options.data === undefined ? ['--ephemeral'] : ['--data', options.data]
+  const args = ['dev', '-f', manifest, ...place, '--port-offset', portOffset]
   const child = spawn(join(ROOT, 'gantry'), args, { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] })
   let output = ''
   const closed = once(child, 'close')

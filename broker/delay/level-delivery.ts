@@ -60,7 +60,7 @@ export class LevelDelivery implements LeaderService {
   #savedAt = 0
   #idle: (() => void)[] = []
   /** Messages that were delivered late by how much, in milliseconds: told to whoever counts. */
-  onDelivered: ((topic: string, lateMs: number) => void) | null = null
+  onDelivered: ((lateMs: number) => void) | null = null
 
   constructor(parts: BrokerParts) {
     this.#parts = parts
@@ -288,7 +288,7 @@ export class LevelDelivery implements LeaderService {
     stats.add('TOPIC_PUT_NUMS', topic, 1, 1)
     stats.add('TOPIC_PUT_SIZE', topic, body.length + properties.length, 1)
     stats.add('BROKER_PUT_NUMS', config.values.brokerClusterName, 1, 1)
-    this.onDelivered?.(topic, lateMs)
+    this.onDelivered?.(lateMs)
   }
 
   #endGroup(level: Level, hasMoved: boolean): void {

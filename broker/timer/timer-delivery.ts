@@ -28,6 +28,12 @@ const QUERY_MAX = 32
 const FORGET_MS = 5000
 const INT_MAX = 0x7fff_ffff
 
+/** What the service needs of the broker. */
+export type TimerParts = Pick<
+  BrokerParts,
+  'store' | 'clock' | 'timers' | 'config' | 'stats' | 'random' | 'logger'
+>
+
 /** A timer that is being delivered. */
 interface Due {
   readonly dueTime: number
@@ -37,7 +43,7 @@ interface Due {
 }
 
 export class TimerDelivery implements LeaderService {
-  readonly #parts: BrokerParts
+  readonly #parts: TimerParts
   readonly #kept: number | undefined
   readonly #reader = new RecordReader()
   readonly #recalled: Recalled
@@ -55,10 +61,10 @@ export class TimerDelivery implements LeaderService {
   enqueued: number = 0
   dequeued: number = 0
   recalled: number = 0
-  onDelivered: ((topic: string, lateMs: number) => void) | null = null
+  onDelivered: ((lateMs: number) => void) | null = null
 
   /** `kept`: see `PendingTimers`. */
-  constructor(parts: BrokerParts, kept?: number) {
+  constructor(parts: TimerParts, kept?: number) {
     this.#parts = parts
     this.#kept = kept
     this.#recalled = new Recalled()
@@ -373,7 +379,7 @@ export class TimerDelivery implements LeaderService {
     stats.add('TOPIC_PUT_NUMS', topic, 1, 1)
     stats.add('TOPIC_PUT_SIZE', topic, body.length + properties.length, 1)
     stats.add('BROKER_PUT_NUMS', config.values.brokerClusterName, 1, 1)
-    this.onDelivered?.(topic, Math.max(0, clock.now() - due.dueTime))
+    this.onDelivered?.(Math.max(0, clock.now() - due.dueTime))
   }
 
   #endGroup(hasFailed: boolean): void {

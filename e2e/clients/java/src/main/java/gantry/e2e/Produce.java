@@ -1,5 +1,6 @@
 package gantry.e2e;
 
+import java.lang.reflect.InvocationTargetException;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -71,6 +72,7 @@ final class Produce {
                         ? producer.send(message, new SelectMessageQueueByHash(), key(seq))
                         : producer.send(message);
                     acknowledged(seq, result);
+                    recall(producer, seq, result);
                     break;
                 } catch (Exception e) {
                     if (attempt == tries) {
@@ -82,6 +84,22 @@ final class Produce {
             }
         }
         return count;
+    }
+
+    /** With --recall N every N-th message is recalled, after --recall-after-ms; only 5.x clients can. */
+    private void recall(DefaultMQProducer producer, int seq, SendResult result) throws Exception {
+        if (!flags.has("recall") || seq % flags.number("recall", 1) != 0) {
+            return;
+        }
+        Thread.sleep(flags.number("recall-after-ms", 0));
+        Object handle = SendResult.class.getMethod("getRecallHandle").invoke(result);
+        try {
+            Object recalled = DefaultMQProducer.class.getMethod("recallMessage", String.class, String.class)
+                .invoke(producer, topic, handle);
+            Report.line("recalled", "seq", seq, "msgId", recalled);
+        } catch (InvocationTargetException e) {
+            Report.line("recall-failed", "seq", seq, "message", String.valueOf(e.getCause().getMessage()));
+        }
     }
 
     private int async(DefaultMQProducer producer) throws InterruptedException {
