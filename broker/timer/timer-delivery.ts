@@ -25,6 +25,10 @@ const GROUP_BYTES_MAX = 4 * 1024 * 1024
 /** After a message that the store does not take. */
 const BLOCKED_MS = 10_000
 const QUERY_MAX = 32
+/** From so many messages that follow each other on they are read together. */
+const RUN_MIN = 8
+/** Single reads take the event loop for so long at most. */
+const TURN_MS = 5
 const FORGET_MS = 5000
 const INT_MAX = 0x7fff_ffff
 
@@ -221,23 +225,44 @@ export class TimerDelivery implements LeaderService {
     return group
   }
 
-  /** Reads the records of a group, those that follow each other in the queue together. */
-  #read(sorted: readonly Due[], from: number, done: () => void): void {
-    const first = sorted[from]
-    if (first === undefined) {
-      done()
-      return
+  /**
+   * Reads the records of a group: those that follow each other in the queue together, single ones at once, for which a look into the
+   * page cache is cheaper than anything else. A disk that is slow gives the event loop its turn in between.
+   */
+  #read(sorted: readonly Due[], start: number, done: () => void): void {
+    const { store, clock, timers } = this.#parts
+    const startedAt = clock.monotonic()
+    for (let from = start; ;) {
+      const first = sorted[from]
+      if (first === undefined) {
+        done()
+        return
+      }
+      const { queueOffset } = first
+      let count = 1
+      while (sorted[from + count]?.queueOffset === queueOffset + count) count++
+      if (count >= RUN_MIN) {
+        this.#readRun(sorted, from, count, done)
+        return
+      }
+      const physicalOffset = store.physicalOffsetAt(TIMER_TOPIC, 0, queueOffset)
+      first.record = physicalOffset === null ? null : store.recordAt(physicalOffset)
+      from++
+      if (clock.monotonic() - startedAt > TURN_MS) {
+        timers.soon(() => this.#read(sorted, from, done))
+        return
+      }
     }
-    const { queueOffset } = first
-    let count = 1
-    while (sorted[from + count]?.queueOffset === queueOffset + count) count++
+  }
+
+  #readRun(sorted: readonly Due[], from: number, count: number, done: () => void): void {
+    const queueOffset = sorted[from]?.queueOffset ?? 0
     const request = {
       ...{ topic: TIMER_TOPIC, queueId: 0, queueOffset, maxMessages: count },
       ...{ filter: null, maxBytes: GROUP_BYTES_MAX },
     }
     this.#parts.store.get(request, (result) => {
       const taken = this.#take(sorted, from, result)
-      // Deep recursion is impossible as long as groups are small.
       this.#read(sorted, from + Math.max(1, taken), done)
     })
   }
