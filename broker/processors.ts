@@ -77,7 +77,7 @@ export function createProcessors(options: TopicAdminOptions): BrokerProcessors {
   const byCode = new Map<number, Processor>()
   for (const code of SEND_CODES) byCode.set(code, send.handle)
   for (const code of PULL_CODES) byCode.set(code, pull.handle)
-  byCode.set(RequestCode.POP_MESSAGE, new PopProcessor(parts, pops).handle)
+  byCode.set(RequestCode.POP_MESSAGE, new PopProcessor(parts, pops, rules).handle)
   const families: readonly ReadonlyMap<number, Processor>[] = [
     offsetProcessors(parts),
     queryProcessors(parts),

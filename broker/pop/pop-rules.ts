@@ -9,11 +9,9 @@ import {
   requireString,
 } from '../../remoting/header-fields.ts'
 import { ResponseCode } from '../../remoting/response-code.ts'
-import { isTagExpression, parseTagExpression, tagFilter } from '../filter.ts'
 import { answer, brokerMay, topicNotExist } from '../processors/answers.ts'
 import { ORDER_REVIVE_QUEUE, parseReceipt } from './receipt.ts'
 import type { ExtFields, ResponseContent } from '../../remoting/command.ts'
-import type { MessageFilter } from '../../store/types.ts'
 import type { BrokerParts } from '../parts.ts'
 import type { Receipt } from './receipt.ts'
 
@@ -189,20 +187,6 @@ export function handleProblem(
   if (queueOffset >= minOffset && queueOffset <= end) return null
   const remark = `offset is illegal, key:${header.topic}@${queueId}, commit:${queueOffset}, store:${minOffset}~${maxOffset}`
   return answer(ResponseCode.NO_MESSAGE, remark)
-}
-
-/** The filter of a pop, or the answer that refuses its expression. */
-export function popFilterOf({
-  expression,
-  expressionType,
-}: Pick<PopHeader, 'expression' | 'expressionType'>): MessageFilter | ResponseContent | null {
-  if (expression === null || expression === '') return null
-  const selection = isTagExpression(expressionType) ? parseTagExpression(expression) : null
-  if (selection === null) {
-    const remark = "parse the consumer's subscription failed"
-    return answer(ResponseCode.SUBSCRIPTION_PARSE_FAILED, remark)
-  }
-  return tagFilter(selection.expression, selection.codes)
 }
 
 function queueIsIllegal(

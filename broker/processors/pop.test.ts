@@ -259,6 +259,16 @@ test('a tag expression selects messages, and passes the others over', async () =
   expect(world.parts.offsets.query(GROUP, TOPIC, 0)).toBe(3)
 })
 
+test('an SQL92 expression selects messages by their properties', async () => {
+  const world = await worldWith([], { enablePropertyFilter: 'true' })
+  await world.send('a', { tags: 'red' })
+  await world.send('b', { tags: 'blue' })
+
+  const popped = await world.pop({ exp: "TAGS = 'blue'", expType: 'SQL92' })
+
+  expect(textsOf(popped)).toEqual(['b'])
+})
+
 test('a group that begins at the end of a queue gets its last message', async () => {
   const world = await worldWith(['a', 'b', 'c'], { initPopOffsetByCheckMsgInMem: 'false' })
 
@@ -376,7 +386,7 @@ const REFUSED: readonly (readonly [string, Readonly<Record<string, string>>, num
     'an unknown language',
     { exp: 'x', expType: 'XPATH' },
     ResponseCode.SUBSCRIPTION_PARSE_FAILED,
-    /subscription/,
+    /XPATH/,
   ],
   [
     'a request that is too old',

@@ -1,15 +1,17 @@
 /** POP_MESSAGE (200050): the checks, the pop, and long polling (protocol §8.1). */
 import { ResponseCode } from '../../remoting/response-code.ts'
 import { popBody, popFields } from '../pop/pop-answer.ts'
-import { decodePopHeader, popFilterOf, popProblem, readProblem } from '../pop/pop-rules.ts'
+import { decodePopHeader, popProblem, readProblem } from '../pop/pop-rules.ts'
 import { answer } from './answers.ts'
 import type { RemotingRequest } from '../../remoting/connection.ts'
 import type { ResponseContent } from '../../remoting/command.ts'
+import type { MessageFilter } from '../../store/types.ts'
 import type { BrokerParts } from '../parts.ts'
 import type { PopHeader } from '../pop/pop-rules.ts'
 import type { PopService } from '../pop/pop-service.ts'
 import type { PopAnswer, PopRequest } from '../pop/pop-task.ts'
 import type { Waiter } from '../pop/pop-waiters.ts'
+import type { PullRules } from './pull-rules.ts'
 
 /** A peer that has not taken so much of what it was sent gets no further messages. */
 const OUTPUT_BYTES_MAX = 4 * 1024 * 1024
@@ -18,10 +20,12 @@ const INIT_MODE_MAX = 1
 export class PopProcessor {
   readonly parts: BrokerParts
   readonly pops: PopService
+  readonly rules: PullRules
 
-  constructor(parts: BrokerParts, pops: PopService) {
+  constructor(parts: BrokerParts, pops: PopService, rules: PullRules) {
     this.parts = parts
     this.pops = pops
+    this.rules = rules
   }
 
   readonly handle = (request: RemotingRequest): void => {
@@ -32,7 +36,7 @@ export class PopProcessor {
       popProblem(this.parts, header, clock.now()) ??
       readProblem(this.parts, header, connection.remoteAddress)
     if (problem !== null) return request.respond(this.#refusal(header, problem))
-    const filter = popFilterOf(header)
+    const filter = this.#filterOf(header)
     if (filter !== null && 'code' in filter) return request.respond(filter)
     if (connection.outputBytes > OUTPUT_BYTES_MAX) {
       const remark = '[OVERLOAD]system busy, start flow control for a while'
@@ -53,6 +57,14 @@ export class PopProcessor {
     if (this.pops.whenReady(() => held.begin())) return
     const remark = `service not available now: the broker[${this.parts.brokerAddress()}] does not lead`
     request.respond(answer(ResponseCode.SERVICE_NOT_AVAILABLE, remark))
+  }
+
+  /** As in Java every expression that is not served is one that cannot be parsed. */
+  #filterOf({ expression, expressionType }: PopHeader): MessageFilter | ResponseContent | null {
+    if (expression === null || expression === '') return null
+    const filter = this.rules.requestFilter({ subscription: expression, expressionType })
+    if (filter === null || !('code' in filter)) return filter
+    return answer(ResponseCode.SUBSCRIPTION_PARSE_FAILED, filter.remark ?? '')
   }
 
   /** Clients read the fields of every answer but those of errors. */
@@ -171,19 +183,11 @@ class HeldPop implements Waiter {
   }
 
   #count({ parts: taken }: PopAnswer): void {
-    const { stats, config, topics } = this.#processor.parts
-    const { brokerClusterName } = config.values
-    for (const { topic, consumerGroup, records } of taken) {
-      const key = `${topic}@${consumerGroup}`
-      const count = records.length
-      const bytes = records.reduce((sum, record) => sum + record.length, 0)
-      stats.getTotal += count
-      stats.add('GROUP_GET_NUMS', key, count, 1)
-      stats.add('GROUP_GET_SIZE', key, bytes, count)
-      stats.add('GROUP_CK_NUMS', key, 1, 1)
-      stats.add('BROKER_GET_NUMS', brokerClusterName, count, 1)
-      if (topics.isSystem(topic)) continue
-      stats.add('BROKER_GET_NUMS_WITHOUT_SYSTEM_TOPIC', brokerClusterName, count, 1)
+    const { parts, rules } = this.#processor
+    for (const part of taken) {
+      const bytes = part.records.reduce((sum, record) => sum + record.length, 0)
+      rules.count(part, part.records.length, bytes)
+      parts.stats.add('GROUP_CK_NUMS', `${part.topic}@${part.consumerGroup}`, 1, 1)
     }
   }
 }

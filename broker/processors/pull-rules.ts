@@ -120,7 +120,7 @@ export class PullRules {
 
   /** The filter of the subscription that the request carries or the group's heartbeat told; or the answer that refuses it. */
   filterOf(header: PullHeader): MessageFilter | ResponseContent | null {
-    if ((header.sysFlag & PullSysFlag.SUBSCRIPTION) !== 0) return this.#requestFilter(header)
+    if ((header.sysFlag & PullSysFlag.SUBSCRIPTION) !== 0) return this.requestFilter(header)
     const { clients, groups } = this.#parts
     const model = clients.messageModel(header.consumerGroup)
     if (model === null) {
@@ -173,7 +173,11 @@ export class PullRules {
   }
 
   /** Counts messages that were answered. */
-  count({ topic, consumerGroup }: PullHeader, messages: number, bytes: number): void {
+  count(
+    { topic, consumerGroup }: Pick<PullHeader, 'topic' | 'consumerGroup'>,
+    messages: number,
+    bytes: number,
+  ): void {
     const { stats, config, topics } = this.#parts
     const key = `${topic}@${consumerGroup}`
     const { brokerClusterName } = config.values
@@ -185,10 +189,11 @@ export class PullRules {
     stats.add('BROKER_GET_NUMS_WITHOUT_SYSTEM_TOPIC', brokerClusterName, messages, 1)
   }
 
-  #requestFilter({
+  /** The filter of an expression that a request carries, or the answer that refuses it. */
+  requestFilter({
     subscription,
     expressionType,
-  }: PullHeader): MessageFilter | ResponseContent | null {
+  }: Pick<PullHeader, 'subscription' | 'expressionType'>): MessageFilter | ResponseContent | null {
     const refusal = expressionTypeRefusal(this.#parts, expressionType)
     if (refusal !== null) return refusal
     const isTags = isTagExpression(expressionType)
