@@ -17,6 +17,8 @@ export type Scenario =
   | 'control-load'
   | 'quickstart'
   | 'steady-send'
+  | 'pop-consume'
+  | 'pop-raw'
 
 /** `true` is a switch, `false` is left out. */
 export type Flags = Readonly<Record<string, string | number | boolean>>
