@@ -6,6 +6,7 @@
  */
 import { LanguageCode } from '../remoting/command.ts'
 import { registerDelayMetrics } from './delay/metrics.ts'
+import { registerPopMetrics } from './pop/pop-metrics.ts'
 import { DLQ_PREFIX, RETRY_PREFIX, isSystemGroup } from './names.ts'
 import { registerStoreMetrics } from './store-metrics.ts'
 import type { MetricLabels, MetricSample, Registry } from '../common/metrics.ts'
@@ -27,6 +28,7 @@ export function registerBrokerMetrics(
   registerTraffic(registry, parts)
   registerConnections(registry, parts)
   registerLag(registry, parts)
+  registerPopMetrics(registry, processors.pops)
   registerStoreMetrics(registry, parts)
   registerDelayMetrics(registry, parts, processors)
   const { transactions } = processors

@@ -6,10 +6,11 @@ import { readInt64 } from '../../common/bytes.ts'
 import { decodeRecord } from '../../common/message-codec.ts'
 import { MessageSysFlag } from '../../common/message.ts'
 import { encodeOffsetMessageId } from '../../common/message-id.ts'
-import { PropertyName } from '../../common/properties.ts'
+import { PropertyName, encodeProperties, parseProperties } from '../../common/properties.ts'
 import { GetStatus, PutStatus } from '../../store/types.ts'
 import { DLQ_PREFIX } from '../names.ts'
 import { dropProperty, propertyPair } from '../processors/send-properties.ts'
+import { deadLetterProperties } from '../retry/dead-letter.ts'
 import { normalTopicOf, popRetryTopicV1, popRetryTopicV2 } from './receipt.ts'
 import { isStored } from './revive-log.ts'
 import type { MessageToStore, StoredMessage } from '../../common/message.ts'
@@ -230,17 +231,15 @@ function retryCopy(message: StoredMessage, topic: string, popTime: number): Mess
 }
 
 function deadCopy(message: StoredMessage, topic: string, queue: PopQueue): MessageToStore {
-  const normal = normalTopicOf(queue.topic, queue.consumerGroup)
-  const id = encodeOffsetMessageId(message.storeHost, message.physicalOffset)
-  let properties = propertiesOf(message)
+  const properties = parseProperties(propertiesOf(message))
   const set = (name: string, value: string): void => {
-    if (!properties.includes(`${name}\u0001`)) properties += propertyPair(name, value)
+    if (!properties.has(name)) properties.set(name, value)
   }
-  set(PropertyName.RETRY_TOPIC, normal)
-  set(PropertyName.ORIGIN_MESSAGE_ID, id)
-  set(PropertyName.DLQ_ORIGIN_TOPIC, normal)
-  set(PropertyName.DLQ_ORIGIN_MESSAGE_ID, id)
-  return { ...copyOf(message, topic), properties: Buffer.from(properties) }
+  set(PropertyName.RETRY_TOPIC, normalTopicOf(queue.topic, queue.consumerGroup))
+  const { storeHost, physicalOffset } = message
+  set(PropertyName.ORIGIN_MESSAGE_ID, encodeOffsetMessageId(storeHost, physicalOffset))
+  for (const [name, value] of deadLetterProperties(properties)) properties.set(name, value)
+  return { ...copyOf(message, topic), properties: encodeProperties(properties) }
 }
 
 /** Without the checksum, which every record has of its own; each pair ended. */

@@ -393,7 +393,12 @@ export class PopService implements LeaderService {
     return this.#inFlight
   }
 
-  /** Records of the revive log that a new leader would read. */
+  /** Records that the revive log has taken. */
+  get records(): { readonly ck: number; readonly ack: number } {
+    return this.#log.counts
+  }
+
+  /** Records of the revive log that a new leader would read, by queue. */
   get reviveLag(): readonly number[] {
     return Array.from({ length: REVIVE_QUEUES }, (_, queueId) => this.state.logLength(queueId))
   }

@@ -54,6 +54,8 @@ export class ReviveLog {
   readonly #waiting: Waiting[][] = Array.from({ length: REVIVE_QUEUES }, () => [])
   readonly #acks = new Map<Checkpoint, Waiting & { readonly record: AckInMaking }>()
   readonly #properties = new Map<string, Buffer>()
+  /** Records that were taken, since the start: checkpoints and the like, and acknowledgements. */
+  readonly counts: { ck: number; ack: number } = { ck: 0, ack: 0 }
   #isScheduled = false
   /** Appends that have not been answered. */
   #underWay = 0
@@ -176,7 +178,8 @@ export class ReviveLog {
       const fields = { topic: this.topic, records: batch.length, status, reason }
       this.#options.logger.warn(fields, 'the revive log takes no records')
     }
-    for (const { done } of batch) {
+    for (const { record, done } of batch) {
+      if (isCommitted) this.counts[record.type === 'acks' ? 'ack' : 'ck']++
       this.#underWay--
       for (const tell of done) tell(isCommitted)
     }

@@ -1,0 +1,24 @@
+import { expect, test } from 'vitest'
+import { Registry } from '../../common/metrics.ts'
+import { registerPopMetrics } from './pop-metrics.ts'
+import { GROUP, TOPIC, createPopWorld } from './testing.ts'
+
+test('what is popped, acknowledged and comes back is told', async () => {
+  const world = await createPopWorld()
+  const registry = new Registry()
+  registerPopMetrics(registry, world.processors.pops)
+  for (const text of ['a', 'b', 'c']) await world.send(text)
+  const [first] = await world.pop({ invisibleTime: '1000', maxMsgNums: '2' })
+  await world.pop({ invisibleTime: '60000' })
+  if (first !== undefined) await world.ack(first)
+  await world.time.advance(3000)
+
+  const lines = (await registry.metrics()).split('\n')
+
+  const labels = `topic="${TOPIC}",consumer_group="${GROUP}"`
+  expect(lines).toContain(`rocketmq_consumer_inflight_messages{${labels}} 1`)
+  expect(lines).toContain('rocketmq_pop_checkpoint_buffer_size 1')
+  expect(lines).toContain('rocketmq_pop_revive_in_message_total{revive_message_type="ck"} 2')
+  expect(lines).toContain('rocketmq_pop_revive_retry_messages_total{put_status="OK"} 1')
+  expect(lines).toContain('rocketmq_pop_revive_lag 0')
+})
