@@ -1,6 +1,6 @@
 /** `gantry bench`: loads on any cluster that speaks RocketMQ's remoting protocol. */
 import process from 'node:process'
-import { Command, CommanderError, InvalidArgumentError } from 'commander'
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 import { ExitCode, messageOf } from '../common/errors.ts'
 import { createRuntime } from '../common/runtime.ts'
 import { ClientError } from '../client/errors.ts'
@@ -40,6 +40,7 @@ interface PullFlags extends LoadFlags {
 
 interface ConsumerFlags extends PullFlags {
   readonly from: ConsumeFrom
+  readonly mode: 'pull' | 'pop'
   readonly loop?: boolean
   readonly follow?: boolean
 }
@@ -131,6 +132,11 @@ function addConsumeScenarios(program: Command, end: (code: number) => void): voi
       'first',
     )
     .option('--pull-batch <count>', 'messages to a pull', numberIn(1, MAX_PULL_BATCH), PULL_BATCH)
+    .addOption(
+      new Option('--mode <mode>', 'pull, or pop with acknowledgements')
+        .choices(['pull', 'pop'])
+        .default('pull'),
+    )
     .option('--loop', 'begin again at the end, until the duration is over')
     .option('--follow', 'go on with what comes later, until the duration is over')
     .action(async (flags: ConsumerFlags) => {
@@ -143,6 +149,7 @@ function addConsumeScenarios(program: Command, end: (code: number) => void): voi
             pullBatch: flags.pullBatch,
             loops: flags.loop === true,
             follows: flags.follow === true,
+            mode: flags.mode,
           }),
         ),
       )

@@ -1,5 +1,6 @@
-/** `gantry bench consumer`: pulls a topic, from where it is told. */
+/** `gantry bench consumer`: pulls a topic, from where it is told, or pops it. */
 import type { QueueSpan, Target } from './target.ts'
+import { PopLoad } from './pop-load.ts'
 import { PullLoad } from './pull-load.ts'
 import type { PullSpan } from './pull-load.ts'
 import { consumeProblems, measure, resultOf, withTarget } from './scenario.ts'
@@ -16,9 +17,12 @@ export interface ConsumeOptions {
   readonly loops: boolean
   /** Goes on with what comes later, instead of ending where the topic ends now. */
   readonly follows: boolean
+  /** `pop`: from where the group is, and with acknowledgements. */
+  readonly mode: 'pull' | 'pop'
 }
 
 export function runConsumer(options: BenchOptions, consume: ConsumeOptions): Promise<BenchResult> {
+  if (consume.mode === 'pop') return runPops(options, consume)
   return withTarget(options, async (target) => {
     const spans = await spansOf(target, options, consume)
     const load = new PullLoad({ ...options, ...consume, batch: consume.pullBatch, spans })
@@ -45,7 +49,32 @@ export function runConsumer(options: BenchOptions, consume: ConsumeOptions): Pro
   })
 }
 
-export function measuredPull(load: PullLoad): Measured {
+function runPops(options: BenchOptions, consume: ConsumeOptions): Promise<BenchResult> {
+  return withTarget(options, async (target) => {
+    const spans = await target.queueSpans(options.topic)
+    const addresses = [...new Set(spans.map(({ address }) => address))]
+    const load = new PopLoad({ ...options, addresses, batch: consume.pullBatch })
+    load.start()
+    const measurement = await measure(options, [measuredPull(load)])
+    await load.stop()
+    const { totals } = load
+    return resultOf(options, {
+      scenario: 'consumer',
+      parameters: {
+        connections: options.connections,
+        queues: spans.length,
+        popBatch: consume.pullBatch,
+        mode: 'pop',
+      },
+      measurement,
+      bytes: totals.messages === 0 ? 0 : (totals.bytes / totals.messages) * measurement.messages,
+      consume: totals,
+      problems: consumeProblems(totals, false),
+    })
+  })
+}
+
+export function measuredPull(load: PullLoad | PopLoad): Measured {
   return {
     totals: load.totals,
     isRunning: () => load.isRunning,
