@@ -97,16 +97,17 @@ export function popProblem(
   header: PopHeader,
   now: number,
 ): ResponseContent | null {
-  const broker = `the broker[${parts.brokerAddress()}]`
+  const refused = (code: number, what: string): ResponseContent =>
+    answer(code, `the broker[${parts.brokerAddress()}] ${what}`)
   if (now - header.bornTime - header.pollTime > LATE_MS) {
-    return answer(ResponseCode.POLLING_TIMEOUT, `${broker} pop message is timeout too much`)
+    return refused(ResponseCode.POLLING_TIMEOUT, 'pop message is timeout too much')
   }
   if (!brokerMay(parts, Permission.READ)) {
-    return answer(ResponseCode.NO_PERMISSION, `${broker} pop message is forbidden`)
+    return refused(ResponseCode.NO_PERMISSION, 'pop message is forbidden')
   }
   if (header.maxMessages > POP_MESSAGES_MAX) {
-    const remark = `${broker} pop message's num is greater than ${POP_MESSAGES_MAX}`
-    return answer(ResponseCode.INVALID_PARAMETER, remark)
+    const what = `pop message's num is greater than ${POP_MESSAGES_MAX}`
+    return refused(ResponseCode.INVALID_PARAMETER, what)
   }
   if (header.maxMessages < 1) {
     return answer(
