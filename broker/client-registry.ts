@@ -21,8 +21,9 @@ export interface Client {
   readonly version: number
 }
 
-interface Member extends Client {
-  seenAt: number
+export interface Member extends Client {
+  /** The last heartbeat, by the monotonic clock. */
+  readonly seenAt: number
 }
 
 export interface ConsumerGroup {
@@ -47,6 +48,8 @@ interface ConsumerGroupState {
 interface GroupNames {
   readonly producers: Set<string>
   readonly consumers: Set<string>
+  /** The client's name among the producers. */
+  producerId: string | null
 }
 
 export class ClientRegistry {
@@ -55,6 +58,8 @@ export class ClientRegistry {
   readonly #consumers = new Map<string, ConsumerGroupState>()
   /** Connections whose end is being watched, and what may have to be taken from the groups then. */
   readonly #watched = new Map<Connection, GroupNames>()
+  /** The last connection of each producer, by client id. */
+  readonly #producerConnections = new Map<string, Connection>()
   readonly #groupListeners: ((group: string) => void)[] = []
 
   constructor(clock: Pick<Clock, 'monotonic'>) {
@@ -70,7 +75,10 @@ export class ClientRegistry {
     let members = this.#producers.get(group)
     if (members === undefined) this.#producers.set(group, (members = new Map<Connection, Member>()))
     this.#addMember(members, client)
-    this.#remember(client.connection, 'producers', group)
+    const groups = this.#remember(client.connection, 'producers', group)
+    if (groups === null) return
+    groups.producerId = client.clientId
+    this.#producerConnections.set(client.clientId, client.connection)
   }
 
   /** Takes a consumer's heartbeat; `consumer.subscriptions` replaces what the group subscribes to, the newest version of each topic winning. */
@@ -150,9 +158,14 @@ export class ClientRegistry {
   }
 
   /** Null when the group has no connected producer. */
-  producers(group: string): readonly Client[] | null {
+  producers(group: string): readonly Member[] | null {
     const members = this.#producers.get(group)
     return members === undefined ? null : [...members.values()]
+  }
+
+  /** The connection of a client that has a producer, or null. */
+  connectionOfProducer(clientId: string): Connection | null {
+    return this.#producerConnections.get(clientId) ?? null
   }
 
   /** Names of the groups that have a connected member. */
@@ -220,20 +233,33 @@ export class ClientRegistry {
     return isNew
   }
 
-  /** From now on the end of the connection is watched; if it has come already, the member goes at once. */
-  #remember(connection: Connection, kind: keyof GroupNames, group: string): void {
+  /** From now on the end of the connection is watched; if it has come already, the member goes at once: null. */
+  #remember(
+    connection: Connection,
+    kind: 'producers' | 'consumers',
+    group: string,
+  ): GroupNames | null {
     const known = this.#watched.get(connection)
-    const groups = known ?? { producers: new Set<string>(), consumers: new Set<string>() }
+    const groups = known ?? {
+      producers: new Set<string>(),
+      consumers: new Set<string>(),
+      producerId: null,
+    }
     groups[kind].add(group)
-    if (known !== undefined) return
+    if (known !== undefined) return known
     this.#watched.set(connection, groups)
     connection.onClose(() => this.#onConnectionClosed(connection))
+    return this.#watched.get(connection) ?? null
   }
 
   #onConnectionClosed(connection: Connection): void {
     const groups = this.#watched.get(connection)
     this.#watched.delete(connection)
     if (groups === undefined) return
+    const { producerId } = groups
+    if (producerId !== null && this.#producerConnections.get(producerId) === connection) {
+      this.#producerConnections.delete(producerId)
+    }
     for (const group of groups.producers) this.unregisterProducer(group, connection)
     for (const group of groups.consumers) this.unregisterConsumer(group, connection)
   }

@@ -78,6 +78,7 @@ export const SERVICE_KEYS: {
   readonly clearRetryTopicWhenDeleteTopic: Flag
   readonly startAcceptSendRequestTimeStamp: Integer
   readonly rejectTransactionMessage: Flag
+  readonly storeReplyMessageEnable: Flag
   readonly transactionTimeOut: Integer
   readonly transactionCheckInterval: Integer
   readonly transactionCheckMax: Integer
@@ -155,6 +156,10 @@ export const SERVICE_KEYS: {
   }),
   rejectTransactionMessage: flag(false, {
     description: 'Transactional messages are refused.',
+    live: true,
+  }),
+  storeReplyMessageEnable: flag(true, {
+    description: 'Replies to requests of other clients are stored, not only delivered.',
     live: true,
   }),
   transactionTimeOut: integer(6000, {

@@ -3,6 +3,7 @@ import { RequestCode } from '../remoting/request-code.ts'
 import { success } from './processors/answers.ts'
 import { assignmentProcessors } from './processors/assignment.ts'
 import { brokerAdminProcessors } from './processors/broker-admin.ts'
+import { clientCallProcessors } from './processors/client-calls.ts'
 import { clientProcessors } from './processors/clients.ts'
 import { FastPull } from './processors/fast-pull.ts'
 import { FAST_SEND_CODES } from './processors/fast-send.ts'
@@ -18,6 +19,7 @@ import { progressProcessors } from './processors/progress-admin.ts'
 import { PULL_CODES, PullRules } from './processors/pull-rules.ts'
 import { PullProcessor } from './processors/pull.ts'
 import { queryProcessors } from './processors/query.ts'
+import { REPLY_CODES, ReplyProcessor } from './processors/reply.ts'
 import { resetOffsetProcessors } from './processors/reset-offset.ts'
 import { sendBackProcessors } from './retry/send-back.ts'
 import { SEND_CODES, SendProcessor } from './processors/send.ts'
@@ -78,6 +80,8 @@ export function createProcessors(options: TopicAdminOptions): BrokerProcessors {
   for (const code of SEND_CODES) byCode.set(code, send.handle)
   for (const code of PULL_CODES) byCode.set(code, pull.handle)
   byCode.set(RequestCode.POP_MESSAGE, new PopProcessor(parts, pops, rules).handle)
+  const reply = new ReplyProcessor(parts, send)
+  for (const code of REPLY_CODES) byCode.set(code, reply.handle)
   const families: readonly ReadonlyMap<number, Processor>[] = [
     offsetProcessors(parts),
     queryProcessors(parts),
@@ -92,6 +96,7 @@ export function createProcessors(options: TopicAdminOptions): BrokerProcessors {
     compatibleAdminProcessors(),
     resetOffsetProcessors(parts),
     transactionProcessors(parts, transactions),
+    clientCallProcessors(parts),
     delayProcessors(parts, levels, timers),
     popAckProcessors(parts, pops),
     popLookProcessors(parts, pops),

@@ -1,5 +1,11 @@
 /** Helpers of the broker's tests: connections and requests without a network, and configuration files in memory. */
-import { LanguageCode, NO_BODY, ONEWAY_FLAG, SerializeType } from '../remoting/command.ts'
+import {
+  LanguageCode,
+  NO_BODY,
+  ONEWAY_FLAG,
+  RESPONSE_FLAG,
+  SerializeType,
+} from '../remoting/command.ts'
 import { loadBrokerConfig } from './config.ts'
 import type { BrokerValues } from './config.ts'
 import type { ConfigFolder, MayReplace } from './persisted-table.ts'
@@ -19,6 +25,8 @@ export class FakeConnection implements Connection {
   readonly localHost = '10.0.0.1'
   isOpen: boolean = true
   outputBytes: number = 0
+  /** Requests that wait for an answer of the peer. */
+  readonly invoked: RequestContent[] = []
   /** One-way requests that were sent to the peer. */
   readonly sent: RequestContent[] = []
   /** What frame processors have answered. */
@@ -34,8 +42,13 @@ export class FakeConnection implements Connection {
     return `${this.remoteHost}:${this.remotePort}`
   }
 
-  invoke(): Promise<RemotingCommand> {
-    return Promise.reject(new Error('a fake connection answers nothing'))
+  /** How the peer answers requests. */
+  answer: (request: RequestContent) => Promise<RemotingCommand> = () =>
+    Promise.reject(new Error('a fake connection answers nothing'))
+
+  invoke(request: RequestContent): Promise<RemotingCommand> {
+    this.invoked.push(request)
+    return this.answer(request)
   }
 
   invokeOneway(request: RequestContent): boolean {
@@ -67,6 +80,21 @@ export interface FakeRequestOptions {
   readonly version?: number
   readonly isOneway?: boolean
   readonly connection?: Connection
+}
+
+/** What a peer answers to `FakeConnection.invoke`. */
+export function answerOf(code: number, body: Buffer = NO_BODY): RemotingCommand {
+  return {
+    code,
+    language: LanguageCode.JAVA,
+    version: 513,
+    opaque: 1,
+    flag: RESPONSE_FLAG,
+    remark: null,
+    extFields: new Map<string, string>(),
+    body,
+    serializeType: SerializeType.JSON,
+  }
 }
 
 /** A request whose answers can be looked at. */

@@ -19,6 +19,9 @@ export type Scenario =
   | 'steady-send'
   | 'pop-consume'
   | 'pop-raw'
+  | 'transact'
+  | 'request'
+  | 'respond'
 
 /** `true` is a switch, `false` is left out. */
 export type Flags = Readonly<Record<string, string | number | boolean>>

@@ -7,16 +7,8 @@
 import { RequestCode, requestCodeName } from './request-code.ts'
 
 export const NOT_IMPLEMENTED: readonly RequestCode[] = [
-  // Timers, recall, request-reply
-  RequestCode.SEND_REPLY_MESSAGE,
-  RequestCode.SEND_REPLY_MESSAGE_V2,
   // Administration
   RequestCode.UPDATE_AND_GET_GROUP_FORBIDDEN,
-  RequestCode.GET_ALL_PRODUCER_INFO,
-  RequestCode.GET_CONSUMER_RUNNING_INFO,
-  RequestCode.CONSUME_MESSAGE_DIRECTLY,
-  RequestCode.INVOKE_BROKER_TO_GET_CONSUMER_STATUS,
-  RequestCode.CLONE_GROUP_OFFSET,
   RequestCode.UPDATE_COLD_DATA_FLOW_CTR_CONFIG,
   RequestCode.REMOVE_COLD_DATA_FLOW_CTR_CONFIG,
   RequestCode.GET_COLD_DATA_FLOW_CTR_INFO,

@@ -85,7 +85,7 @@ export class SendProcessor {
 
   readonly handle = (request: RemotingRequest): void | Promise<void> => {
     const header = decodeSendHeader(request.command.code, request.command.extFields)
-    const refusal = this.#firstChecks(header)
+    const refusal = this.refusalOf(header)
     if (refusal !== null) return this.#refuse(request, refusal)
     const topic = this.#parts.topics.get(header.topic)
     if (topic === undefined) return this.#createAndStore(request, header)
@@ -102,7 +102,7 @@ export class SendProcessor {
   }
 
   /** What can be said before the topic is looked up. */
-  #firstChecks(header: SendHeader): ResponseContent | null {
+  refusalOf(header: SendHeader): ResponseContent | null {
     const { config, clock } = this.#parts
     const { startAcceptSendRequestTimeStamp, sendThreadPoolQueueCapacity } = config.values
     if (startAcceptSendRequestTimeStamp > 0 && clock.now() < startAcceptSendRequestTimeStamp) {

@@ -19,7 +19,8 @@ import (
 
 var known = strings.Fields(`namesrv topic group count mode tags key keys timeout-ms batch-size size verbose start-seq retries
 model listener expression from from-timestamp expect run-ms linger-ms instance assign seek commit queue rate drain-ms
-fail-first fail-times max-reconsume next-level sql properties namespace trace id at-least`)
+fail-first fail-times max-reconsume next-level sql properties namespace trace id at-least
+local check unknown-checks immunity`)
 
 type options map[string]string
 
@@ -126,6 +127,7 @@ func main() {
 	scenarios := map[string]func(options) (bool, error){
 		"produce": produce, "push-consume": pushConsume, "lite-pull": litePull,
 		"control-load": controlLoad, "quickstart": quickstart,
+		"transact": transact, "request": request, "respond": respond,
 	}
 	scenario, found := scenarios[os.Args[1]]
 	if !found {

@@ -55,6 +55,9 @@ public final class Main {
             case "push-consume" -> new PushConsume(flags).run();
             case "lite-pull" -> new LitePull(flags).run();
             case "control-load" -> new ControlLoad(flags).run();
+            case "request" -> new RequestReply(flags).request();
+            case "respond" -> new RequestReply(flags).respond();
+            case "transact" -> new Transact(flags).run();
             case "quickstart" -> new Quickstart(flags).run();
             case "steady-send" -> new SteadySend(flags).run();
             case "pop-consume", "pop-raw" -> ofNewClient(args[0], flags);
