@@ -58,6 +58,7 @@ export class RemotingClient implements AsyncDisposable {
       wheel: new TimeoutWheel(clock, timers),
       pool: new ChunkPool(),
       pausesWithOutput: false,
+      takesProxyHeaders: false,
       metrics: NO_METRICS,
       onFrame: null,
       sharesInput: false,

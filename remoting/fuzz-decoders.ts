@@ -24,6 +24,7 @@ import { FrameDecoder } from './frame-decoder.ts'
 import { FrameScanner } from './frame-scanner.ts'
 import * as examples from './fuzz-examples.ts'
 import { decodeJsonHeader } from './json-header.ts'
+import { readProxyHeader } from './proxy-protocol.ts'
 import { copyUnescaped } from './request-frame.ts'
 import type { ExtFields, RemotingCommand } from './command.ts'
 import type { RequestFrame } from './request-frame.ts'
@@ -46,6 +47,12 @@ export const FUZZ_DECODERS: readonly FuzzDecoder[] = [
     name: 'stream',
     examples: examples.frames(),
     decode: decodeStream,
+    isExpected: isRemotingError,
+  },
+  {
+    name: 'proxy-protocol',
+    examples: examples.proxyHeaders(),
+    decode: (bytes) => void readProxyHeader(bytes),
     isExpected: isRemotingError,
   },
   { name: 'frame', examples: examples.frames(), decode: decodeFrame, isExpected: isRemotingError },

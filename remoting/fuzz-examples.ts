@@ -251,3 +251,20 @@ export function records(): readonly Buffer[] {
   })
   return [...encoded, Buffer.concat(encoded)]
 }
+
+/** PROXY protocol headers of both versions and families. */
+export function proxyHeaders(): readonly Buffer[] {
+  const signature = '0d0a0d0a000d0a515549540a'
+  return [
+    Buffer.from('PROXY TCP4 192.0.2.1 192.0.2.2 56324 10911\r\n'),
+    Buffer.from('PROXY TCP6 2001:db8::1 2001:db8::2 56324 10911\r\n'),
+    Buffer.from('PROXY UNKNOWN\r\n'),
+    Buffer.from(`${signature}2111000cc0000201c0000202dc042a9f`, 'hex'),
+    Buffer.from(`${signature}21110013c0000201c0000202dc042a9f04000401020304`, 'hex'),
+    Buffer.from(
+      `${signature}2121002420010db8000000000000000000000001${'20010db8000000000000000000000002'}dc042a9f`,
+      'hex',
+    ),
+    Buffer.from(`${signature}20000000`, 'hex'),
+  ]
+}

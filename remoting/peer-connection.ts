@@ -21,15 +21,14 @@ import { FrameDecoder } from './frame-decoder.ts'
 import type { RemotingLimits } from './limits.ts'
 import type { CloseReason, RemotingMetrics } from './metrics.ts'
 import { OutputBuffer } from './output-buffer.ts'
+import { mayBeginProxyHeader, readProxyHeader } from './proxy-protocol.ts'
 import type { ChunkPool } from './output-buffer.ts'
 import type { AnsweredRequests } from './request-frame.ts'
 import type { TimeoutWheel } from './timeout-wheel.ts'
 
 const OPAQUE_MAX = 0x7fff_ffff
-/** First bytes of a TLS handshake and of the two PROXY protocols, none of which a frame can start with. */
+/** The first byte of a TLS handshake, which no frame can start with. */
 const TLS_HANDSHAKE = 0x16
-const PROXY_TEXT = 0x50
-const PROXY_BINARY = 0x0d
 
 /** What the connections of one server or client share. */
 export interface PeerContext {
@@ -46,6 +45,8 @@ export interface PeerContext {
   readonly onFrame:
     | ((connection: PeerConnection, source: Buffer, start: number, end: number) => boolean)
     | null
+  /** A connection may begin with a PROXY protocol header. */
+  readonly takesProxyHeaders: boolean
   /** Received bytes are valid only while they are handed over (`Network.listen`). */
   readonly sharesInput: boolean
   readonly onRequest: (connection: PeerConnection, command: RemotingCommand) => void
@@ -60,10 +61,10 @@ interface Pending {
 
 export class PeerConnection implements Connection {
   readonly id: number
-  readonly remoteHost: string
-  readonly remotePort: number
-  readonly remoteAddress: string
   readonly localHost: string
+  #remoteHost: string
+  #remotePort: number
+  #remoteAddress: string
   readonly #context: PeerContext
   readonly #socket: Socket
   readonly #decoder: FrameDecoder
@@ -84,6 +85,8 @@ export class PeerConnection implements Connection {
   /** What is being read, when it is overwritten by the next read: commands outlive that. */
   #shared: Buffer | null = null
   #hasReceived = false
+  /** The beginning of a PROXY protocol header that is not whole yet. */
+  #preface: Buffer | null = null
   #inFlight = 0
   #inFlightBytes = 0
   #lastActivity: number
@@ -93,9 +96,9 @@ export class PeerConnection implements Connection {
   /** `serializeType` is what own requests use until the peer has shown what it speaks. */
   constructor(context: PeerContext, socket: Socket, id: number, serializeType: SerializeType) {
     this.id = id
-    this.remoteHost = socket.remoteHost
-    this.remotePort = socket.remotePort
-    this.remoteAddress = `${socket.remoteHost}:${socket.remotePort}`
+    this.#remoteHost = socket.remoteHost
+    this.#remotePort = socket.remotePort
+    this.#remoteAddress = `${socket.remoteHost}:${socket.remotePort}`
     this.localHost = socket.localHost
     this.#context = context
     this.#socket = socket
@@ -114,6 +117,18 @@ export class PeerConnection implements Connection {
       onDrain: () => this.#onDrain(),
       onClose: (error) => this.#onSocketClose(error),
     }
+  }
+
+  get remoteHost(): string {
+    return this.#remoteHost
+  }
+
+  get remotePort(): number {
+    return this.#remotePort
+  }
+
+  get remoteAddress(): string {
+    return this.#remoteAddress
   }
 
   get isOpen(): boolean {
@@ -284,11 +299,12 @@ export class PeerConnection implements Connection {
   #onData(bytes: Buffer): void {
     if (!this.#isOpen || this.#isEnding) return
     this.#lastActivity = this.#context.clock.monotonic()
-    if (!this.#hasReceived && this.#isForeign(bytes)) return
+    const frames = this.#hasReceived ? bytes : this.#readPreface(bytes)
+    if (frames === null) return
     this.#hasReceived = true
     try {
-      if (this.#context.sharesInput) this.#shared = bytes
-      this.#decoder.push(bytes)
+      if (this.#context.sharesInput) this.#shared = frames
+      this.#decoder.push(frames)
     } catch (error) {
       if (!(error instanceof RemotingError)) throw error
       const reason = error.code === 'tooLarge' ? 'tooLarge' : 'malformed'
@@ -317,13 +333,48 @@ export class PeerConnection implements Connection {
     this.#finish()
   }
 
-  /** TLS and the PROXY protocol are told apart from broken frames, since their counters tell what is missing. */
-  #isForeign(bytes: Buffer): boolean {
-    const first = bytes[0]
-    const isProxy = first === PROXY_TEXT || first === PROXY_BINARY
-    if (first !== TLS_HANDSHAKE && !isProxy) return false
-    this.closeFor(isProxy ? 'proxyProtocol' : 'tls')
-    return true
+  /**
+   * The first frames of a connection, behind a PROXY protocol header if it has one; null when there are none yet. TLS is told apart from
+   * broken frames, since its counter tells what is missing.
+   */
+  #readPreface(bytes: Buffer): Buffer | null {
+    const first = this.#preface?.[0] ?? bytes[0]
+    if (first === TLS_HANDSHAKE) {
+      this.closeFor('tls')
+      return null
+    }
+    if (!mayBeginProxyHeader(first)) return bytes
+    if (!this.#context.takesProxyHeaders) {
+      this.closeFor('proxyProtocol')
+      return null
+    }
+    const received = this.#preface === null ? bytes : Buffer.concat([this.#preface, bytes])
+    try {
+      const header = readProxyHeader(received)
+      if (header === null) {
+        // Copied: received bytes live for this call. Its size is bounded by that of a header.
+        this.#preface = Buffer.from(received)
+        this.#frameStartedAt ??= this.#lastActivity
+        return null
+      }
+      this.#preface = null
+      this.#frameStartedAt = null
+      if (header.source !== null) this.#setRemote(header.source)
+      return received.subarray(header.end)
+    } catch (error) {
+      if (!(error instanceof RemotingError)) throw error
+      const { remoteAddress } = this
+      this.#context.logger.warn({ remoteAddress, err: error }, 'closing a broken peer')
+      this.closeFor('proxyProtocol')
+      return null
+    }
+  }
+
+  /** The peer is a load balancer: from now on the connection is that of its client. */
+  #setRemote({ host, port }: { readonly host: string; readonly port: number }): void {
+    this.#remoteHost = host
+    this.#remotePort = port
+    this.#remoteAddress = `${host}:${port}`
   }
 
   /** True when nobody looks at the bytes any more. */

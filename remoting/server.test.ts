@@ -320,8 +320,8 @@ test('a frame that trickles in is cut off after 30 s', async () => {
 
 test.each([
   ['tls', Buffer.of(0x16, 0x03, 0x01, 0x02, 0x00)],
-  ['proxyProtocol', Buffer.from('PROXY TCP4 10.0.0.1 10.0.0.2 1 2\r\n')],
-  ['proxyProtocol', Buffer.from('0d0a0d0a000d0a515549540a', 'hex')],
+  ['proxyProtocol', Buffer.from('PROXY TCP5 10.0.0.1 10.0.0.2 1 2\r\n')],
+  ['proxyProtocol', Buffer.from('0d0a0d0a000d0a515549540a31', 'hex')],
   ['tooLarge', Buffer.from('GET / HTTP/1.1\r\n\r\n')],
   ['malformed', Buffer.alloc(4)],
   ['malformed', Buffer.from('00000010ffffffff', 'hex')],
@@ -332,6 +332,58 @@ test.each([
 
   expect(socket.isDestroyed).toBe(true)
   expect(await sample(`rocketmq_remoting_closed_connections_total{reason="${reason}"`)).toBe(1)
+})
+
+const PROXY_TEXT = Buffer.from('PROXY TCP4 192.0.2.1 10.0.0.2 56324 10911\r\n')
+const PROXY_BINARY = Buffer.from('0d0a0d0a000d0a515549540a2111000cc0000201c0000202dc042a9f', 'hex')
+
+test.each([
+  ['text', PROXY_TEXT],
+  ['binary', PROXY_BINARY],
+])(
+  'behind a load balancer that says so in %s, a connection is that of its client',
+  async (_, header) => {
+    const { handler, parked, socket, time } = await startServer()
+
+    handler.onData(Buffer.concat([header, request({ code: 1001 }), request({ code: 1000 })]))
+    time.settle()
+
+    expect(parked.map(({ connection }) => connection.remoteAddress)).toEqual(['192.0.2.1:56324'])
+    expect(parked[0]?.connection).toMatchObject({ remoteHost: '192.0.2.1', remotePort: 56_324 })
+    expect(decodeAll(socket.writes)).toHaveLength(1)
+  },
+)
+
+test.each([
+  ['text', PROXY_TEXT],
+  ['binary', PROXY_BINARY],
+])('a PROXY header in %s may come byte by byte', async (_, header) => {
+  const { handler, parked } = await startServer()
+
+  for (const byte of Buffer.concat([header, request({ code: 1001 })])) {
+    handler.onData(Buffer.of(byte))
+  }
+
+  expect(parked.map(({ connection }) => connection.remoteAddress)).toEqual(['192.0.2.1:56324'])
+})
+
+test('a PROXY header that never ends closes the connection in time', async () => {
+  const { handler, socket, time } = await startServer()
+
+  handler.onData(PROXY_BINARY.subarray(0, 20))
+  time.advance(32_000)
+
+  expect(socket.isDestroyed).toBe(true)
+})
+
+test('a PROXY header behind the first frame is a broken frame', async () => {
+  const { handler, parked, socket } = await startServer()
+
+  handler.onData(request({ code: 1001 }))
+  handler.onData(PROXY_TEXT)
+
+  expect(parked).toHaveLength(1)
+  expect(socket.isDestroyed).toBe(true)
 })
 
 test('after a broken frame nothing more of the connection is served', async () => {

@@ -67,6 +67,7 @@ export class RemotingServer implements AsyncDisposable {
       wheel: new TimeoutWheel(clock, timers),
       pool: new ChunkPool(),
       pausesWithOutput: true,
+      takesProxyHeaders: true,
       metrics: this.#metrics,
       sharesInput: true,
       onFrame: (connection, source, start, end) =>
