@@ -62,17 +62,18 @@ export async function buildClients(): Promise<void> {
   await run(join(FOLDER, 'go', 'build'), [])
 }
 
-/** Starts a scenario against the name servers `namesrv`. */
+/** Starts a scenario against the name servers `namesrv`; `env` is added to its environment. */
 export function startClient(
   client: Client,
   scenario: Scenario,
   namesrv: string,
   flags: Flags,
+  env: Readonly<Record<string, string>> = {},
 ): ClientProcess {
   const { command, args } = commandOf(client)
   const child = spawn(command, [...args, scenario, ...flagsOf({ namesrv, ...flags })], {
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, NAMESRV_ADDR: namesrv },
+    env: { ...process.env, NAMESRV_ADDR: namesrv, ...env },
   })
   return new Driver(child, `${client} ${scenario}`)
 }

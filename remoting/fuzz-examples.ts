@@ -262,7 +262,7 @@ export function proxyHeaders(): readonly Buffer[] {
     Buffer.from(`${signature}2111000cc0000201c0000202dc042a9f`, 'hex'),
     Buffer.from(`${signature}21110013c0000201c0000202dc042a9f04000401020304`, 'hex'),
     Buffer.from(
-      `${signature}2121002420010db8000000000000000000000001${'20010db8000000000000000000000002'}dc042a9f`,
+      `${signature}2121002420010db800000000000000000000000120010db8000000000000000000000002dc042a9f`,
       'hex',
     ),
     Buffer.from(`${signature}20000000`, 'hex'),
