@@ -189,6 +189,18 @@ describe('a send that is taken', () => {
   })
 })
 
+test('a message of a committed transaction that is sent back does not wait for its end again', async () => {
+  const request = await world.call(
+    send({ f: '4', j: '1', i: 'TRAN_MSG\u0001true\u0002PGROUP\u0001P\u0002DELAY\u00013\u0002' }),
+  )
+
+  expect(storedAt(request.field('msgId'))).toMatchObject({
+    topic: 'SCHEDULE_TOPIC_XXXX',
+    sysFlag: 0,
+  })
+  expect(world.parts.store.maxOffsetInQueue('SCHEDULE_TOPIC_XXXX', 2)).toBe(1)
+})
+
 describe('a send that is refused', () => {
   test.each([
     [

@@ -266,7 +266,9 @@ export class SendProcessor {
         const remark = 'a message of a transaction cannot be delayed'
         return answer(ResponseCode.MESSAGE_ILLEGAL, remark)
       }
-      const diverted = this.#parts.delays.divert(message)
+      // Old consumers leave the mark of a half message, with which it would never be seen again.
+      const sysFlag = message.sysFlag & ~MessageSysFlag.TRANSACTION_MASK
+      const diverted = this.#parts.delays.divert({ ...message, sysFlag })
       return diverted.type === 'refuse' ? diverted.answer : [diverted.message]
     }
     if (!properties.isTransactional) return [message]
