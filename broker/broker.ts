@@ -2,7 +2,6 @@
 import assert from 'node:assert/strict'
 import { AdminServer } from '../common/admin-server.ts'
 import { UniqueIdGenerator } from '../common/message-id.ts'
-import { termsPath } from '../raft/terms-file.ts'
 import { RemotingClient } from '../remoting/client.ts'
 import { createRemotingMetrics } from '../remoting/metrics.ts'
 import { RemotingServer } from '../remoting/server.ts'
@@ -42,7 +41,7 @@ import type { Registration } from './registration-request.ts'
 import type { HostAddress } from '../common/message.ts'
 import type { Logger } from '../common/log.ts'
 import type { Registry } from '../common/metrics.ts'
-import type { Disk, Runtime, Timer, Timers } from '../common/ports.ts'
+import type { Runtime, Timer, Timers } from '../common/ports.ts'
 import type { GroupMember } from './group-member.ts'
 import type { MessageStore } from '../store/message-store.ts'
 import type { Replication, Retention, StoreConfig } from '../store/types.ts'
@@ -191,8 +190,7 @@ export class Broker implements AsyncDisposable {
     const { storePathRootDir, brokerClusterName, brokerName, bindAddress, listenPort } = values
     const events = { onLeading: () => this.#lead(), onFollowing: () => this.#follow() }
     const group = groupOf(values)
-    const isAlone = group === null || group.peers.length === 1
-    if (group === null || (isAlone && !hasBelongedToGroup(runtime.disk, storePathRootDir))) {
+    if (group === null) {
       return new SoleMember({
         disk: runtime.disk,
         storePathRootDir,
@@ -550,11 +548,6 @@ export class Broker implements AsyncDisposable {
       await this.#admin?.close()
     }
   }
-}
-
-/** The store has a part in a group that may be larger than the configuration says. */
-function hasBelongedToGroup(disk: Disk, storePathRootDir: string): boolean {
-  return disk.statusSync(termsPath(storePathRootDir)) !== null
 }
 
 /** Messages that wait for their time; of a member that does not know the timers, all that it ever had. */

@@ -1,4 +1,4 @@
-/** A member of a group of several, or of one that once had several: leads and follows as Raft says. */
+/** A member of a group that has, or may once have, several: leads and follows as Raft says. */
 import { RaftDriver } from '../raft/driver.ts'
 import { ReplicatedStore } from './replicated-store.ts'
 import type { RaftFacts, RaftRole } from '../common/admin-contract.ts'

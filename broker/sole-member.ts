@@ -1,5 +1,7 @@
 /** The only member of its group: it leads as soon as it is there. Each start is a term of its own. */
 import { StateFile } from '../raft/state-file.ts'
+import { termsPath } from '../raft/terms-file.ts'
+import { StoreError } from '../store/errors.ts'
 import type { RaftFacts } from '../common/admin-contract.ts'
 import type { Disk } from '../common/ports.ts'
 import type { GroupMember, MemberEvents, MemberStore } from './group-member.ts'
@@ -50,6 +52,10 @@ export class SoleMember implements GroupMember {
 
   start(): Promise<void> {
     const { disk, storePathRootDir, events } = this.#options
+    if (disk.statusSync(termsPath(storePathRootDir)) !== null) {
+      const problem = `${storePathRootDir} belongs to a group of members: start it with enableDLegerCommitLog, dLegerPeers and dLegerSelfId`
+      return Promise.reject(new StoreError('foreign', problem))
+    }
     this.#state = StateFile.open(disk, storePathRootDir)
     this.#state.save({ term: this.term + 1, votedFor: null })
     events.onLeading(this.term)

@@ -338,7 +338,7 @@ const groupsField: Field<number> = integerField({
 const replicasField: Field<BrokerSpec['replicasPerGroup']> = choiceField([1, 3, 5], {
   description:
     'Members of each group. Three survive the loss of one without losing an acknowledged message, five the loss of two. More: new members copy the log before they count. Fewer: the last ones leave, one at a time.',
-  fallback: 1,
+  fallback: 3,
 })
 
 const recoveryField: Field<VolumeRecoverySpec> = objectField<VolumeRecoverySpec>(

@@ -44,7 +44,7 @@ test('the smallest manifest has every default', () => {
 
   expect(spec.nameServer.replicas).toBe(3)
   expect(spec.broker.groups).toBe(1)
-  expect(spec.broker.replicasPerGroup).toBe(1)
+  expect(spec.broker.replicasPerGroup).toBe(3)
   expect(spec.broker.pvcRecovery).toEqual({ enabled: false, nodeGoneAfterSeconds: 600 })
   expect(spec.broker.drain).toEqual({
     timeoutSeconds: 0,

@@ -101,17 +101,13 @@ function changedKeys(pod: PodFacts, config: ConfigEntries): readonly string[] {
   const had = pod.configHashes ?? {}
   const wanted = configHashes(config)
   const keys = new Set([...Object.keys(had), ...Object.keys(wanted)])
-  return [...keys]
-    .filter((key) => had[key] !== wanted[key])
-    .filter((key) => key !== PEERS_KEY || wasAlone(had, config))
-    .sort()
-}
-
-/** Members learn of others from their group; only one that was started alone does not listen for any. */
-function wasAlone(had: Readonly<Record<string, string>>, config: ConfigEntries): boolean {
-  const [first = ''] = (config[PEERS_KEY] ?? '').split(';')
-  const alone = configHashes({ [PEERS_KEY]: first })[PEERS_KEY]
-  return had[PEERS_KEY] === undefined || had[PEERS_KEY] === alone
+  return (
+    [...keys]
+      .filter((key) => had[key] !== wanted[key])
+      // Members learn of others from their group.
+      .filter((key) => key !== PEERS_KEY || had[key] === undefined)
+      .sort()
+  )
 }
 
 function needsRestart(key: string, config: ConfigEntries, facts: ConfigFacts): boolean {

@@ -185,7 +185,7 @@ export class FakeGroup {
       )
       return
     }
-    const canBeReached = this.voters.some((id) => (this.running.get(id)?.peers.length ?? 0) > 1)
+    const canBeReached = this.voters.some((id) => this.running.has(id))
     const stranger = [...this.running.values()].find(
       (member) => !this.#isMember(member) && !this.#removed.has(member.incarnation),
     )

@@ -135,6 +135,8 @@ export class RaftNode<Records> {
     assert(restored.commitOffset <= restored.endOffset, 'what is committed is in the log')
     assert(this.epochs.lastTerm <= this.hardState.term, 'no record is of a later term')
     this.resetElectionDeadline()
+    // The only voter has nobody to wait for.
+    if (this.voters.length === 1 && this.isVoter) this.electionDeadline = 0
   }
 
   get term(): number {

@@ -70,12 +70,11 @@ export class Peers {
     this.#options = options
   }
 
-  /** Opens the own port, when there is anybody else, and connects to all that are configured. */
+  /** Opens the own port, through which new members come too, and connects to all that are configured. */
   async start(): Promise<void> {
     const { peers, id, listenHost, runtime } = this.#options
     const own = peers.find((peer) => peer.id === id)
     assert(own !== undefined, 'the member is among its peers')
-    if (peers.length === 1) return
     this.#listener = await runtime.network.listen(listenHost, own.port, (socket) =>
       this.#accept(socket),
     )
