@@ -15,6 +15,7 @@ import { GroupTables } from './group-tables.ts'
 import { Delays } from './delay/delays.ts'
 import { GroupNotices } from './group-notices.ts'
 import { LeaderEndpoint } from './leader-endpoint.ts'
+import { Leadership } from './leadership.ts'
 import { LongPolling, RECHECK_MS } from './long-polling.ts'
 import { registerGroupMetrics } from './group-metrics.ts'
 import { registerBrokerMetrics } from './metrics.ts'
@@ -34,7 +35,6 @@ import { TopicTable } from './topics.ts'
 import type { BrokerValues } from './config.ts'
 import type { BrokerParts } from './parts.ts'
 import type { BrokerProcessors } from './processors.ts'
-import type { LeaderService } from './leader-service.ts'
 import type { ConfigFolder } from './persisted-table.ts'
 import type { KubernetesRequest, PodIdentity } from './leader-endpoint.ts'
 import type { Registration } from './registration-request.ts'
@@ -51,9 +51,6 @@ const EXPIRE_PULLS_MS = 200
 const SWEEP_MS = 10_000
 /** Consumers' progress reaches the log this often. */
 const FLUSH_OFFSETS_MS = 1000
-/** A hand-over is given up by then. */
-const HAND_OVER_MS = 2000
-const HAND_OVER_CHECK_MS = 20
 
 export interface StoreOptions {
   readonly config: StoreConfig
@@ -95,20 +92,12 @@ export class Broker implements AsyncDisposable {
   readonly #client: RemotingClient
   readonly #outerApi: OuterApi
   readonly #processors: BrokerProcessors
-  /** In the order of their start; stopped in reverse. */
-  readonly #leaderServices: readonly LeaderService[]
+  readonly #leadership: Leadership
   readonly #timers: Timer[] = []
   readonly #abort = new AbortController()
   #admin: AdminServer | null = null
-  #leaderEndpoint: LeaderEndpoint | null = null
   #state: 'starting' | 'recovering' | 'serving' | 'closing' = 'starting'
   #isStoreOpen = false
-  #isLeading = false
-  #isHandingOver = false
-  /** Requests are answered: this member leads, and what only the leader does has begun. */
-  #areServicesStarted = false
-  /** What only the leader does has ended for its former term. */
-  #servicesStopped: Promise<void> = Promise.resolve()
   #closing: Promise<void> | null = null
 
   constructor(options: BrokerOptions) {
@@ -152,13 +141,22 @@ export class Broker implements AsyncDisposable {
           return facts
         },
         transfer: (to) => {
-          if (!this.#isLeading) return 'this member does not lead'
-          void this.#handOver(to)
+          if (!this.#leadership.isLeading) return 'this member does not lead'
+          void this.#leadership.handOver(to)
           return null
         },
       },
     })
-    this.#leaderServices = this.#processors.leaderServices
+    this.#leadership = new Leadership({
+      member: this.#member,
+      parts: this.#parts,
+      outerApi: this.#outerApi,
+      services: this.#processors.leaderServices,
+      servers: () => this.#servers,
+      newEndpoint: () => this.#newEndpoint(),
+      timers,
+      logger,
+    })
     this.#servers = this.#createServers()
     registerBrokerMetrics(registry, this.#parts, this.#processors)
     registerGroupMetrics(registry, this.#member)
@@ -188,7 +186,12 @@ export class Broker implements AsyncDisposable {
   #createMember(): GroupMember {
     const { values, runtime, logger, onFatal } = this.#options
     const { storePathRootDir, brokerClusterName, brokerName, bindAddress, listenPort } = values
-    const events = { onLeading: () => this.#lead(), onFollowing: () => this.#follow() }
+    const events = {
+      onLeading: () => {
+        if (this.#state === 'serving') this.#leadership.begin()
+      },
+      onFollowing: () => this.#leadership.end(),
+    }
     const group = groupOf(values)
     if (group === null) {
       return new SoleMember({
@@ -298,7 +301,7 @@ export class Broker implements AsyncDisposable {
       client: this.#client,
       timers,
       isClosing: () => this.#state === 'closing',
-      isOpen: () => this.#areServicesStarted && !this.#isHandingOver,
+      isOpen: () => this.#leadership.isOpen,
       leaderAddress: () => this.#member.leaderAddress,
       heldCodes: NOT_ON_VIP_PORT,
     })
@@ -325,7 +328,7 @@ export class Broker implements AsyncDisposable {
     this.#address.onChange(() => this.#outerApi.changed())
     this.#config.onChange((keys) => {
       if (keys.includes('namesrvAddr')) this.#outerApi.nameServersChanged()
-      if (keys.includes('brokerPermission') && this.#isLeading) {
+      if (keys.includes('brokerPermission') && this.#leadership.isLeading) {
         // Another leader registers with its own permission and a newer term.
         topics.bumpVersion().catch(() => undefined)
       }
@@ -343,7 +346,7 @@ export class Broker implements AsyncDisposable {
         parts: this.#parts,
         registry,
         member: this.#member,
-        transfer: (to) => this.#handOver(to),
+        transfer: (to) => this.#leadership.handOver(to),
         inFlightSends: () => this.#processors.send.inFlight,
         delayedMessages: () => delayedMessages(this.#processors, this.#parts),
         notStarted: () => this.#notStarted(),
@@ -374,74 +377,6 @@ export class Broker implements AsyncDisposable {
     )
   }
 
-  #lead(): void {
-    if (this.#state !== 'serving') return
-    const { logger, values } = this.#options
-    logger.info({ brokerName: values.brokerName, term: this.#member.term }, 'leading the group')
-    this.#isLeading = true
-    this.#parts.longPolling.open()
-    this.#outerApi.start()
-    this.#startLeaderEndpoint()
-    const { term } = this.#member
-    const start = () => {
-      if (!this.#isLeading || this.#member.term !== term) return
-      for (const service of this.#leaderServices) service.startLeading()
-      this.#areServicesStarted = true
-    }
-    void this.#servicesStopped.then(start)
-  }
-
-  /** Another member leads, or may: all that belongs to the leader ends at once. Messages that waited have been refused. */
-  #follow(): void {
-    if (!this.#isLeading) return
-    this.#options.logger.warn({ term: this.#member.term }, 'leading the group no more')
-    this.#isLeading = false
-    this.#isHandingOver = false
-    this.#outerApi.pause()
-    this.#leaderEndpoint?.stop()
-    this.#leaderEndpoint = null
-    this.#stopServices()
-    const { longPolling, offsets, locks } = this.#parts
-    longPolling.close()
-    offsets.forgetAhead()
-    locks.clear()
-    // Clients come back by the group's address, which leads to the next leader.
-    for (const server of this.#servers) void server.endConnections()
-  }
-
-  #stopServices(): void {
-    if (!this.#areServicesStarted) return
-    this.#areServicesStarted = false
-    this.#servicesStopped = (async () => {
-      for (const service of this.#leaderServices.toReversed()) await service.stopLeading()
-    })()
-  }
-
-  /** Another member shall lead; requests wait meanwhile, and the log has all offsets before. Why that cannot be, or null when it has begun. */
-  async #handOver(to: number | null): Promise<string | null> {
-    if (!this.#isLeading) return 'this member does not lead'
-    if (this.#isHandingOver) return 'another transfer is under way'
-    this.#isHandingOver = true
-    await this.#flushOffsets()
-    const refusal = this.#member.transfer(to)
-    if (refusal !== null) this.#isHandingOver = false
-    else {
-      this.#options.runtime.timers.after(HAND_OVER_MS, () => {
-        this.#isHandingOver = false
-      })
-    }
-    return refusal
-  }
-
-  /** Before this member goes: resolves when another one leads, or none can. */
-  async #leaveLeadership(): Promise<void> {
-    const { timers } = this.#options.runtime
-    if ((await this.#handOver(null)) !== null) return
-    while (this.#isLeading && this.#isHandingOver) {
-      await new Promise<void>((resolve) => timers.after(HAND_OVER_CHECK_MS, resolve))
-    }
-  }
-
   #startTimers(): void {
     const { timers } = this.#options.runtime
     const { longPolling, locks, clients } = this.#parts
@@ -455,18 +390,9 @@ export class Broker implements AsyncDisposable {
         clients.expire(channelExpiredTimeout)
       }),
       timers.every(FLUSH_OFFSETS_MS, () => {
-        if (this.#isLeading) void this.#flushOffsets()
+        if (this.#leadership.isLeading) void this.#leadership.flushOffsets()
       }),
     )
-  }
-
-  /** A disk that is full or a role that is lost: what the log does not take now is tried again. */
-  async #flushOffsets(): Promise<void> {
-    try {
-      await this.#parts.offsets.flush()
-    } catch (error) {
-      this.#options.logger.warn({ err: error }, 'consumer offsets have not reached the log')
-    }
   }
 
   #sample(): void {
@@ -474,10 +400,10 @@ export class Broker implements AsyncDisposable {
     inTurns(this.#options.runtime.timers, this.#parts.stats.sample())
   }
 
-  #startLeaderEndpoint(): void {
+  #newEndpoint(): LeaderEndpoint | null {
     const { kubernetes, runtime, logger } = this.#options
-    if (kubernetes === null) return
-    this.#leaderEndpoint = new LeaderEndpoint({
+    if (kubernetes === null) return null
+    return new LeaderEndpoint({
       ...kubernetes,
       timers: runtime.timers,
       random: runtime.random,
@@ -488,7 +414,6 @@ export class Broker implements AsyncDisposable {
         this.#outerApi.changed()
       },
     })
-    this.#leaderEndpoint.start()
   }
 
   #notStarted(): string | null {
@@ -497,14 +422,8 @@ export class Broker implements AsyncDisposable {
 
   #notReady(): string | null {
     if (this.#state !== 'serving') return this.#state
-    if (!this.#isLeading) {
-      return this.#member.facts?.isReady === true ? null : 'not in sync with a leader'
-    }
-    if (!this.#outerApi.hasRegistered) return 'no name server has taken the broker yet'
-    if (this.#leaderEndpoint !== null && !this.#leaderEndpoint.isWritten) {
-      return 'the leader Service does not lead here yet'
-    }
-    return null
+    if (this.#leadership.isLeading) return this.#leadership.notReached
+    return this.#member.facts?.isReady === true ? null : 'not in sync with a leader'
   }
 
   #registration(): Registration {
@@ -526,21 +445,18 @@ export class Broker implements AsyncDisposable {
 
   async #close(): Promise<void> {
     const wasServing = this.#state === 'serving'
-    if (this.#isLeading) await this.#leaveLeadership()
-    const wasLeading = this.#isLeading
+    if (this.#leadership.isLeading) await this.#leadership.leave()
+    const wasLeading = this.#leadership.isLeading
     this.#state = 'closing'
     this.#abort.abort()
     this.#address.close()
     for (const timer of this.#timers) timer.cancel()
-    // Who has handed over has nothing to take back.
-    if (wasLeading) await Promise.all([this.#leaderEndpoint?.close(), this.#outerApi.close()])
-    this.#stopServices()
-    await this.#servicesStopped
+    await this.#leadership.close()
     this.#parts.longPolling.close()
     await Promise.all(this.#servers.map((server) => server.close()))
     await this.#client.close()
     try {
-      if (wasLeading) await this.#flushOffsets()
+      if (wasLeading) await this.#leadership.flushOffsets()
       if (wasServing) await this.#parts.tables.close()
     } finally {
       await this.#member.close()
