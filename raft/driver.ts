@@ -57,6 +57,12 @@ interface Read {
   readonly timer: Timer
 }
 
+interface Batch {
+  readonly fromOffset: number
+  readonly toOffset: number
+  readonly records: Buffer | Promise<Buffer>
+}
+
 export class RaftDriver {
   readonly #options: DriverOptions
   readonly #state: StateFile
@@ -65,6 +71,8 @@ export class RaftDriver {
   #raft: Raft<Buffer> | null = null
   #ticker: Timer | null = null
   #isPerforming = false
+  /** What was sent last within the event that is being performed. */
+  #batch: Batch | null = null
   #isClosed = false
   /** An event was left half done: nothing may follow it. */
   #hasFailed = false
@@ -273,6 +281,7 @@ export class RaftDriver {
         }
       } finally {
         this.#isPerforming = false
+        this.#batch = null
       }
     } catch (error) {
       // Neither a broken rule nor a failed disk may go on (conventions §5, reliability D1).
@@ -308,6 +317,7 @@ export class RaftDriver {
         this.#appendConfiguration(raft, effect.members)
         break
       case 'truncate':
+        this.#batch = null
         log.truncateTo(effect.offset)
         // Before the log grows again: what stood for the records that are gone would be taken for true of those that come.
         this.#saveTerms(raft)
@@ -339,7 +349,14 @@ export class RaftDriver {
   #sendRecords(to: MemberId, message: RaftMessage<Buffer>): void {
     assert(message.type === 'appendRequest')
     const { previousOffset, endOffset } = message
-    this.#peers.sendRecords(to, message, this.#options.log.readRecords(previousOffset, endOffset))
+    // Most often all members are sent the same.
+    let batch = this.#batch
+    if (batch?.fromOffset !== previousOffset || batch.toOffset !== endOffset) {
+      const records = this.#options.log.readRecords(previousOffset, endOffset)
+      batch = { fromOffset: previousOffset, toOffset: endOffset, records }
+      this.#batch = batch
+    }
+    this.#peers.sendRecords(to, message, batch.records)
   }
 
   #appendRecords(
