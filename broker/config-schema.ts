@@ -100,6 +100,9 @@ export const SERVICE_KEYS: {
   readonly sendThreadPoolQueueCapacity: Integer
   readonly pullThreadPoolQueueCapacity: Integer
   readonly defaultQueryMaxNum: Integer
+  readonly coldDataFlowControlEnable: Flag
+  readonly cgColdReadThreshold: Integer
+  readonly globalColdReadThreshold: Integer
 } = {
   brokerPermission: integer(6, {
     description: '6: read and write, 4: read only (sends are answered 16), 2: write only.',
@@ -283,6 +286,23 @@ export const SERVICE_KEYS: {
     unit: 'messages',
     min: 1,
     max: 64,
+    live: true,
+  }),
+  coldDataFlowControlEnable: flag(false, {
+    description: 'Consumer groups that read much of what is no longer in memory are held back.',
+    live: true,
+  }),
+  cgColdReadThreshold: integer(3 * MIB, {
+    description:
+      'What a group may read of that in five seconds, unless it has a threshold of its own.',
+    unit: 'bytes',
+    min: 0,
+    live: true,
+  }),
+  globalColdReadThreshold: integer(100 * MIB, {
+    description: 'The same for all groups together.',
+    unit: 'bytes',
+    min: 0,
     live: true,
   }),
 }

@@ -1,5 +1,7 @@
 /** All request codes that a broker serves, with their processors. */
 import { RequestCode } from '../remoting/request-code.ts'
+import { ColdDataControl } from './cold/cold-data-control.ts'
+import { coldDataProcessors } from './cold/processors.ts'
 import { success } from './processors/answers.ts'
 import { assignmentProcessors } from './processors/assignment.ts'
 import { brokerAdminProcessors } from './processors/broker-admin.ts'
@@ -67,7 +69,8 @@ export function createProcessors(options: TopicAdminOptions): BrokerProcessors {
   const levels = new LevelDelivery(parts)
   const timers = new TimerDelivery(parts)
   parts.delays.timers = timers
-  const rules = new PullRules(parts)
+  const cold = new ColdDataControl(parts)
+  const rules = new PullRules(parts, cold)
   const pull = new PullProcessor(parts, rules)
   const pops = new PopService(parts)
   const routes = new TopicRoutes(parts.clock, options.route)
@@ -85,6 +88,7 @@ export function createProcessors(options: TopicAdminOptions): BrokerProcessors {
   const families: readonly ReadonlyMap<number, Processor>[] = [
     offsetProcessors(parts),
     queryProcessors(parts),
+    coldDataProcessors(cold),
     clientProcessors(parts),
     lockProcessors(parts),
     topicAdminProcessors(options),

@@ -9,9 +9,6 @@ import { RequestCode, requestCodeName } from './request-code.ts'
 export const NOT_IMPLEMENTED: readonly RequestCode[] = [
   // Administration
   RequestCode.UPDATE_AND_GET_GROUP_FORBIDDEN,
-  RequestCode.UPDATE_COLD_DATA_FLOW_CTR_CONFIG,
-  RequestCode.REMOVE_COLD_DATA_FLOW_CTR_CONFIG,
-  RequestCode.GET_COLD_DATA_FLOW_CTR_INFO,
   RequestCode.SET_COMMITLOG_READ_MODE,
   // Users and permissions
   RequestCode.AUTH_CREATE_USER,

@@ -110,7 +110,7 @@ export class FastPull {
       groupSysFlag: this.#rules.groupSysFlag(header.consumerGroup),
     })
     if (!this.#parts.store.copyFound(scratch, bodyAt)) return false
-    this.#rules.count(header, count, bytes)
+    this.#rules.countPulled(header, count, bytes)
     connection.writeFrames(scratch, 0, bodyAt + bytes, {
       requestCode: asked.code,
       responseCode: ResponseCode.SUCCESS,

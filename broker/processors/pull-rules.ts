@@ -15,6 +15,7 @@ import { answer, brokerMay, topicNotExist } from './answers.ts'
 import type { SubscriptionData } from '../../remoting/bodies/heartbeat-data.ts'
 import type { ExtFields, ResponseContent } from '../../remoting/command.ts'
 import type { MessageFilter } from '../../store/types.ts'
+import type { ColdDataControl } from '../cold/cold-data-control.ts'
 import type { BrokerParts } from '../parts.ts'
 
 /** Bits of a pull request's sysFlag (protocol §5.2). */
@@ -42,7 +43,8 @@ export interface PullHeader {
   readonly topic: string
   readonly queueId: number
   readonly queueOffset: number
-  readonly maxMessages: number
+  /** `refusalOf` may lower it. */
+  maxMessages: number
   readonly sysFlag: number
   readonly commitOffset: number
   readonly suspendTimeoutMs: number
@@ -68,8 +70,12 @@ export function decodePullHeader(fields: ExtFields): PullHeader {
   }
 }
 
+/** Java's words (PullMessageProcessor). */
+const COLD_REMARK = 'This consumer group is reading cold data. It has been flow control'
+
 export class PullRules {
   readonly #parts: BrokerParts
+  readonly #cold: ColdDataControl
   /** Filters by the expression that requests carry, and by what heartbeats told. */
   readonly #filters = new Map<string, MessageFilter | null>()
   readonly #heartbeatFilters = new WeakMap<
@@ -77,8 +83,9 @@ export class PullRules {
     { readonly filter: MessageFilter | ResponseContent | null }
   >()
 
-  constructor(parts: BrokerParts) {
+  constructor(parts: BrokerParts, cold: ColdDataControl) {
     this.#parts = parts
+    this.#cold = cold
   }
 
   /** Checks broker, group, topic and queue; null when all is well. A group that may be is created. */
@@ -115,6 +122,16 @@ export class PullRules {
         `queueId[${header.queueId}] is illegal, topic:[${header.topic}] topicConfig.readQueueNums:[${topic.readQueueNums}] consumer:[${remoteAddress}]`,
       )
     }
+    return this.#cold.isHeldBack(header.consumerGroup, header) ? this.#slowDown(header) : null
+  }
+
+  /** As in Java: who pulls by itself gets message by message, who is pushed to is told to come again. */
+  #slowDown(header: PullHeader): ResponseContent | null {
+    const group = this.#parts.clients.consumerGroup(header.consumerGroup)
+    if (group?.consumeType !== 'CONSUME_ACTIVELY') {
+      return answer(ResponseCode.SYSTEM_BUSY, COLD_REMARK)
+    }
+    header.maxMessages = 1
     return null
   }
 
@@ -170,6 +187,12 @@ export class PullRules {
 
   groupSysFlag(group: string): number {
     return this.#parts.groups.get(group)?.groupSysFlag ?? 0
+  }
+
+  /** Counts messages that were pulled. */
+  countPulled(header: PullHeader, messages: number, bytes: number): void {
+    this.#cold.count(header.consumerGroup, header, bytes)
+    this.count(header, messages, bytes)
   }
 
   /** Counts messages that were answered. */

@@ -77,7 +77,7 @@ export class PullProcessor {
     const code = pullCodeOf(result.status, header.queueOffset)
     if (code === ResponseCode.PULL_NOT_FOUND && this.park(pull, result.maxOffset)) return
     if (code === ResponseCode.SUCCESS) {
-      this.#rules.count(header, result.records.length, result.bytes)
+      this.#rules.countPulled(header, result.records.length, result.bytes)
     }
     reply.respond({
       code,
