@@ -189,4 +189,24 @@ describe.each([
       }
     }
   }, 240_000)
+
+  test('never hands out a wrong message when a stretch of a derived file is noise, or lies elsewhere', async () => {
+    const files = await image(isClean)
+    const random = new SeededRandom(22)
+    for (const path of derivedFiles(files)) {
+      const bytes = files.get(path) ?? Buffer.alloc(0)
+      for (let round = 0; round < (bytes.length === 0 ? 0 : FLIPS); round++) {
+        const damaged = Buffer.from(bytes)
+        const length = 1 + random.integer(Math.min(300, bytes.length))
+        const at = random.integer(bytes.length - length + 1)
+        const from = random.integer(bytes.length - length + 1)
+        const stretch = bytes.subarray(from, from + length)
+        damaged.set(round % 2 === 0 ? random.bytes(length) : stretch, at)
+
+        const verdict = await verdictOn(new Map(files).set(path, damaged), path)
+
+        if (!path.includes('/index/')) expect(verdict).toMatchObject({ missed: 0 })
+      }
+    }
+  }, 240_000)
 })
