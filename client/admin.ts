@@ -61,7 +61,7 @@ export class AdminClient {
 
   /** Null when the name server knows no such topic. */
   async route(nameServer: string, topic: string): Promise<TopicRouteData | null> {
-    const answer = await this.#ask(
+    const answer = await this.ask(
       nameServer,
       {
         code: RequestCode.GET_ROUTEINFO_BY_TOPIC,
@@ -74,32 +74,32 @@ export class AdminClient {
 
   async clusterInfo(nameServer: string): Promise<ClusterInfo> {
     return decodeClusterInfo(
-      (await this.#ask(nameServer, { code: RequestCode.GET_BROKER_CLUSTER_INFO })).body,
+      (await this.ask(nameServer, { code: RequestCode.GET_BROKER_CLUSTER_INFO })).body,
     )
   }
 
   async topicList(nameServer: string): Promise<readonly string[]> {
     const request = { code: RequestCode.GET_ALL_TOPIC_LIST_FROM_NAMESERVER }
-    return decodeTopicList((await this.#ask(nameServer, request)).body).topics
+    return decodeTopicList((await this.ask(nameServer, request)).body).topics
   }
 
   /** Takes the write bit from all topics of a broker group; resolves with their number. */
   async wipeWritePermission(nameServer: string, brokerName: string): Promise<number> {
     const code = RequestCode.WIPE_WRITE_PERM_OF_BROKER
-    const { extFields } = await this.#ask(nameServer, { code, extFields: { brokerName } })
+    const { extFields } = await this.ask(nameServer, { code, extFields: { brokerName } })
     return requireInt(extFields, 'wipeTopicCount')
   }
 
   /** Makes all topics of a broker group readable and writable; resolves with their number. */
   async addWritePermission(nameServer: string, brokerName: string): Promise<number> {
     const code = RequestCode.ADD_WRITE_PERM_OF_BROKER
-    const { extFields } = await this.#ask(nameServer, { code, extFields: { brokerName } })
+    const { extFields } = await this.ask(nameServer, { code, extFields: { brokerName } })
     return requireInt(extFields, 'addTopicCount')
   }
 
   async unregisterBroker(nameServer: string, broker: BrokerIdentity): Promise<void> {
     const { clusterName, brokerName, brokerAddr, brokerId } = broker
-    await this.#ask(nameServer, {
+    await this.ask(nameServer, {
       code: RequestCode.UNREGISTER_BROKER,
       extFields: { clusterName, brokerName, brokerAddr, brokerId: String(brokerId) },
     })
@@ -107,7 +107,7 @@ export class AdminClient {
 
   /** Forgets the route of a topic; its brokers keep it until `deleteTopic`. */
   async deleteTopicRoute(nameServer: string, topic: string): Promise<void> {
-    await this.#ask(nameServer, {
+    await this.ask(nameServer, {
       code: RequestCode.DELETE_TOPIC_IN_NAMESRV,
       extFields: { topic },
     })
@@ -117,21 +117,21 @@ export class AdminClient {
     nameServer: string,
     entry: { readonly namespace: string; readonly key: string; readonly value: string },
   ): Promise<void> {
-    await this.#ask(nameServer, { code: RequestCode.PUT_KV_CONFIG, extFields: { ...entry } })
+    await this.ask(nameServer, { code: RequestCode.PUT_KV_CONFIG, extFields: { ...entry } })
   }
 
   async updateNamesrvConfig(
     nameServer: string,
     entries: Readonly<Record<string, string>>,
   ): Promise<void> {
-    await this.#ask(nameServer, {
+    await this.ask(nameServer, {
       code: RequestCode.UPDATE_NAMESRV_CONFIG,
       body: Buffer.from(formatJavaProperties(Object.entries(entries))),
     })
   }
 
   async getNamesrvConfig(nameServer: string): Promise<ReadonlyMap<string, string>> {
-    return configOf(await this.#ask(nameServer, { code: RequestCode.GET_NAMESRV_CONFIG }))
+    return configOf(await this.ask(nameServer, { code: RequestCode.GET_NAMESRV_CONFIG }))
   }
 
   // --- topics and consumer groups of a broker ---
@@ -139,7 +139,7 @@ export class AdminClient {
   /** Creates a topic or changes it. */
   async createTopic(broker: string, config: TopicConfig): Promise<void> {
     const attributes = [...config.attributes].map(([name, value]) => `+${name}=${value}`).join(',')
-    await this.#ask(broker, {
+    await this.ask(broker, {
       code: RequestCode.UPDATE_AND_CREATE_TOPIC,
       extFields: {
         topic: config.topicName,
@@ -156,32 +156,32 @@ export class AdminClient {
   }
 
   async createTopics(broker: string, configs: readonly TopicConfig[]): Promise<void> {
-    await this.#ask(broker, {
+    await this.ask(broker, {
       code: RequestCode.UPDATE_AND_CREATE_TOPIC_LIST,
       body: encodeTopicConfigList(configs),
     })
   }
 
   async deleteTopic(broker: string, topic: string): Promise<void> {
-    await this.#ask(broker, { code: RequestCode.DELETE_TOPIC_IN_BROKER, extFields: { topic } })
+    await this.ask(broker, { code: RequestCode.DELETE_TOPIC_IN_BROKER, extFields: { topic } })
   }
 
   async getAllTopicConfig(broker: string): Promise<TopicConfigTable> {
     return decodeTopicConfigTable(
-      (await this.#ask(broker, { code: RequestCode.GET_ALL_TOPIC_CONFIG })).body,
+      (await this.ask(broker, { code: RequestCode.GET_ALL_TOPIC_CONFIG })).body,
     )
   }
 
   /** Creates a consumer group or changes it. */
   async createGroup(broker: string, config: SubscriptionGroupConfig): Promise<void> {
-    await this.#ask(broker, {
+    await this.ask(broker, {
       code: RequestCode.UPDATE_AND_CREATE_SUBSCRIPTIONGROUP,
       body: encodeSubscriptionGroupConfig(config),
     })
   }
 
   async createGroups(broker: string, configs: readonly SubscriptionGroupConfig[]): Promise<void> {
-    await this.#ask(broker, {
+    await this.ask(broker, {
       code: RequestCode.UPDATE_AND_CREATE_SUBSCRIPTIONGROUP_LIST,
       body: encodeSubscriptionGroupList(configs),
     })
@@ -192,7 +192,7 @@ export class AdminClient {
     groupName: string,
     options: { readonly cleanOffset: boolean },
   ): Promise<void> {
-    await this.#ask(broker, {
+    await this.ask(broker, {
       code: RequestCode.DELETE_SUBSCRIPTIONGROUP,
       extFields: { groupName, cleanOffset: String(options.cleanOffset) },
     })
@@ -200,7 +200,7 @@ export class AdminClient {
 
   async getAllSubscriptionGroup(broker: string): Promise<SubscriptionGroupTable> {
     return decodeSubscriptionGroupTable(
-      (await this.#ask(broker, { code: RequestCode.GET_ALL_SUBSCRIPTIONGROUP_CONFIG })).body,
+      (await this.ask(broker, { code: RequestCode.GET_ALL_SUBSCRIPTIONGROUP_CONFIG })).body,
     )
   }
 
@@ -211,19 +211,19 @@ export class AdminClient {
     broker: string,
     entries: Readonly<Record<string, string>>,
   ): Promise<void> {
-    await this.#ask(broker, {
+    await this.ask(broker, {
       code: RequestCode.UPDATE_BROKER_CONFIG,
       body: Buffer.from(formatJavaProperties(Object.entries(entries))),
     })
   }
 
   async getBrokerConfig(broker: string): Promise<ReadonlyMap<string, string>> {
-    return configOf(await this.#ask(broker, { code: RequestCode.GET_BROKER_CONFIG }))
+    return configOf(await this.ask(broker, { code: RequestCode.GET_BROKER_CONFIG }))
   }
 
   async brokerRuntimeInfo(broker: string): Promise<ReadonlyMap<string, string>> {
     return decodeKvTable(
-      (await this.#ask(broker, { code: RequestCode.GET_BROKER_RUNTIME_INFO })).body,
+      (await this.ask(broker, { code: RequestCode.GET_BROKER_RUNTIME_INFO })).body,
     )
   }
 
@@ -235,7 +235,7 @@ export class AdminClient {
     consumerGroup: string,
     topic: string | null = null,
   ): Promise<ConsumeStats> {
-    const answer = await this.#ask(broker, {
+    const answer = await this.ask(broker, {
       code: RequestCode.GET_CONSUME_STATS,
       extFields: { consumerGroup, ...(topic === null ? {} : { topic }) },
     })
@@ -244,7 +244,7 @@ export class AdminClient {
 
   async topicStats(broker: string, topic: string): Promise<readonly TopicQueueStats[]> {
     const code = RequestCode.GET_TOPIC_STATS_INFO
-    return decodeTopicStatsTable((await this.#ask(broker, { code, extFields: { topic } })).body)
+    return decodeTopicStatsTable((await this.ask(broker, { code, extFields: { topic } })).body)
   }
 
   /** The next queue offset to be written. */
@@ -270,7 +270,7 @@ export class AdminClient {
     queue: QueueOfBroker,
     consumerGroup: string,
   ): Promise<number | null> {
-    const answer = await this.#ask(
+    const answer = await this.ask(
       broker,
       {
         code: RequestCode.QUERY_CONSUMER_OFFSET,
@@ -289,18 +289,18 @@ export class AdminClient {
     commit: { readonly consumerGroup: string; readonly queueOffset: number },
   ): Promise<void> {
     const { consumerGroup, queueOffset } = commit
-    await this.#ask(broker, {
+    await this.ask(broker, {
       code: RequestCode.UPDATE_CONSUMER_OFFSET,
       extFields: { ...fieldsOf(queue), consumerGroup, commitOffset: String(queueOffset) },
     })
   }
 
   async #offset(broker: string, request: RequestContent): Promise<number> {
-    return requireLong((await this.#ask(broker, request)).extFields, 'offset')
+    return requireLong((await this.ask(broker, request)).extFields, 'offset')
   }
 
-  /** Resolves with an answer of SUCCESS or of an `expected` code. */
-  async #ask(
+  /** Any request; resolves with an answer of SUCCESS or of an `expected` code. */
+  async ask(
     address: string,
     request: RequestContent,
     expected: readonly number[] = [],

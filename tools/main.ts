@@ -50,10 +50,35 @@ const ROLES: readonly RoleCommand[] = [
   },
 ]
 
+/** Commands of administrators, which share a module. */
+const ADMIN_COMMANDS: Readonly<Record<string, string>> = {
+  admin: "commands and flags of RocketMQ's mqadmin",
+  topic: 'topics: list, describe, create, delete',
+  group: 'consumer groups: list, lag, describe, create, reset, delete',
+  message: 'messages: get, tail, send',
+  cluster: 'the cluster: describe, health',
+  definitions: 'topics and groups as a file: export, import',
+  debug: 'for whoever helps: bundle',
+  context: 'clusters by name: list, set, use, delete',
+  completion: 'a completion script: bash, zsh, fish',
+}
+
+const COMMANDS: readonly RoleCommand[] = [
+  ...ROLES,
+  ...Object.entries(ADMIN_COMMANDS).map(([name, description]) => ({
+    name,
+    description,
+    load: async (): Promise<Run> => {
+      const admin = await import('./admin/main.ts')
+      return (argv) => admin.run(name, argv, COMMANDS)
+    },
+  })),
+]
+
 /** Runs the command line and returns the exit code. */
 async function run(argv: readonly string[]): Promise<number> {
   // A role parses its own arguments: the servers start without the parser of the whole command.
-  const named = ROLES.find((role) => role.name === argv[0])
+  const named = COMMANDS.find((role) => role.name === argv[0])
   if (named === undefined) return runProgram(argv)
   try {
     const runRole = await named.load()
@@ -72,7 +97,7 @@ async function runProgram(argv: readonly string[]): Promise<number> {
     .version(versionOfPackage(), '--version')
     .showSuggestionAfterError()
     .exitOverride()
-  for (const { name, description } of ROLES) {
+  for (const { name, description } of COMMANDS) {
     program.command(`${name} [args...]`).description(description).helpOption(false)
   }
 
