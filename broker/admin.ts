@@ -17,6 +17,8 @@ export interface AdminRoutesOptions {
   readonly inFlightSends: () => number
   /** Messages that wait for their time. */
   readonly delayedMessages: () => number
+  /** Metrics in the words of rocketmq-exporter. */
+  readonly exporterMetrics: () => string
   readonly notStarted: () => string | null
   readonly notReady: () => string | null
 }
@@ -25,6 +27,11 @@ export function adminRoutes(options: AdminRoutesOptions): AdminRoutes {
   const { registry, notStarted, notReady } = options
   return {
     ...commonAdminRoutes({ isLive: () => true, notReady, notStarted }, registry),
+    'GET /metrics/exporter': () => ({
+      status: notStarted() === null ? 200 : 503,
+      body: notStarted() === null ? options.exporterMetrics() : '',
+      contentType: 'text/plain; version=0.0.4; charset=utf-8',
+    }),
     'GET /admin/v1/raft': () => factsAnswer(options, ({ member }) => member.facts),
     'POST /admin/v1/raft/transfer': async (request) =>
       changed(await options.transfer(idIn(request, 'to'))),

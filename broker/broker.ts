@@ -13,6 +13,7 @@ import { ConsumerOffsets } from './consumer-offsets.ts'
 import { groupOf } from './group-config.ts'
 import { GroupTables } from './group-tables.ts'
 import { Delays } from './delay/delays.ts'
+import { exporterMetrics } from './exporter-metrics.ts'
 import { GroupNotices } from './group-notices.ts'
 import { LeaderEndpoint } from './leader-endpoint.ts'
 import { Leadership } from './leadership.ts'
@@ -29,6 +30,7 @@ import { BrokerStats, SAMPLE_MS } from './stats.ts'
 import { RaftMember } from './raft-member.ts'
 import { RequestGate } from './request-gate.ts'
 import { SoleMember } from './sole-member.ts'
+import { withRights } from './request-rights.ts'
 import { StoreRetention } from './store-retention.ts'
 import { SubscriptionGroups } from './subscription-groups.ts'
 import { TopicTable } from './topics.ts'
@@ -305,7 +307,8 @@ export class Broker implements AsyncDisposable {
       leaderAddress: () => this.#member.leaderAddress,
       heldCodes: NOT_ON_VIP_PORT,
     })
-    for (const [code, processor] of this.#processors.byCode) {
+    for (const [code, free] of this.#processors.byCode) {
+      const processor = withRights(code, free, this.#config)
       ordinary.register(code, gate.guarded(processor))
       if (!NOT_ON_VIP_PORT.includes(code)) vip.register(code, gate.guarded(processor))
     }
@@ -349,6 +352,12 @@ export class Broker implements AsyncDisposable {
         transfer: (to) => this.#leadership.handOver(to),
         inFlightSends: () => this.#processors.send.inFlight,
         delayedMessages: () => delayedMessages(this.#processors, this.#parts),
+        exporterMetrics: () =>
+          exporterMetrics({
+            parts: this.#parts,
+            rates: this.#processors.rates,
+            inFlightSends: () => this.#processors.send.inFlight,
+          }),
         notStarted: () => this.#notStarted(),
         notReady: () => this.#notReady(),
       }),

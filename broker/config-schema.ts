@@ -528,6 +528,7 @@ export const REFUSED_KEYS: {
 /** Keys of Gantry's own. */
 export const GANTRY_KEYS: {
   readonly advertisedPort: Integer
+  readonly allowUnauthenticatedAdmin: Flag
   readonly logLevel: Choice<'trace' | 'debug' | 'info' | 'warn' | 'error'>
   readonly maxConnections: Integer
   readonly protectUnreadMessages: Choice<'KNOWN_GROUPS' | 'ONLINE_GROUPS' | 'NONE'>
@@ -537,6 +538,10 @@ export const GANTRY_KEYS: {
       'The port that clients are told, for a relay or a mapped port in front; 0: `listenPort`.',
     min: 0,
     max: 65_535,
+  }),
+  allowUnauthenticatedAdmin: flag(true, {
+    description:
+      'Peers that have proved nothing may change topics, groups, offsets and the configuration, as with a Java broker without ACL; false: only from this machine.',
   }),
   logLevel: choice('info', ['trace', 'debug', 'info', 'warn', 'error'], {
     description: 'Events below this level are not logged.',

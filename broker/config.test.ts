@@ -90,7 +90,13 @@ describe('the configuration file', () => {
   })
 
   test('each key has a sentence, and all but those of Gantry alone are known to RocketMQ', () => {
-    const own = ['advertisedPort', 'logLevel', 'maxConnections', 'protectUnreadMessages']
+    const own = [
+      'advertisedPort',
+      'allowUnauthenticatedAdmin',
+      'logLevel',
+      'maxConnections',
+      'protectUnreadMessages',
+    ]
 
     for (const facts of Object.values(BROKER_SCHEMA)) expect(facts.description).toMatch(/\.$/)
     expect(Object.keys(BROKER_SCHEMA).filter((key) => !ROCKETMQ_KEYS.has(key))).toEqual(own)

@@ -33,8 +33,10 @@ test('the time that topics and groups take to create is told by outcome', async 
   })
 
   const labels = 'invocation_status="success",is_system="false"'
-  expect(lines).toContain(`rocketmq_topic_create_execution_time_count{${labels}} 1`)
-  expect(lines.join('\n')).toContain('# TYPE rocketmq_consumer_group_create_execution_time')
+  expect(lines).toContain(`rocketmq_topic_create_execution_time_milliseconds_count{${labels}} 1`)
+  expect(lines.join('\n')).toContain(
+    '# TYPE rocketmq_consumer_group_create_execution_time_milliseconds',
+  )
 })
 
 test('topics beyond the limit have no series, and are counted', async () => {

@@ -7,6 +7,7 @@
 import { LanguageCode } from '../remoting/command.ts'
 import { registerDelayMetrics } from './delay/metrics.ts'
 import { registerPopMetrics } from './pop/pop-metrics.ts'
+import { versionName } from '../remoting/version-name.ts'
 import { DLQ_PREFIX, RETRY_PREFIX, isSystemGroup } from './names.ts'
 import { registerStoreMetrics } from './store-metrics.ts'
 import type { MetricLabels, MetricSample, Registry } from '../common/metrics.ts'
@@ -204,7 +205,10 @@ function consumerSamples(name: string, group: ConsumerGroup): Iterable<MetricSam
 }
 
 function clientLabels(language: number, version: number): MetricLabels {
-  return { language: LANGUAGES.get(language) ?? 'other', version: String(version) }
+  return {
+    language: LANGUAGES.get(language) ?? 'other',
+    version: versionName(version).toLowerCase(),
+  }
 }
 
 /** Of the groups that are connected: what nobody asks for is not behind. */
@@ -222,7 +226,7 @@ function registerLag(registry: Registry, parts: BrokerParts): void {
     }
   })
   const latency = {
-    name: 'rocketmq_consumer_lag_latency',
+    name: 'rocketmq_consumer_lag_latency_milliseconds',
     help: 'Age of the oldest message that a connected group has not committed, in milliseconds',
     type: 'gauge',
   } as const

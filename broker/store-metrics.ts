@@ -18,7 +18,7 @@ interface StoreMetric {
 
 const METRICS: readonly StoreMetric[] = [
   {
-    name: 'rocketmq_storage_size',
+    name: 'rocketmq_storage_size_bytes',
     help: 'Bytes of the CommitLog',
     type: 'gauge',
     read: (status) => status.commitLogBytes,
@@ -36,7 +36,7 @@ const METRICS: readonly StoreMetric[] = [
     read: (status) => status.dispatchBehindBytes,
   },
   {
-    name: 'rocketmq_storage_message_reserve_time',
+    name: 'rocketmq_storage_message_reserve_time_milliseconds',
     help: 'Age of the oldest message in milliseconds',
     type: 'gauge',
     read: ({ earliestMessageTimestamp: oldest }, now) =>

@@ -34,7 +34,7 @@ export class SubscriptionGroups {
   readonly #pending = new Map<string, SubscriptionGroupConfig>()
   /** How long it took to create or change groups, by outcome. */
   readonly createTimes: CreateTimes = createTimes(
-    'rocketmq_consumer_group_create_execution_time',
+    'rocketmq_consumer_group_create_execution_time_milliseconds',
     'Milliseconds to create or change consumer groups',
   )
   #dataVersion: DataVersion

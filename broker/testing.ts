@@ -20,7 +20,7 @@ import type { AnsweredRequests } from '../remoting/request-frame.ts'
 /** A peer that records what it is sent. */
 export class FakeConnection implements Connection {
   readonly id: number
-  readonly remoteHost = '10.0.0.7'
+  readonly remoteHost: string = '10.0.0.7'
   readonly remotePort: number
   readonly localHost = '10.0.0.1'
   isOpen: boolean = true

@@ -62,7 +62,7 @@ export class TopicTable {
   readonly #listeners: ((topics: readonly string[] | null) => void)[] = []
   /** How long it took to create or change topics, by outcome. */
   readonly createTimes: CreateTimes = createTimes(
-    'rocketmq_topic_create_execution_time',
+    'rocketmq_topic_create_execution_time_milliseconds',
     'Milliseconds to create or change a topic',
   )
   #dataVersion: DataVersion

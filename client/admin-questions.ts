@@ -1,7 +1,8 @@
 /** What administrators ask beyond `AdminClient`: who is connected, who reads what, single messages. Each names the broker that it asks. */
+import { formatHostAddress } from '../common/host-address.ts'
 import { decodeOffsetMessageId } from '../common/message-id.ts'
 import { decodeRecord, iterateRecords } from '../common/message-codec.ts'
-import type { HostAddress, StoredMessage } from '../common/message.ts'
+import type { StoredMessage } from '../common/message.ts'
 import {
   decodeConsumerConnection,
   decodeProducerConnection,
@@ -154,17 +155,11 @@ export async function messageByOffsetId(
   const decoded = decodeOffsetMessageId(offsetId)
   if (decoded === null) throw new ClientError('badAnswer', `${offsetId} is no offset message id`)
   const { host, physicalOffset } = decoded
-  const answer = await admin.ask(addressOf(host), {
+  const answer = await admin.ask(formatHostAddress(host), {
     code: RequestCode.VIEW_MESSAGE_BY_ID,
     extFields: { offset: String(physicalOffset) },
   })
   return decodeRecord(answer.body)
-}
-
-function addressOf({ ip, port }: HostAddress): string {
-  if (ip.length === 4) return `${[...ip].join('.')}:${port}`
-  const words = Array.from({ length: 8 }, (_, index) => ip.readUInt16BE(index * 2).toString(16))
-  return `[${words.join(':')}]:${port}`
 }
 
 /** Messages of a queue from an offset on; resolves with what one pull brings, and where the next one begins. */

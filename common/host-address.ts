@@ -33,6 +33,16 @@ export function formatHostAddress(address: HostAddress): string {
   return address.ip.length === 4 ? `${host}:${address.port}` : `[${host}]:${address.port}`
 }
 
+/** True for an address of this machine alone; `host` may be any text. */
+export function isLoopback(host: string): boolean {
+  const address = parseHostAddress(host, 0)
+  if (address === null) return false
+  const { ip } = address
+  return ip.length === 4
+    ? ip[0] === 127
+    : ip.readUInt8(15) === 1 && ip.subarray(0, 15).every((byte) => byte === 0)
+}
+
 function parseIpv4(text: string): Buffer | null {
   const parts = text.split('.')
   if (parts.length !== 4) return null

@@ -436,7 +436,9 @@ test('the admin port tells health and metrics', async () => {
   expect(ready.status).toBe(200)
   expect(metrics).toMatch(/^rocketmq_nameserver_broker_number\{.*\} 1$/m)
   expect(metrics).toMatch(/^rocketmq_nameserver_topic_number\{.*\} 2$/m)
-  expect(metrics).toMatch(/^rocketmq_rpc_latency_count\{.*request_code="register_broker".*\} 1$/m)
+  expect(metrics).toMatch(
+    /^rocketmq_rpc_latency_milliseconds_count\{.*request_code="register_broker".*\} 1$/m,
+  )
 })
 
 test('a busy port fails the start and leaves nothing listening', async () => {

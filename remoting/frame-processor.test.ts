@@ -101,7 +101,9 @@ async function startServer(processor: FrameProcessor, limits: Partial<RemotingLi
   await server.listen('127.0.0.1', 10911)
   const socket = new FakeSocket()
   const latencyLines = async () =>
-    (await registry.metrics()).split('\n').filter((line) => line.startsWith('rocketmq_rpc_latency'))
+    (await registry.metrics())
+      .split('\n')
+      .filter((line) => line.startsWith('rocketmq_rpc_latency_milliseconds'))
   return { server, time, socket, handler: accept(socket), latencyLines }
 }
 
@@ -257,8 +259,8 @@ test('each of the requests that are answered together counts in the latency', as
   answer(taken)
 
   const lines = await latencyLines()
-  const count = lines.find((line) => line.startsWith('rocketmq_rpc_latency_count'))
-  const sum = lines.find((line) => line.startsWith('rocketmq_rpc_latency_sum'))
+  const count = lines.find((line) => line.startsWith('rocketmq_rpc_latency_milliseconds_count'))
+  const sum = lines.find((line) => line.startsWith('rocketmq_rpc_latency_milliseconds_sum'))
   expect([count?.split(' ').at(-1), sum?.split(' ').at(-1)]).toEqual(['2', '8'])
   expect(count).toContain('result="success"')
 })

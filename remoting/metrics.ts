@@ -1,4 +1,4 @@
-/** Metrics of remoting servers: RocketMQ's `rocketmq_rpc_latency`, and counters of what was refused or closed, by reason. */
+/** Metrics of remoting servers: RocketMQ's `rocketmq_rpc_latency_milliseconds`, and counters of what was refused or closed, by reason. */
 import { BucketCounts, Counter, Gauge } from '../common/metrics.ts'
 import type { SampledMetric, MetricSample, Registry } from '../common/metrics.ts'
 import { requestCodeName } from './request-code.ts'
@@ -40,7 +40,7 @@ interface Cell {
 
 /** Counts in plain arrays by number; labels and cumulative buckets are made when somebody scrapes. */
 class RpcLatency implements SampledMetric {
-  readonly name = 'rocketmq_rpc_latency'
+  readonly name = 'rocketmq_rpc_latency_milliseconds'
   readonly help = 'Milliseconds from the arrival of a request to its answer'
   readonly type = 'histogram'
   readonly #cells = new Map<number, Cell>()

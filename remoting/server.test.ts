@@ -198,7 +198,7 @@ test('a one-way request gets no answer, whatever its processor does', async () =
   const labels = 'is_long_polling="false",result="oneway"'
   const unknown = 'protocol_type="remoting",request_code="unknown",response_code="unknown"'
   expect(socket.writes).toEqual([])
-  expect(await sample(`rocketmq_rpc_latency_count{${unknown},${labels}`)).toBe(2)
+  expect(await sample(`rocketmq_rpc_latency_milliseconds_count{${unknown},${labels}`)).toBe(2)
 })
 
 test('what a processor throws or rejects with is answered as SYSTEM_ERROR with its text', async () => {
@@ -483,10 +483,10 @@ test('latencies are exported by request, response and result under the name Rock
   const labels =
     'protocol_type="remoting",request_code="controller_alter_sync_state_set",' +
     'response_code="pull_not_found",is_long_polling="true",result="success"'
-  expect(await sample(`rocketmq_rpc_latency_bucket{le="5",${labels}`)).toBe(0)
-  expect(await sample(`rocketmq_rpc_latency_bucket{le="7",${labels}`)).toBe(1)
-  expect(await sample(`rocketmq_rpc_latency_count{${labels}`)).toBe(1)
-  expect(await sample(`rocketmq_rpc_latency_sum{${labels}`)).toBe(6)
+  expect(await sample(`rocketmq_rpc_latency_milliseconds_bucket{le="5",${labels}`)).toBe(0)
+  expect(await sample(`rocketmq_rpc_latency_milliseconds_bucket{le="7",${labels}`)).toBe(1)
+  expect(await sample(`rocketmq_rpc_latency_milliseconds_count{${labels}`)).toBe(1)
+  expect(await sample(`rocketmq_rpc_latency_milliseconds_sum{${labels}`)).toBe(6)
 })
 
 test('unknown codes share one label', async () => {
@@ -496,5 +496,5 @@ test('unknown codes share one label', async () => {
   time.settle()
 
   const labels = 'protocol_type="remoting",request_code="unknown"'
-  expect(await sample(`rocketmq_rpc_latency_count{${labels}`)).toBe(100)
+  expect(await sample(`rocketmq_rpc_latency_milliseconds_count{${labels}`)).toBe(100)
 })

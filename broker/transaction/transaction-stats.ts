@@ -47,7 +47,7 @@ export class TransactionStats {
     })
     const latencies = this.#latencies
     registry.registerSampled({
-      name: 'rocketmq_finish_message_latency',
+      name: 'rocketmq_finish_message_latency_milliseconds',
       help: 'Seconds from the half message to its commit',
       type: 'histogram',
       *samples() {

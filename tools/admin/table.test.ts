@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { humanTime, javaLine, render } from './table.ts'
-import { versionName } from './version-name.ts'
+import { versionName } from '../../remoting/version-name.ts'
 
 const ANSWER = {
   columns: ['topic', 'lag'],

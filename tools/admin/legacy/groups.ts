@@ -15,7 +15,7 @@ import { AdminError } from '../session.ts'
 import type { Session } from '../session.ts'
 import { groupOverview } from '../group-progress.ts'
 import { front, humanTime, javaLine } from '../table.ts'
-import { versionName } from '../version-name.ts'
+import { versionName } from '../../../remoting/version-name.ts'
 
 const RETRY_PREFIX = '%RETRY%'
 const CLIENT_WIDTHS = [36, 22, 10, 0]

@@ -4,8 +4,9 @@ import { Producer } from '../../../client/producer.ts'
 import { messageBody } from '../../../client/message-body.ts'
 import { readQueues } from '../../../client/route.ts'
 import type { RoutedQueue } from '../../../client/route.ts'
+import { formatHostAddress } from '../../../common/host-address.ts'
 import { encodeOffsetMessageId, UniqueIdGenerator } from '../../../common/message-id.ts'
-import type { HostAddress, StoredMessage } from '../../../common/message.ts'
+import type { StoredMessage } from '../../../common/message.ts'
 import { PropertyName, parseProperties, propertyOf } from '../../../common/properties.ts'
 import { TOPIC, option, timeOf } from '../legacy-command.ts'
 import type { LegacyCommand, LegacyFlags } from '../legacy-command.ts'
@@ -23,10 +24,6 @@ export function offsetIdOf(message: StoredMessage): string {
 
 export function uniqueIdOf(message: StoredMessage): string {
   return propertyOf(message.properties, PropertyName.UNIQ_KEY) ?? offsetIdOf(message)
-}
-
-export function hostText({ ip, port }: HostAddress): string {
-  return ip.length === 4 ? `${[...ip].join('.')}:${port}` : `[${ip.toString('hex')}]:${port}`
 }
 
 export function makeProducer(session: Session, producerGroup: string): Producer {
@@ -50,8 +47,8 @@ function printMessage(session: Session, message: StoredMessage): void {
     ['Reconsume Times:', message.reconsumeTimes],
     ['Born Timestamp:', humanTime(message.bornTimestamp)],
     ['Store Timestamp:', humanTime(message.storeTimestamp)],
-    ['Born Host:', hostText(message.bornHost)],
-    ['Store Host:', hostText(message.storeHost)],
+    ['Born Host:', formatHostAddress(message.bornHost)],
+    ['Store Host:', formatHostAddress(message.storeHost)],
     ['System Flag:', message.sysFlag],
     ['Properties:', `{${[...properties].map(([name, value]) => `${name}=${value}`).join(', ')}}`],
     ['Message Body:', messageBody(message).toString()],
@@ -129,8 +126,8 @@ function lineOf(message: StoredMessage, withBody: boolean): string {
   return (
     `MSGID: ${uniqueIdOf(message)} MessageExt [queueId=${message.queueId}, storeSize=${message.size}, ` +
     `queueOffset=${message.queueOffset}, sysFlag=${message.sysFlag}, bornTimestamp=${message.bornTimestamp}, ` +
-    `bornHost=/${hostText(message.bornHost)}, storeTimestamp=${message.storeTimestamp}, ` +
-    `storeHost=/${hostText(message.storeHost)}, msgId=${offsetIdOf(message)}, ` +
+    `bornHost=/${formatHostAddress(message.bornHost)}, storeTimestamp=${message.storeTimestamp}, ` +
+    `storeHost=/${formatHostAddress(message.storeHost)}, msgId=${offsetIdOf(message)}, ` +
     `commitLogOffset=${message.physicalOffset}, bodyCRC=${message.bodyCrc}, ` +
     `reconsumeTimes=${message.reconsumeTimes}, properties={${shown}}] BODY: ${body}`
   )

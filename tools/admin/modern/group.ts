@@ -11,7 +11,7 @@ import { makeCommand } from '../program.ts'
 import { AdminError } from '../session.ts'
 import type { Session } from '../session.ts'
 import type { Answer } from '../table.ts'
-import { versionName } from '../version-name.ts'
+import { versionName } from '../../../remoting/version-name.ts'
 
 const WATCH_MS = 2_000
 

@@ -4,12 +4,13 @@ import { PullConsumer } from '../../../client/pull-consumer.ts'
 import { messageBody } from '../../../client/message-body.ts'
 import { messagesByKey } from '../../../client/admin-questions.ts'
 import { messageOf } from '../../../common/errors.ts'
+import { formatHostAddress } from '../../../common/host-address.ts'
 import { silentLogger } from '../../../common/log.ts'
 import type { StoredMessage } from '../../../common/message.ts'
 import { parseProperties } from '../../../common/properties.ts'
 import type { MessageQueue } from '../../../remoting/bodies/message-queue.ts'
 import { numberIn } from '../../bench-options.ts'
-import { hostText, makeProducer, messageById, offsetIdOf, uniqueIdOf } from '../legacy/messages.ts'
+import { makeProducer, messageById, offsetIdOf, uniqueIdOf } from '../legacy/messages.ts'
 import { acting, changingVerb, isMeant, show, verb } from '../modern.ts'
 import type { CommonFlags } from '../modern.ts'
 import { makeCommand } from '../program.ts'
@@ -49,7 +50,7 @@ function recordOf(message: StoredMessage): Readonly<Record<string, unknown>> {
     queueOffset: message.queueOffset,
     born: new Date(message.bornTimestamp).toISOString(),
     stored: new Date(message.storeTimestamp).toISOString(),
-    bornHost: hostText(message.bornHost),
+    bornHost: formatHostAddress(message.bornHost),
     reconsumeTimes: message.reconsumeTimes,
     properties: Object.fromEntries(parseProperties(message.properties)),
     body: bodyText(message),

@@ -1,0 +1,130 @@
+/**
+ * Who may change what a broker is made of.
+ *
+ * A peer that has proved nothing may send, consume and look. What changes topics, groups, offsets of others, the configuration or the group's
+ * leader is for administrators: with `allowUnauthenticatedAdmin=false` it is taken from this machine only. Every code that a broker
+ * serves stands in one of the two lists; one that stands in neither is refused then.
+ */
+import { isLoopback } from '../common/host-address.ts'
+import { RequestCode, requestCodeName } from '../remoting/request-code.ts'
+import { ResponseCode } from '../remoting/response-code.ts'
+import type { Processor } from '../remoting/connection.ts'
+
+/** Clients and readers. */
+export const CLIENT_CODES: readonly RequestCode[] = [
+  // Sending
+  RequestCode.SEND_MESSAGE,
+  RequestCode.SEND_MESSAGE_V2,
+  RequestCode.SEND_BATCH_MESSAGE,
+  RequestCode.CONSUMER_SEND_MSG_BACK,
+  RequestCode.END_TRANSACTION,
+  RequestCode.SEND_REPLY_MESSAGE,
+  RequestCode.SEND_REPLY_MESSAGE_V2,
+  RequestCode.RECALL_MESSAGE,
+  // Consuming
+  RequestCode.PULL_MESSAGE,
+  RequestCode.LITE_PULL_MESSAGE,
+  RequestCode.POP_MESSAGE,
+  RequestCode.PEEK_MESSAGE,
+  RequestCode.ACK_MESSAGE,
+  RequestCode.BATCH_ACK_MESSAGE,
+  RequestCode.CHANGE_MESSAGE_INVISIBLETIME,
+  RequestCode.NOTIFICATION,
+  RequestCode.POLLING_INFO,
+  RequestCode.QUERY_ASSIGNMENT,
+  RequestCode.QUERY_CONSUMER_OFFSET,
+  RequestCode.UPDATE_CONSUMER_OFFSET,
+  RequestCode.LOCK_BATCH_MQ,
+  RequestCode.UNLOCK_BATCH_MQ,
+  RequestCode.HEART_BEAT,
+  RequestCode.UNREGISTER_CLIENT,
+  RequestCode.CHECK_CLIENT_CONFIG,
+  RequestCode.GET_CONSUMER_LIST_BY_GROUP,
+  // Looking
+  RequestCode.QUERY_MESSAGE,
+  RequestCode.VIEW_MESSAGE_BY_ID,
+  RequestCode.SEARCH_OFFSET_BY_TIMESTAMP,
+  RequestCode.GET_MAX_OFFSET,
+  RequestCode.GET_MIN_OFFSET,
+  RequestCode.GET_EARLIEST_MSG_STORETIME,
+  RequestCode.GET_ALL_TOPIC_CONFIG,
+  RequestCode.GET_TOPIC_CONFIG,
+  RequestCode.GET_ALL_SUBSCRIPTIONGROUP_CONFIG,
+  RequestCode.GET_SUBSCRIPTIONGROUP_CONFIG,
+  RequestCode.GET_ALL_CONSUMER_OFFSET,
+  RequestCode.GET_ALL_DELAY_OFFSET,
+  RequestCode.GET_ALL_MESSAGE_REQUEST_MODE,
+  RequestCode.GET_TIMER_CHECK_POINT,
+  RequestCode.GET_TIMER_METRICS,
+  RequestCode.GET_BROKER_CONFIG,
+  RequestCode.GET_BROKER_RUNTIME_INFO,
+  RequestCode.GET_TOPIC_STATS_INFO,
+  RequestCode.GET_CONSUME_STATS,
+  RequestCode.GET_BROKER_CONSUME_STATS,
+  RequestCode.GET_CONSUMER_CONNECTION_LIST,
+  RequestCode.GET_PRODUCER_CONNECTION_LIST,
+  RequestCode.GET_ALL_PRODUCER_INFO,
+  RequestCode.GET_CONSUMER_RUNNING_INFO,
+  RequestCode.INVOKE_BROKER_TO_GET_CONSUMER_STATUS,
+  RequestCode.QUERY_TOPIC_CONSUME_BY_WHO,
+  RequestCode.QUERY_TOPICS_BY_CONSUMER,
+  RequestCode.QUERY_SUBSCRIPTION_BY_CONSUMER,
+  RequestCode.QUERY_CONSUME_TIME_SPAN,
+  RequestCode.QUERY_CORRECTION_OFFSET,
+  RequestCode.QUERY_CONSUME_QUEUE,
+  RequestCode.GET_SYSTEM_TOPIC_LIST_FROM_BROKER,
+  RequestCode.VIEW_BROKER_STATS_DATA,
+  RequestCode.GET_COLD_DATA_FLOW_CTR_INFO,
+  RequestCode.GET_BROKER_HA_STATUS,
+  RequestCode.CONTROLLER_GET_METADATA_INFO,
+  RequestCode.CONTROLLER_GET_SYNC_STATE_DATA,
+  RequestCode.EXPORT_ROCKSDB_CONFIG_TO_JSON,
+  // A name server's word, which changes nothing here.
+  RequestCode.NOTIFY_MIN_BROKER_ID_CHANGE,
+]
+
+/** Administrators. */
+export const ADMIN_CODES: readonly RequestCode[] = [
+  RequestCode.UPDATE_AND_CREATE_TOPIC,
+  RequestCode.UPDATE_AND_CREATE_TOPIC_LIST,
+  RequestCode.DELETE_TOPIC_IN_BROKER,
+  RequestCode.CLEAN_UNUSED_TOPIC,
+  RequestCode.UPDATE_AND_CREATE_SUBSCRIPTIONGROUP,
+  RequestCode.UPDATE_AND_CREATE_SUBSCRIPTIONGROUP_LIST,
+  RequestCode.DELETE_SUBSCRIPTIONGROUP,
+  RequestCode.UPDATE_AND_GET_GROUP_FORBIDDEN,
+  RequestCode.SET_MESSAGE_REQUEST_MODE,
+  RequestCode.INVOKE_BROKER_TO_RESET_OFFSET,
+  RequestCode.CLONE_GROUP_OFFSET,
+  RequestCode.CONSUME_MESSAGE_DIRECTLY,
+  RequestCode.RESUME_CHECK_HALF_MESSAGE,
+  RequestCode.UPDATE_BROKER_CONFIG,
+  RequestCode.CLEAN_EXPIRED_CONSUMEQUEUE,
+  RequestCode.DELETE_EXPIRED_COMMITLOG,
+  RequestCode.RESET_MASTER_FLUSH_OFFSET,
+  RequestCode.SWITCH_TIMER_ENGINE,
+  RequestCode.UPDATE_COLD_DATA_FLOW_CTR_CONFIG,
+  RequestCode.REMOVE_COLD_DATA_FLOW_CTR_CONFIG,
+  RequestCode.SET_COMMITLOG_READ_MODE,
+  RequestCode.CONTROLLER_ELECT_MASTER,
+]
+
+const FREE: ReadonlySet<number> = new Set(CLIENT_CODES)
+
+/** The processor as it is for clients' codes; for the others one that asks first whether the peer may. */
+export function withRights(
+  code: number,
+  processor: Processor,
+  config: { readonly values: { readonly allowUnauthenticatedAdmin: boolean } },
+): Processor {
+  if (FREE.has(code)) return processor
+  const name = requestCodeName(code) ?? String(code)
+  return (request) => {
+    const isAllowed =
+      config.values.allowUnauthenticatedAdmin || isLoopback(request.connection.remoteHost)
+    if (isAllowed) return processor(request)
+    const remark = `${name} is for administrators: allowUnauthenticatedAdmin is false`
+    request.respond({ code: ResponseCode.NO_PERMISSION, remark })
+    return undefined
+  }
+}
