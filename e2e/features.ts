@@ -68,6 +68,10 @@ export const FEATURES = {
   P16: 'Back pressure with its codes',
   P17: 'Heartbeats v1 and v2',
   P18: 'Clients that are gone are noticed',
+  A1: 'gantry admin: names and flags of mqadmin',
+  A2: 'The official mqadmin',
+  O1: 'The metrics of RocketMQ 5.x',
+  O2: 'The exporter dialect',
 } as const
 
 export type Feature = keyof typeof FEATURES

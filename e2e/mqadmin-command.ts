@@ -1,0 +1,79 @@
+/** A command of the official mqadmin, what it is asked and what its answer must show. */
+
+/** What the commands are about; made by the test with the official Java client. */
+export interface MqadminWorld {
+  readonly cluster: string
+  readonly brokerName: string
+  /** host:port of the broker. */
+  readonly broker: string
+  /** With messages of which `message` is one; consumed by `group`, whose one member is online, and produced to by `producerGroup`. */
+  readonly topic: string
+  readonly group: string
+  readonly producerGroup: string
+  readonly message: {
+    readonly uniqueId: string
+    readonly offsetId: string
+    readonly key: string
+    readonly queueId: number
+    readonly queueOffset: number
+  }
+  /** Unique id of a message that was sent with a trace. */
+  readonly tracedId: string
+  /** Where files may be written. */
+  readonly folder: string
+}
+
+/**
+ * `works`: answers as against the Java servers. `refused`: Gantry does not have it, or not yet, and the answer says why.
+ * `does not apply`: about something that the Java servers do not have either in their ordinary form.
+ */
+export type Verdict = 'works' | 'refused' | 'does not apply'
+
+export interface MqadminRun {
+  readonly args: (world: MqadminWorld) => readonly string[]
+  /** What must be found in the output; for other verdicts than `works` in the errors as well. */
+  readonly shows: (world: MqadminWorld) => readonly (RegExp | string)[]
+  /** The command repeats itself until it is stopped. */
+  readonly isEndless?: boolean
+}
+
+export interface MqadminCommand {
+  readonly name: string
+  readonly verdict: Verdict
+  readonly note?: string
+  readonly runs: readonly MqadminRun[]
+}
+
+export type Args = MqadminRun['args']
+type Shows = MqadminRun['shows']
+
+export function runOf(args: Args, shows: Shows): MqadminRun {
+  return { args, shows }
+}
+
+export function works(name: string, ...runs: readonly MqadminRun[]): MqadminCommand {
+  return { name, verdict: 'works', runs }
+}
+
+export function refused(name: string, note: string, args: Args, reason: RegExp): MqadminCommand {
+  return { name, verdict: 'refused', note, runs: [runOf(args, () => [reason])] }
+}
+
+export function notApplicable(
+  name: string,
+  note: string,
+  args: Args,
+  shows: RegExp,
+): MqadminCommand {
+  return { name, verdict: 'does not apply', note, runs: [runOf(args, () => [shows])] }
+}
+
+/** What another part of Gantry is still to bring: refused until then. */
+export function notYet(command: MqadminCommand): MqadminCommand {
+  const [first] = command.runs
+  const args = first?.args ?? (() => [])
+  return refused(command.name, 'comes with a later release', args, NOT_YET)
+}
+
+export const toBroker: Args = ({ broker }) => ['-b', broker]
+export const NOT_YET: RegExp = /is not implemented in this release of Gantry/u

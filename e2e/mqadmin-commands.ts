@@ -1,0 +1,371 @@
+/** Every command of the official mqadmin 5.5.0: what it is asked, what its answer must show, and the verdict for the documentation. */
+import {
+  NOT_YET,
+  notApplicable,
+  notYet,
+  refused,
+  runOf,
+  toBroker,
+  works,
+} from './mqadmin-command.ts'
+import type { Args, MqadminCommand, Verdict } from './mqadmin-command.ts'
+import { GROUPS, MESSAGES, TOPICS } from './mqadmin-data-commands.ts'
+
+const ACL = 'users and permissions come with a later release'
+
+const BROKERS: readonly MqadminCommand[] = [
+  works(
+    'clusterList',
+    runOf(
+      () => [],
+      ({ cluster, brokerName, broker }) => [
+        new RegExp(`${cluster} +${brokerName} +0 +${broker} +V5_5_0 .*true`, 'u'),
+      ],
+    ),
+    runOf(
+      () => ['-m'],
+      ({ cluster, brokerName }) => [
+        new RegExp(`${cluster} +${brokerName} +\\d+ +\\d+ +\\d+ +\\d+`, 'u'),
+      ],
+    ),
+  ),
+  works(
+    'brokerStatus',
+    runOf(toBroker, () => [/brokerVersionDesc +: V5_5_0/u, /putTps +: [\d.]+ [\d.]+ [\d.]+/u]),
+    runOf(
+      ({ cluster }) => ['-c', cluster],
+      () => ['commitLogMaxOffset'],
+    ),
+  ),
+  works(
+    'updateBrokerConfig',
+    runOf(
+      ({ broker }) => ['-b', broker, '-k', 'fileReservedTime', '-v', '71'],
+      () => ['update broker config success'],
+    ),
+  ),
+  works(
+    'getBrokerConfig',
+    runOf(toBroker, () => [/fileReservedTime += +71/u]),
+  ),
+  works(
+    'cleanExpiredCQ',
+    runOf(toBroker, () => ['success']),
+  ),
+  works(
+    'deleteExpiredCommitLog',
+    runOf(toBroker, () => ['success']),
+  ),
+  works(
+    'cleanUnusedTopic',
+    runOf(toBroker, () => ['success']),
+  ),
+  works(
+    'wipeWritePerm',
+    runOf(
+      ({ brokerName }) => ['-b', brokerName],
+      () => [/OK, \d+/u],
+    ),
+  ),
+  works(
+    'addWritePerm',
+    runOf(
+      ({ brokerName }) => ['-b', brokerName],
+      () => [/OK, \d+/u],
+    ),
+  ),
+  works(
+    'haStatus',
+    runOf(toBroker, ({ broker }) => [`#MasterAddr\t${broker}`, '#InSyncSlaveNum']),
+    runOf(
+      ({ cluster }) => ['-c', cluster],
+      () => ['#MasterCommitLogMaxOffset'],
+    ),
+  ),
+  {
+    ...works(
+      'resetMasterFlushOffset',
+      runOf(
+        ({ broker }) => ['-b', broker, '-o', '0'],
+        () => ['reset master flush offset to 0 success'],
+      ),
+    ),
+    note: 'changes nothing, as on a Java master: what is acknowledged is never taken back',
+  },
+  notYet(
+    works(
+      'getColdDataFlowCtrInfo',
+      runOf(toBroker, ({ broker }) => [broker]),
+    ),
+  ),
+  notYet(
+    works(
+      'updateColdDataFlowCtrGroupConfig',
+      runOf(
+        ({ broker, group }) => ['-b', broker, '-g', group, '-v', '1048576'],
+        () => ['success'],
+      ),
+    ),
+  ),
+  notYet(
+    works(
+      'removeColdDataFlowCtrGroupConfig',
+      runOf(
+        ({ broker, group }) => ['-b', broker, '-g', group],
+        () => ['success'],
+      ),
+    ),
+  ),
+  notYet(
+    works(
+      'setCommitLogReadAheadMode',
+      runOf(
+        ({ broker }) => ['-b', broker, '-m', '0'],
+        () => ['success'],
+      ),
+    ),
+  ),
+  {
+    ...works(
+      'switchTimerEngine',
+      runOf(
+        ({ broker }) => ['-b', broker, '-e', 'F'],
+        () => ['success'],
+      ),
+    ),
+    note: 'to `F`, the time wheel in files; `R` is refused, there is no RocksDB',
+  },
+  works(
+    'exportMetadata',
+    runOf(
+      ({ cluster, folder }) => ['-c', cluster, '-f', folder],
+      () => ['metadata.json success'],
+    ),
+  ),
+  works(
+    'exportConfigs',
+    runOf(
+      ({ cluster, folder }) => ['-c', cluster, '-f', folder],
+      () => ['configs.json success'],
+    ),
+  ),
+  works(
+    'exportMetrics',
+    runOf(
+      ({ cluster, folder }) => ['-c', cluster, '-f', folder],
+      () => ['metrics.json success'],
+    ),
+  ),
+  {
+    ...works(
+      'rocksDBConfigToJson',
+      runOf(
+        ({ cluster }) => ['-c', cluster, '-t', 'topics'],
+        () => ['broker export done.'],
+      ),
+    ),
+    note: 'topics, groups and offsets are JSON files at all times',
+  },
+]
+
+const NAME_SERVERS: readonly MqadminCommand[] = [
+  works(
+    'updateKvConfig',
+    runOf(
+      () => ['-s', 'ADMIN', '-k', 'key', '-v', 'value'],
+      () => ['create or update kv config to namespace success'],
+    ),
+  ),
+  works(
+    'deleteKvConfig',
+    runOf(
+      () => ['-s', 'ADMIN', '-k', 'key'],
+      () => ['delete kv config from namespace success'],
+    ),
+  ),
+  works(
+    'updateNamesrvConfig',
+    runOf(
+      () => ['-k', 'waitSecondsForService', '-v', '46'],
+      () => ['update name server config success', 'waitSecondsForService : 46'],
+    ),
+  ),
+  works(
+    'getNamesrvConfig',
+    runOf(
+      () => [],
+      () => [/waitSecondsForService += +46/u],
+    ),
+  ),
+]
+
+const toController: Args = ({ broker }) => ['-a', broker]
+const NO_CONTROLLER = /a broker group has no controller/u
+const CONTROLLER = 'the members of a broker group elect their leader; there is no controller'
+
+const REPLICATION: readonly MqadminCommand[] = [
+  {
+    ...works(
+      'getControllerMetaData',
+      runOf(toController, ({ broker, brokerName }) => [
+        `#ControllerGroup\t${brokerName}`,
+        `#ControllerLeaderAddress\t${broker}`,
+      ]),
+    ),
+    note: 'asked of a broker: each group is its own controller',
+  },
+  {
+    ...works(
+      'getSyncStateSet',
+      runOf(
+        ({ broker, brokerName }) => ['-a', broker, '-b', brokerName],
+        ({ broker, brokerName }) => [
+          `#brokerName\t${brokerName}`,
+          new RegExp(`InSyncReplica:.*${broker}`, 'u'),
+        ],
+      ),
+    ),
+    note: 'asked of a broker of the group',
+  },
+  {
+    ...works(
+      'electMaster',
+      runOf(
+        ({ broker, brokerName, cluster }) => [
+          ...['-a', broker, '-b', '0'],
+          ...['-bn', brokerName, '-c', cluster],
+        ],
+        ({ broker }) => [`#BrokerMasterAddr\t${broker}`],
+      ),
+    ),
+    note: 'asked of the leader of the group, hands the leadership to the member with that ordinal',
+  },
+  refused(
+    'getBrokerEpoch',
+    'as by a Java broker without a controller; `gantry admin` and the metrics show term and leader',
+    ({ brokerName }) => ['-b', brokerName],
+    NO_CONTROLLER,
+  ),
+  notApplicable('getControllerConfig', CONTROLLER, toController, NO_CONTROLLER),
+  notApplicable(
+    'updateControllerConfig',
+    CONTROLLER,
+    ({ broker }) => ['-a', broker, '-k', 'a', '-v', 'b'],
+    NO_CONTROLLER,
+  ),
+  notApplicable(
+    'cleanBrokerMetadata',
+    CONTROLLER,
+    ({ broker, brokerName, cluster }) => ['-a', broker, '-bn', brokerName, '-c', cluster],
+    NO_CONTROLLER,
+  ),
+  notApplicable(
+    'addBroker',
+    'there is no broker container; groups are added in the RocketMQCluster',
+    ({ broker }) => ['-c', broker, '-b', '/broker.conf'],
+    /this is no broker container/u,
+  ),
+  notApplicable(
+    'removeBroker',
+    'as `addBroker`',
+    ({ broker, cluster, brokerName }) => ['-c', broker, '-b', `${cluster}:${brokerName}:0`],
+    /this is no broker container/u,
+  ),
+]
+
+const ROCKSDB = 'reads or checks RocksDB files, which Gantry does not use'
+const LITE = 'there are no lite topics'
+const LITE_ERROR = /error|there are no lite topics/u
+
+const OTHERS: readonly MqadminCommand[] = [
+  notApplicable(
+    'exportMetadataInRocksDB',
+    ROCKSDB,
+    ({ folder }) => ['-p', `${folder}/none`, '-t', 'topics'],
+    /RocksDB path is invalid/u,
+  ),
+  notApplicable(
+    'checkRocksdbCqWriteProgress',
+    ROCKSDB,
+    ({ cluster }) => ['-c', cluster],
+    /ConsumeQueues are files, not RocksDB/u,
+  ),
+  notApplicable(
+    'exportPopRecord',
+    'moves pop records out of RocksDB, which Gantry does not use',
+    toBroker,
+    /pop checkpoints are not kept in RocksDB/u,
+  ),
+  notApplicable(
+    'dumpCompactionLog',
+    'reads a file of a compaction topic, without a server',
+    ({ folder }) => ['-f', `${folder}/none`],
+    /not exist/u,
+  ),
+  refused('getBrokerLiteInfo', LITE, toBroker, LITE_ERROR),
+  refused('getParentTopicInfo', LITE, ({ topic }) => ['-p', topic], LITE_ERROR),
+  refused('getLiteTopicInfo', LITE, ({ topic }) => ['-p', topic, '-l', 'x'], LITE_ERROR),
+  refused(
+    'getLiteClientInfo',
+    LITE,
+    ({ topic, group }) => ['-p', topic, '-g', group, '-c', 'x'],
+    LITE_ERROR,
+  ),
+  refused('getLiteGroupInfo', LITE, ({ topic, group }) => ['-p', topic, '-g', group], LITE_ERROR),
+  refused(
+    'triggerLiteDispatch',
+    LITE,
+    ({ topic, group }) => ['-p', topic, '-g', group],
+    LITE_ERROR,
+  ),
+]
+
+const toBrokerAnd =
+  (...args: readonly string[]): Args =>
+  ({ broker }) => ['-b', broker, ...args]
+const fromTo: Args = ({ broker }) => ['-f', broker, '-t', broker]
+const RULE: readonly string[] = ['-s', 'User:u', '-r', 'Topic:t', '-a', 'Pub', '-d', 'Allow']
+
+const RIGHTS: readonly MqadminCommand[] = [
+  refused('createUser', ACL, toBrokerAnd('-u', 'u', '-p', 'p'), NOT_YET),
+  refused('updateUser', ACL, toBrokerAnd('-u', 'u', '-p', 'q'), NOT_YET),
+  refused('deleteUser', ACL, toBrokerAnd('-u', 'u'), NOT_YET),
+  refused('getUser', ACL, toBrokerAnd('-u', 'u'), NOT_YET),
+  refused('listUser', ACL, toBroker, NOT_YET),
+  refused('copyUser', ACL, fromTo, NOT_YET),
+  refused('createAcl', ACL, toBrokerAnd(...RULE), NOT_YET),
+  refused('updateAcl', ACL, toBrokerAnd(...RULE), NOT_YET),
+  refused('deleteAcl', ACL, toBrokerAnd('-s', 'User:u'), NOT_YET),
+  refused('getAcl', ACL, toBrokerAnd('-s', 'User:u'), NOT_YET),
+  refused('listAcl', ACL, toBroker, NOT_YET),
+  refused('copyAcl', ACL, fromTo, NOT_YET),
+]
+
+/** In the order in which they are run: what one of them makes, a later one needs. */
+export const MQADMIN_COMMANDS: readonly MqadminCommand[] = [
+  ...TOPICS,
+  ...GROUPS,
+  ...MESSAGES,
+  ...BROKERS,
+  ...NAME_SERVERS,
+  ...REPLICATION,
+  ...OTHERS,
+  ...RIGHTS,
+]
+
+/** The table of docs/compatibility.md. */
+export function mqadminTable(): string {
+  const count = (verdict: Verdict) =>
+    MQADMIN_COMMANDS.filter((command) => command.verdict === verdict).length
+  const rows = MQADMIN_COMMANDS.map(
+    ({ name, verdict, note }) => `| \`${name}\` | ${verdict} | ${note ?? ''} |`,
+  )
+  return [
+    `Of its ${MQADMIN_COMMANDS.length} commands ${count('works')} work, ${count('refused')} are refused with the reason, and` +
+      ` ${count('does not apply')} do not apply.`,
+    '',
+    '| command | verdict | |',
+    '|---|---|---|',
+    ...rows,
+  ].join('\n')
+}
