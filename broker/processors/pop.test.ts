@@ -567,3 +567,21 @@ test('a topic with more queues than before is popped from all of them', async ()
 
   expect(textsOf(await world.pop())).toEqual(['a'])
 })
+
+test('what is invisible for long is told anew in the revive log, from which a restart knows it', async () => {
+  const world = await worldWith(['a', 'b'])
+  const [a, b] = await world.pop({ invisibleTime: '1500000' })
+  if (a === undefined || b === undefined) throw new Error('nothing was popped')
+  await world.ack(b)
+  await world.time.advance(700_000)
+  const lag = Math.max(...world.processors.pops.reviveLag)
+
+  const after = await world.restart()
+  const hidden = await after.pop()
+  await after.time.advance(801_000)
+
+  // A checkpoint and a base: what stood there before is not read any more.
+  expect(lag).toBe(2)
+  expect(hidden).toEqual([])
+  expect(textsOf(await after.pop())).toEqual(['a'])
+})
