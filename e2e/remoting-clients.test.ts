@@ -20,6 +20,12 @@ import { listAt, numberAt, textAt } from './json.ts'
  */
 const BROKER_CONFIG = { accessMessageInMemoryMaxRatio: '0' }
 
+const SHOWN_BY_MODE = {
+  sync: ['M1', 'M41'],
+  async: ['M2', 'M41'],
+  batch: ['M20', 'M41'],
+} as const
+
 const RUN = Date.now().toString(36)
 const STARTED_MS = 60_000
 
@@ -36,9 +42,10 @@ afterAll(async () => {
 })
 
 describe.each(CLIENTS)('the %s client', (client) => {
-  test.each(['sync', 'async', 'batch'])(
+  test.for(['sync', 'async', 'batch'] as const)(
     'sends in mode %s; each message arrives once, where its answer said',
-    async (mode) => {
+    async (mode, { task }) => {
+      covers(task, ...SHOWN_BY_MODE[mode])
       const topic = topicFor(client, mode)
 
       const sent = await produce(client, topic, { mode, count: 60, verbose: true })
@@ -62,7 +69,8 @@ describe.each(CLIENTS)('the %s client', (client) => {
     expectDense(received)
   })
 
-  test('sends a body above the compression threshold, which arrives whole', async () => {
+  test('sends a body above the compression threshold, which arrives whole', async ({ task }) => {
+    covers(task, 'M40')
     const topic = topicFor(client, 'large')
 
     const sent = await produce(client, topic, { count: 8, size: 20_000 })
@@ -72,7 +80,10 @@ describe.each(CLIENTS)('the %s client', (client) => {
     expect(new Set(received.map(({ bodySize }) => bodySize))).toEqual(new Set([20_000]))
   })
 
-  test('keeps all messages of a key in one queue, in order, by the hash selector', async () => {
+  test('keeps all messages of a key in one queue, in order, by the hash selector', async ({
+    task,
+  }) => {
+    covers(task, 'M7')
     const topic = topicFor(client, 'by-key')
     // The selector counts the queues of the route: it must be whole before the first message of a key is sent.
     await produce(client, topic, { count: 64, id: 'before' })
@@ -93,7 +104,10 @@ describe.each(CLIENTS)('the %s client', (client) => {
     expect(new Set(received.map(({ key }) => key)).size).toBe(7)
   })
 
-  test('shares the queues of a topic between two members of a clustering group', async () => {
+  test('shares the queues of a topic between two members of a clustering group', async ({
+    task,
+  }) => {
+    covers(task, 'M23')
     const topic = topicFor(client, 'clustering')
     const before = await produce(client, topic, { count: 20 })
     const first = member(client, topic, { group: `${topic}-g`, instance: 'a' })
@@ -114,7 +128,8 @@ describe.each(CLIENTS)('the %s client', (client) => {
     expect(queuesOfFirst.intersection(queuesOfSecond)).toEqual(new Set())
   })
 
-  test('gives every message to each member of a broadcasting group', async () => {
+  test('gives every message to each member of a broadcasting group', async ({ task }) => {
+    covers(task, 'M24')
     const topic = topicFor(client, 'broadcasting')
     const before = await produce(client, topic, { count: 20 })
     const flags = { group: `${topic}-g`, model: 'broadcasting' }
@@ -133,7 +148,8 @@ describe.each(CLIENTS)('the %s client', (client) => {
     expectOnce(ofSecond, after.id, range(0, 40))
   })
 
-  test('consumes orderly: every queue in the order of its offsets', async () => {
+  test('consumes orderly: every queue in the order of its offsets', async ({ task }) => {
+    covers(task, 'M7', 'M25')
     const topic = topicFor(client, 'orderly')
 
     const sent = await produce(client, topic, { count: 200 })
@@ -152,7 +168,8 @@ describe.each(CLIENTS)('the %s client', (client) => {
     }
   })
 
-  test('pulls by subscription, and from where it seeks to', async () => {
+  test('pulls by subscription, and from where it seeks to', async ({ task }) => {
+    covers(task, 'M26')
     const topic = topicFor(client, 'pull')
     const sent = await produce(client, topic, { count: 64 })
 
@@ -168,7 +185,8 @@ describe.each(CLIENTS)('the %s client', (client) => {
     expectDense(fromBegin)
   })
 
-  test('commits pulled offsets by hand, and goes on from there', async () => {
+  test('commits pulled offsets by hand, and goes on from there', async ({ task }) => {
+    covers(task, 'M26', 'M33')
     const topic = topicFor(client, 'commit')
     const first = await produce(client, topic, { count: 32 })
 
@@ -181,7 +199,8 @@ describe.each(CLIENTS)('the %s client', (client) => {
     expectOnce(after, second.id, range(0, 16))
   })
 
-  test('receives only the tags it subscribed to', async () => {
+  test('receives only the tags it subscribed to', async ({ task }) => {
+    covers(task, 'M21')
     const topic = topicFor(client, 'tags')
 
     const sent = await produce(client, topic, { count: 60, tags: 'A,B,C' })
@@ -199,7 +218,8 @@ describe.each(CLIENTS)('the %s client', (client) => {
     expect(new Set(received.map(({ tags }) => tags))).toEqual(new Set(['A', 'C']))
   })
 
-  test('starts a new group where ConsumeFromWhere says', async () => {
+  test('starts a new group where ConsumeFromWhere says', async ({ task }) => {
+    covers(task, 'M32', 'M42')
     const topic = topicFor(client, 'from')
     const old = await produce(client, topic, { count: 24 })
     await untilNextSecond()
@@ -234,7 +254,8 @@ describe.each(CLIENTS)('the %s client', (client) => {
     for (const sent of [old, recent, latest]) expectOnce(ofFirst, sent.id, range(0, 24))
   })
 
-  test('keeps the offsets of its group over a restart of the consumer', async () => {
+  test('keeps the offsets of its group over a restart of the consumer', async ({ task }) => {
+    covers(task, 'M33')
     const topic = topicFor(client, 'restart')
     const first = await produce(client, topic, { count: 40 })
 
@@ -247,7 +268,8 @@ describe.each(CLIENTS)('the %s client', (client) => {
     expectOnce(after, second.id, range(0, 30))
   })
 
-  test('loses nothing under the control load', async () => {
+  test('loses nothing under the control load', async ({ task }) => {
+    covers(task, 'M25')
     const topic = topicFor(client, 'control')
 
     const { summary } = await runClient(client, 'control-load', server.namesrv, {
@@ -266,7 +288,8 @@ describe.each(CLIENTS)('the %s client', (client) => {
     expect(numberAt(summary, 'failedSends')).toBe(0)
   })
 
-  test('runs the official quickstart', async () => {
+  test('runs the official quickstart', async ({ task }) => {
+    covers(task, client === 'go' ? 'P3' : 'P2')
     const { summary } = await runClient(client, 'quickstart', server.namesrv, {})
 
     expect(numberAt(summary, 'acked')).toBe(client === 'go' ? 10 : 1000)

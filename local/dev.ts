@@ -66,7 +66,8 @@ const READY_POLL_MS = 50
 const REFRESH_MS = 1_000
 /** The data plane tells nothing by itself: while there is something to do, it is asked this often. */
 const BUSY_REQUEUE_MS = 400
-const DEFAULT_TOPIC = 'TBW102'
+/** Every broker has it from the start, also one that makes no topics by itself. */
+const ANY_TOPIC = 'SELF_TEST_TOPIC'
 
 export class Dev {
   readonly #options: DevOptions
@@ -349,7 +350,7 @@ export class Dev {
     })
   }
 
-  /** All pods answer, and a producer of a new topic would find a queue at every name server. */
+  /** All pods answer, and a producer would find a queue at every name server. */
   async #isServing(): Promise<boolean> {
     const pods = this.#pods.list()
     const { nameServer, broker } = this.#manifest.cluster.spec
@@ -363,8 +364,8 @@ export class Dev {
     if (pods.some((pod) => !pod.state.isReady)) return false
     try {
       for (const pod of nameServers) {
-        const route = await this.#admin.admin.route(this.#addressOf(pod), DEFAULT_TOPIC)
-        if (route === null || writeQueues(DEFAULT_TOPIC, route).length === 0) return false
+        const route = await this.#admin.admin.route(this.#addressOf(pod), ANY_TOPIC)
+        if (route === null || writeQueues(ANY_TOPIC, route).length === 0) return false
       }
       return true
     } catch {
