@@ -291,6 +291,20 @@ export class SimulatedDisk implements Disk {
     return (this.#names.get(path)?.pages.size ?? 0) * PAGE_SIZE
   }
 
+  /** A write that is to land elsewhere has not come yet. */
+  get isMisdirecting(): boolean {
+    return this.#misdirected !== null
+  }
+
+  /** What a file would hold after a power cut that loses all that was not synced; null when it would not be there. */
+  durableFileSync(path: string): Buffer | null {
+    const node = this.#durableNames.get(path)
+    if (node === undefined) return null
+    const target = Buffer.alloc(node.durableSize)
+    for (const [index, page] of node.durablePages) page.copy(target, index * PAGE_SIZE)
+    return target
+  }
+
   get epoch(): number {
     return this.#epoch
   }

@@ -3,6 +3,7 @@
  * everything committed: no group survives the loss of all its disks.
  */
 import { StoreError } from '../store/errors.ts'
+import { readInt64 } from '../common/bytes.ts'
 import { systemCodeOf } from '../common/errors.ts'
 import type { Checker } from './checker.ts'
 import type { Engine } from './engine.ts'
@@ -25,6 +26,7 @@ interface DiskState {
   /** The member has lost records that it may have acknowledged, until it holds everything below again. */
   lostUntil: number | null
   isRotten: boolean
+  misdirectedMs: number | null
   hasFailed: boolean
   hasEverFailed: boolean
   isStalled: boolean
@@ -142,7 +144,7 @@ export class Faults {
   }
 
   kill(member: Member): void {
-    if (!member.isUp) return
+    if (!member.isUp || this.#hidesDamage(member)) return
     this.#count('kill')
     this.#say(`kill n${member.id}`)
     member.kill()
@@ -270,7 +272,8 @@ export class Faults {
     const { checker, random } = this.#options
     if (!this.#mayLose(member) || checker.records.length === 0) return
     const record = checker.records[random.integer(checker.records.length)]
-    if (record === undefined) return
+    // Above, nobody can tell it from a write that a power cut has torn.
+    if (record === undefined || record.endOffset > syncedOffset(member)) return
     const { segmentSize } = this.#options.settings
     const at = record.physicalOffset + random.integer(record.bytes.length)
     const segment = at - (at % segmentSize)
@@ -287,6 +290,7 @@ export class Faults {
     if (!member.isUp || !this.#mayLose(member)) return
     this.#count('misdirected write')
     this.#disk(member).isRotten = true
+    this.#disk(member).misdirectedMs = this.#options.engine.now
     member.disk.misdirectNextWrite('/commitlog/', 512 * (1 + random.integer(16)))
   }
 
@@ -321,6 +325,13 @@ export class Faults {
 
   #othersAreWhole(member: Member): boolean {
     return this.#options.members.every((other) => other === member || this.#isWhole(other))
+  }
+
+  /** Until the checkpoint has followed, a start takes a write that went astray for a torn tail. */
+  #hidesDamage(member: Member): boolean {
+    const { misdirectedMs } = this.#disk(member)
+    if (misdirectedMs === null) return false
+    return member.disk.isMisdirecting || this.#options.engine.now < misdirectedMs + 5000
   }
 
   #othersHoldAll(member: Member | undefined): boolean {
@@ -427,11 +438,18 @@ function goodDisk(): DiskState {
   return {
     lostUntil: null,
     isRotten: false,
+    misdirectedMs: null,
     hasFailed: false,
     hasEverFailed: false,
     isStalled: false,
     isFull: false,
   }
+}
+
+/** Below, the checkpoint on disk says that everything was synced. */
+function syncedOffset(member: Member): number {
+  const checkpoint = member.disk.durableFileSync('/store/checkpoint')
+  return checkpoint === null || checkpoint.length < 32 ? 0 : readInt64(checkpoint, 24)
 }
 
 function isCorrupt(error: unknown): boolean {

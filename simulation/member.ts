@@ -4,6 +4,7 @@ import { silentLogger } from '../common/log.ts'
 import type { Logger } from '../common/log.ts'
 import { ReplicatedStore } from '../broker/replicated-store.ts'
 import { RaftDriver } from '../raft/driver.ts'
+import type { Raft } from '../raft/raft.ts'
 import { MessageStore } from '../store/message-store.ts'
 import type { Replication, StoreConfig } from '../store/types.ts'
 import type { Checker } from './checker.ts'
@@ -47,6 +48,9 @@ export class Member {
   isReady = false
   #lives = 0
   #checkedOffset = 0
+  /** While it leads: its term, and what it has committed. */
+  #ledTerm = 0
+  #ledCommit = 0
 
   constructor(context: GroupContext, id: number) {
     this.#context = context
@@ -107,6 +111,7 @@ export class Member {
     if (raft === null || this.store === null) return
     const { engine, checker } = this.#context
     checker.leads(this.host, raft)
+    this.#checkCommitTerm(raft)
     if (raft.commitOffset > raft.endOffset || this.store.commitOffset > this.store.endOffset) {
       engine.violate('nothing beyond the log is committed', `${this.host} at ${raft.commitOffset}`)
     }
@@ -115,6 +120,24 @@ export class Member {
       engine.violate('commits never go back', fall)
     }
     this.#observe()
+  }
+
+  /** Raft §5.4.2: a leader commits by counting only what ends with a record of its own term. */
+  #checkCommitTerm(raft: Raft<Buffer>): void {
+    if (raft.role !== 'leader') {
+      this.#ledTerm = 0
+      return
+    }
+    if (this.#ledTerm !== raft.term) {
+      this.#ledTerm = raft.term
+      this.#ledCommit = raft.commitOffset
+    }
+    if (raft.commitOffset === this.#ledCommit) return
+    this.#ledCommit = raft.commitOffset
+    const epoch = raft.epochs.findLast(({ startOffset }) => startOffset < raft.commitOffset)
+    if (epoch?.term === raft.term) return
+    const fact = `${this.host} in term ${raft.term} up to ${raft.commitOffset}, of term ${epoch?.term}`
+    this.#context.engine.violate('leaders commit their own term', fact)
   }
 
   #observe(): void {

@@ -32,6 +32,10 @@ const SYNC = { flushDiskType: 'SYNC_FLUSH' } as const
 
 export const PLANTS: readonly Plant[] = [
   {
+    name: 'nothing',
+    what: 'no bug, under the faults that the others get: nothing may be found',
+  },
+  {
     name: 'ack-before-fsync',
     what: 'with SYNC_FLUSH a record counts as soon as it is written',
     settings: SYNC,
@@ -161,16 +165,21 @@ export const PLANTS: readonly Plant[] = [
       ),
   },
   {
-    name: 'acknowledge-before-write',
-    what: 'a follower acknowledges records that it has only in memory',
+    name: 'follower-acks-before-fsync',
+    what: 'a follower acknowledges with SYNC_FLUSH what it has not synced',
     install: () =>
       overriding(
         RaftNode.prototype,
-        'emit',
+        'send',
         (original) =>
-          function (this: RaftNode<unknown>, effect) {
-            original.call(this, effect)
-            if (effect.type === 'appendRecords') this.persistedOffset = effect.endOffset
+          function (this: RaftNode<unknown>, to, message) {
+            if (message.type !== 'appendResponse' || !message.isAccepted) {
+              original.call(this, to, message)
+              return
+            }
+            const offset = Math.min(this.verifiedOffset, this.endOffset)
+            const termAtOffset = this.epochs.termBefore(offset)
+            original.call(this, to, { ...message, offset, termAtOffset })
           },
       ),
     settings: SYNC,

@@ -16,6 +16,8 @@ import { settingsOf, storeConfigOf } from './settings.ts'
 import type { RunOptions, Settings } from './settings.ts'
 import { Workload } from './workload.ts'
 
+/** Bugs that were put in have to show soon. */
+const HARSH = { faultEveryMs: 500 }
 /** Virtual time that the operations of a run may take. */
 const MAX_RUN_MS = 30 * 60_000
 /** What connections and restarts take besides elections. */
@@ -67,7 +69,11 @@ class World {
   constructor(options: RunOptions, trace: ((line: string) => void) | null) {
     const { seed, members: size } = options
     const plant = plantOf(options.planted)
-    const settings = { ...settingsOf(options), ...plant?.settings }
+    const settings = {
+      ...settingsOf(options),
+      ...(plant === null ? {} : HARSH),
+      ...plant?.settings,
+    }
     const engine = new Engine(seed)
     engine.trace = trace
     const random = (purpose: number): SeededRandom => new SeededRandom(seed * 31 + purpose)
