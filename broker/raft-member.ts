@@ -71,6 +71,11 @@ export class RaftMember implements GroupMember {
     return this.#driver?.clientAddressOf(leader) ?? null
   }
 
+  /** For who looks behind the facts; null before `start`. */
+  get driver(): RaftDriver | null {
+    return this.#driver
+  }
+
   /** How often this member has been elected. */
   get elections(): number {
     return this.#elections

@@ -74,6 +74,8 @@ export class SimulatedDisk implements Disk {
   slowReads: Promise<void> = Promise.resolve()
   /** Asynchronous writes wait for it. */
   slowWrites: Promise<void> = Promise.resolve()
+  /** When a write went astray last. */
+  strayedMs = 0
   /** Bytes that somebody else takes up. */
   foreignBytes = 0
   #names = new Map<string, FileNode>()
@@ -394,6 +396,7 @@ export class SimulatedDisk implements Disk {
     const stray = this.#misdirected
     if (stray === null || !path.includes(stray.pathPart)) return 0
     this.#misdirected = null
+    this.strayedMs = this.#clock.monotonic()
     // A page that was to be written and is not, and one that was not to be and is.
     pageForWrite(node, Math.floor(position / PAGE_SIZE))
     return stray.byBytes

@@ -286,8 +286,10 @@ export class Faults {
   }
 
   misdirect(member: Member): void {
-    const { random } = this.#options
-    if (!member.isUp || !this.#mayLose(member)) return
+    const { random, settings } = this.#options
+    // With ASYNC_FLUSH the checkpoint follows after many seconds only.
+    const isAsync = settings.flushDiskType === 'ASYNC_FLUSH'
+    if (isAsync || !member.isUp || !this.#mayLose(member)) return
     this.#count('misdirected write')
     this.#disk(member).isRotten = true
     this.#disk(member).misdirectedMs = this.#options.engine.now
@@ -331,7 +333,7 @@ export class Faults {
   #hidesDamage(member: Member): boolean {
     const { misdirectedMs } = this.#disk(member)
     if (misdirectedMs === null) return false
-    return member.disk.isMisdirecting || this.#options.engine.now < misdirectedMs + 5000
+    return member.disk.isMisdirecting || this.#options.engine.now < member.disk.strayedMs + 2000
   }
 
   #othersHoldAll(member: Member | undefined): boolean {

@@ -2,14 +2,18 @@
 import { AssertionError } from 'node:assert'
 import { silentLogger } from '../common/log.ts'
 import type { Logger } from '../common/log.ts'
-import { ReplicatedStore } from '../broker/replicated-store.ts'
-import { RaftDriver } from '../raft/driver.ts'
+import { diskConfigFolder } from '../broker/config-folder.ts'
+import { GroupTables } from '../broker/group-tables.ts'
+import type { TableHandle } from '../broker/group-tables.ts'
+import { RaftMember } from '../broker/raft-member.ts'
+import type { RaftDriver } from '../raft/driver.ts'
 import type { Raft } from '../raft/raft.ts'
 import { MessageStore } from '../store/message-store.ts'
-import type { Replication, StoreConfig } from '../store/types.ts'
+import type { StoreConfig } from '../store/types.ts'
 import type { Checker } from './checker.ts'
 import { SimulatedDisk } from './disk.ts'
 import type { Engine } from './engine.ts'
+import { Journal } from './journal.ts'
 import type { SimulatedNetwork } from './network.ts'
 import type { Plant } from './planted.ts'
 import { SimulatedProcess } from './process.ts'
@@ -17,6 +21,7 @@ import { SeededRandom } from './random.ts'
 import type { Settings } from './settings.ts'
 
 const PEER_PORT = 40_911
+const CLIENT_PORT = 10_911
 /** Records before the end of the committed log that every start looks at again. */
 const RECHECKED_RECORDS = 64
 const WALL_MS = Date.UTC(2026, 0, 1)
@@ -44,7 +49,10 @@ export class Member {
   disk: SimulatedDisk
   process: SimulatedProcess
   store: MessageStore | null = null
-  driver: RaftDriver | null = null
+  journal: Journal | null = null
+  handle: TableHandle | null = null
+  #tables: GroupTables | null = null
+  #group: RaftMember | null = null
   isReady = false
   #lives = 0
   #checkedOffset = 0
@@ -59,6 +67,10 @@ export class Member {
     this.process = this.#newProcess()
     this.process.kill()
     this.disk = this.#newDisk()
+  }
+
+  get driver(): RaftDriver | null {
+    return this.#group?.driver ?? null
   }
 
   get isUp(): boolean {
@@ -97,9 +109,10 @@ export class Member {
 
   /** Stops the process in good order. */
   async close(): Promise<void> {
-    const { store, driver } = this
+    const { store } = this
     this.isReady = false
-    await driver?.close()
+    await this.#group?.close()
+    await this.#tables?.close()
     await store?.close()
     this.#end()
     this.#context.network.killHost(this.host)
@@ -161,60 +174,67 @@ export class Member {
       disk,
       network: network.of(this.host),
     }
+    const logger = this.#logger()
+    const onFailure = (error: Error): void => this.#exit(process, error)
     network.restorePower(this.host)
     plant?.disk?.(disk)
-    let driver: RaftDriver | null = null
-    const replication: Replication = {
-      written: (endOffset) => driver?.logGrown(endOffset),
-      persisted: (offset) => driver?.logPersisted(offset),
-      refusal: () => null,
-    }
-    const store = new MessageStore({
-      config,
+    const group = new RaftMember({
       runtime,
-      logger: this.#logger(),
-      storeHost: () => ({ ip: Buffer.from([10, 0, 0, 1 + this.id]), port: 10_911 }),
-      onFailure: (error) => this.#exit(process, error),
-      replication: plant?.replication?.(replication, () => this) ?? replication,
-      buffer: { chunkSize: settings.chunkSize, chunkCount: settings.chunkCount },
-    })
-    await store.start()
-    store.setNotLeading('the member does not lead')
-    plant?.started?.(store)
-    // What it had committed before is looked at once more, as far as it is cheap.
-    this.#checkedOffset = Math.min(store.commitOffset, checker.offsetBack(RECHECKED_RECORDS))
-    this.store = store
-    const log = new ReplicatedStore(store, () => driver?.diskStalled())
-    driver = new RaftDriver({
-      runtime,
-      logger: this.#logger(),
+      logger,
       storePathRootDir: config.storePathRootDir,
       group: 'simulation/broker-a',
       id: this.id,
       peers: Array.from({ length: size }, (_, id) => ({ id, host: `n${id}`, port: PEER_PORT })),
       listenHost: this.host,
-      clientPort: 10_911,
-      log: plant?.log?.(log, store) ?? log,
-      tables: { save: () => null, install: () => undefined },
-      preferredLeader: null,
-      tickMs: settings.tickMs,
-      electionTicks: settings.electionTicks,
-      heartbeatTicks: settings.heartbeatTicks,
-      onRole: (role, leader, term) => {
-        this.#context.engine.note(`n${this.id} ${role} term=${term} leader=${leader}`)
-        if (role !== 'leader') store.setNotLeading('the member does not lead')
-        this.isReady = false
+      clientPort: CLIENT_PORT,
+      store: () => store,
+      tables: () => tables,
+      events: {
+        onLeading: (term) => this.#lead(store, term),
+        onFollowing: () => {
+          this.isReady = false
+        },
       },
-      onReady: (term) => {
-        this.#context.engine.note(`n${this.id} ready term=${term}`)
-        this.isReady = true
-        store.setNotLeading(null)
-        plant?.ready?.(store)
-      },
-      onFailure: (error) => this.#exit(process, error),
+      onFailure,
     })
-    this.driver = driver
-    await driver.start()
+    const { replication } = group
+    const store = new MessageStore({
+      config,
+      runtime,
+      logger,
+      storeHost: () => ({ ip: Buffer.from([10, 0, 0, 1 + this.id]), port: CLIENT_PORT }),
+      onFailure,
+      retention: {
+        slowestRead: () => Promise.resolve(null),
+        readOffset: () => null,
+        reserveHours: () => null,
+        neededOffset: () => tables.savedOffset,
+      },
+      replication: plant?.replication?.(replication, () => this) ?? replication,
+      buffer: { chunkSize: settings.chunkSize, chunkCount: settings.chunkCount },
+    })
+    const folder = diskConfigFolder(disk, `${config.storePathRootDir}/config`)
+    const parts = { log: store, folder, timers: process, logger, segmentSize: settings.segmentSize }
+    const tables = new GroupTables(parts)
+    const journal = new Journal()
+    const handle = tables.add(journal)
+    await store.start()
+    plant?.started?.(store)
+    await tables.load()
+    // What it had committed before is looked at once more, as far as it is cheap.
+    this.#checkedOffset = Math.min(store.commitOffset, checker.offsetBack(RECHECKED_RECORDS))
+    this.store = store
+    this.journal = journal
+    this.handle = handle
+    this.#tables = tables
+    this.#group = group
+    await group.start()
+  }
+
+  #lead(store: MessageStore, term: number): void {
+    this.#context.engine.note(`n${this.id} leads term=${term}`)
+    this.isReady = true
+    this.#context.plant?.ready?.(store)
   }
 
   #exit(process: SimulatedProcess, error: unknown): void {
@@ -237,7 +257,10 @@ export class Member {
     this.process.kill()
     this.isReady = false
     this.store = null
-    this.driver = null
+    this.journal = null
+    this.handle = null
+    this.#tables = null
+    this.#group = null
   }
 
   #newProcess(): SimulatedProcess {

@@ -4,7 +4,6 @@
  */
 import type { MessageStore } from '../store/message-store.ts'
 import type { Replication } from '../store/types.ts'
-import type { ReplicatedLog } from '../raft/replicated-log.ts'
 import { RaftNode } from '../raft/node.ts'
 import { RecordReader } from '../common/message-codec.ts'
 import type { SimulatedDisk } from './disk.ts'
@@ -19,7 +18,6 @@ export interface Plant {
   readonly settings?: Partial<Settings>
   readonly disk?: (disk: SimulatedDisk) => void
   readonly replication?: (inner: Replication, member: () => Member) => Replication
-  readonly log?: (inner: ReplicatedLog, store: MessageStore) => ReplicatedLog
   /** After the store has opened. */
   readonly started?: (store: MessageStore) => void
   /** After the member has become the ready leader. */
@@ -98,14 +96,14 @@ export const PLANTS: readonly Plant[] = [
   {
     name: 'queue-ahead-of-commit',
     what: 'a follower shows records before they are committed',
-    log: (inner) =>
-      delegating(inner, {
-        appendRecords: (records, recordsOffset, fromOffset) => {
-          const configurations = inner.appendRecords(records, recordsOffset, fromOffset)
-          inner.commitTo(inner.endOffset)
-          return configurations
-        },
-      }),
+    started: (store) => {
+      const appendBytes = store.appendBytes.bind(store)
+      store.appendBytes = (bytes) => {
+        const isAppended = appendBytes(bytes)
+        if (isAppended) store.commitTo(store.endOffset)
+        return isAppended
+      }
+    },
   },
   {
     name: 'offset-reuse',
@@ -188,31 +186,6 @@ export const PLANTS: readonly Plant[] = [
 
 export function plantOf(name: string | null): Plant | null {
   return PLANTS.find((plant) => plant.name === name) ?? null
-}
-
-/** The log with some methods replaced. */
-function delegating(inner: ReplicatedLog, replaced: Partial<ReplicatedLog>): ReplicatedLog {
-  return {
-    get startOffset() {
-      return inner.startOffset
-    },
-    get endOffset() {
-      return inner.endOffset
-    },
-    get knownCommitOffset() {
-      return inner.knownCommitOffset
-    },
-    batchEnd: (offset, maxBytes) => inner.batchEnd(offset, maxBytes),
-    readRecords: (from, to) => inner.readRecords(from, to),
-    appendTermStart: (term) => inner.appendTermStart(term),
-    appendConfiguration: (members) => inner.appendConfiguration(members),
-    appendRecords: (records, recordsOffset, fromOffset) =>
-      inner.appendRecords(records, recordsOffset, fromOffset),
-    truncateTo: (offset) => inner.truncateTo(offset),
-    commitTo: (offset) => inner.commitTo(offset),
-    restartAt: (startOffset) => inner.restartAt(startOffset),
-    ...replaced,
-  }
 }
 
 function overriding<Target extends object, Name extends keyof Target>(

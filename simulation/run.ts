@@ -13,7 +13,7 @@ import { SimulatedNetwork } from './network.ts'
 import { plantOf } from './planted.ts'
 import { SeededRandom } from './random.ts'
 import { settingsOf, storeConfigOf } from './settings.ts'
-import type { RunOptions, Settings } from './settings.ts'
+import type { RunOptions } from './settings.ts'
 import { Workload } from './workload.ts'
 
 /** Bugs that were put in have to show soon. */
@@ -22,6 +22,8 @@ const HARSH = { faultEveryMs: 500 }
 const MAX_RUN_MS = 30 * 60_000
 /** What connections and restarts take besides elections. */
 const RECONNECT_MS = 4000
+/** Ten election timeouts of `RaftMember`, the longest that are drawn. */
+const PATIENCE_MS = 10 * 3000 + RECONNECT_MS
 const CATCH_UP_MS = 120_000
 
 export interface RunResult {
@@ -58,7 +60,6 @@ export async function simulate(
 
 class World {
   readonly #options: RunOptions
-  readonly #settings: Settings
   readonly #engine: Engine
   readonly #network: SimulatedNetwork
   readonly #checker: Checker
@@ -78,7 +79,6 @@ class World {
     engine.trace = trace
     const random = (purpose: number): SeededRandom => new SeededRandom(seed * 31 + purpose)
     this.#options = options
-    this.#settings = settings
     this.#engine = engine
     this.#checker = new Checker(engine, settings.segmentSize)
     this.#network = new SimulatedNetwork({
@@ -134,7 +134,7 @@ class World {
   async run(): Promise<void> {
     const engine = this.#engine
     for (const member of this.#members) member.start()
-    await this.#until('a new group has a leader', () => this.#hasLeader(), this.#patienceMs)
+    await this.#until('a new group has a leader', () => this.#hasLeader(), PATIENCE_MS)
     this.#workload.start()
     this.#faults.start()
     await this.#until('clients come to an end', () => this.#workload.isDone, MAX_RUN_MS)
@@ -142,11 +142,6 @@ class World {
     await this.#progress()
     if (engine.violation === null) await this.#converge()
     if (engine.violation === null) await this.#compare()
-  }
-
-  /** Ten election timeouts, the longest that are drawn. */
-  get #patienceMs(): number {
-    return 10 * 2 * this.#settings.electionTicks * this.#settings.tickMs + RECONNECT_MS
   }
 
   /** After healing somebody leads soon, and takes what is sent. */
@@ -168,7 +163,7 @@ class World {
     }
     probe()
     const rule = 'a healed group takes messages within ten election timeouts'
-    await this.#until(rule, () => isAcknowledged, this.#patienceMs)
+    await this.#until(rule, () => isAcknowledged, PATIENCE_MS)
   }
 
   /** All members get everything, with new disks for those that have rot in theirs. */
@@ -200,6 +195,7 @@ class World {
   }
 
   async #compare(): Promise<void> {
+    this.#compareTables()
     let open = this.#members.length
     for (const member of this.#members) {
       this.#compareQueues(member)
@@ -210,6 +206,17 @@ class World {
     }
     await this.#until('members stop', () => open === 0, CATCH_UP_MS)
     for (const member of this.#members) this.#inspect(member)
+  }
+
+  /** Tables hold the same everywhere, and everything that was told to be in them. */
+  #compareTables(): void {
+    const [first] = this.#members
+    for (const { host, journal } of this.#members) {
+      if (journal?.content === first?.journal?.content) continue
+      const facts = `${first?.journal?.content}, but ${host} has ${journal?.content}`
+      this.#engine.violate('tables are equal', facts)
+    }
+    this.#workload.checkTable((name) => first?.journal?.get(name) ?? null)
   }
 
   /** Queues hold what the log says, no more and no less. */

@@ -15,9 +15,6 @@ export interface RunOptions {
 /** Probabilities and sizes of one run. */
 export interface Settings {
   readonly flushDiskType: 'ASYNC_FLUSH' | 'SYNC_FLUSH'
-  readonly tickMs: number
-  readonly electionTicks: number
-  readonly heartbeatTicks: number
   readonly latencyMs: number
   readonly splitOneIn: number
   readonly syncMs: number
@@ -36,9 +33,6 @@ export function settingsOf(options: RunOptions): Settings {
     values[random.integer(values.length)] ?? values[0]
   return {
     flushDiskType: pick('ASYNC_FLUSH', 'SYNC_FLUSH'),
-    tickMs: 20,
-    electionTicks: pick(15, 25, 50),
-    heartbeatTicks: pick(2, 5),
     latencyMs: pick(0.5, 2, 10, 30),
     splitOneIn: pick(0, 0, 20, 3),
     syncMs: pick(0.2, 2, 15),

@@ -54,6 +54,8 @@ export interface WorkloadOptions {
 export class Workload {
   readonly #options: WorkloadOptions
   readonly sent: Map<string, Sent> = new Map()
+  /** Changes of the table that were told to be made. */
+  readonly tablePuts: string[] = []
   /** The highest acknowledged offset of each queue, by the time of its acknowledgement. */
   readonly #acknowledged = new Map<string, number>()
   #acknowledgedEnd = 0
@@ -142,6 +144,13 @@ export class Workload {
       if (checker.byKey(key)?.physicalOffset !== physicalOffset) {
         engine.violate('nothing acknowledged is lost', `${key} at ${physicalOffset}`)
       }
+    }
+  }
+
+  checkTable(valueOf: (name: string) => string | null): void {
+    for (const name of this.tablePuts) {
+      if (valueOf(name) === `v${name}`) continue
+      this.#options.engine.violate('changes of tables that were told to be made stay', name)
     }
   }
 
@@ -234,10 +243,11 @@ class Client {
   #operate(): void {
     const { random } = this.#options
     const queue = QUEUES[random.integer(QUEUES.length)] ?? QUEUES[0]
-    const kind = random.integer(10)
-    if (kind < 6) this.#sendSome(queue)
-    else if (kind < 9) this.#read(queue)
-    else this.#confirm()
+    const kind = random.integer(20)
+    if (kind < 12) this.#sendSome(queue)
+    else if (kind < 17) this.#read(queue)
+    else if (kind < 19) this.#confirm()
+    else this.#put()
   }
 
   #sendSome(queue: QueueName): void {
@@ -315,6 +325,36 @@ class Client {
             engine.violate('confirmed reads know what was acknowledged', fact)
           }
         }
+        this.next()
+      },
+    )
+  }
+
+  /** A change of a table, under a name of its own. */
+  #put(): void {
+    const member = this.#member()
+    const name = `c${this.#id}-${this.#sequence++}`
+    const { handle } = member
+    if (handle === null) {
+      this.#target++
+      this.next()
+      return
+    }
+    const change = new Map([
+      ['name', name],
+      ['value', `v${name}`],
+    ])
+    this.#call<boolean>(
+      member,
+      (_store, answer) => {
+        handle.propose(change).then(
+          () => answer(true),
+          () => answer(false),
+        )
+      },
+      (isMade) => {
+        if (isMade === true) this.#workload.tablePuts.push(name)
+        else this.#target++
         this.next()
       },
     )
