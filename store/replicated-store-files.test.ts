@@ -1,0 +1,85 @@
+/** What a member of a group does to its log, and crashes in between. */
+import { expect, test } from 'vitest'
+import { silentLogger } from '../common/log.ts'
+import { SimulatedDisk } from '../simulation/disk.ts'
+import { SimulatedTime } from '../simulation/time.ts'
+import { MessageStore } from './message-store.ts'
+import { TEST_HOST, testConfig, testMessage } from './testing.ts'
+
+const SEGMENT = '/store/commitlog/00000000000000000000'
+
+async function openMember(time: SimulatedTime, disk: SimulatedDisk): Promise<MessageStore> {
+  const store = new MessageStore({
+    config: testConfig({ flushDiskType: 'SYNC_FLUSH' }),
+    runtime: { clock: time, timers: time, disk },
+    logger: silentLogger,
+    storeHost: () => TEST_HOST,
+    onFailure: (error) => {
+      throw error
+    },
+    replication: { written: () => undefined, persisted: () => undefined, refusal: () => null },
+    buffer: { chunkSize: 8 * 1024, chunkCount: 2 },
+  })
+  const starting = store.start()
+  await time.settle()
+  await starting
+  return store
+}
+
+async function fill(store: MessageStore, time: SimulatedTime, count: number): Promise<void> {
+  for (let id = 0; id < count; id++)
+    store.put([testMessage({ body: `m${id}` })], true, () => undefined)
+  await time.advance(2000)
+}
+
+test.each(['a kill', 'a power cut'])(
+  'after a cut of the log and %s the store opens',
+  async (end) => {
+    const time = new SimulatedTime()
+    const disk = new SimulatedDisk({ clock: time })
+    const store = await openMember(time, disk)
+    await fill(store, time, 20)
+    const cut = store.batchEnd(0, 1000)
+
+    store.setNotLeading('another member leads')
+    store.truncateTo(cut)
+    if (end === 'a kill') disk.kill()
+    else disk.crash()
+    time.killProcess()
+
+    const again = await openMember(time, disk)
+    expect(again.endOffset).toBe(cut)
+  },
+)
+
+test('records that have rotted on disk are given to no other member', async () => {
+  const time = new SimulatedTime()
+  const disk = new SimulatedDisk({ clock: time })
+  await fill(await openMember(time, disk), time, 20)
+  disk.kill()
+  time.killProcess()
+  const store = await openMember(time, disk)
+
+  disk.corrupt(SEGMENT, 150, 1)
+
+  const read = Promise.resolve(store.readRecords(0, store.endOffset))
+  await expect(read).rejects.toThrow('badCrc at offset')
+})
+
+test('records of the leader that find no room leave the log as it was, and are taken later', async () => {
+  const time = new SimulatedTime()
+  const source = await openMember(time, new SimulatedDisk({ clock: time }))
+  await fill(source, time, 20)
+  const records = await source.readRecords(0, source.endOffset)
+  const disk = new SimulatedDisk({ clock: time, totalBytes: 1024 ** 2 })
+  const store = await openMember(time, disk)
+
+  disk.foreignBytes = disk.totalBytes
+  disk.failOn('write', 1, 'ENOSPC')
+  expect(() => store.appendBytes(records)).toThrow('ENOSPC')
+  expect(store.endOffset).toBe(0)
+  disk.foreignBytes = 0
+
+  expect(store.appendBytes(records)).toBe(true)
+  expect(store.endOffset).toBe(source.endOffset)
+})
