@@ -128,6 +128,10 @@ export class Member {
     if (raft.commitOffset > raft.endOffset || this.store.commitOffset > this.store.endOffset) {
       engine.violate('nothing beyond the log is committed', `${this.host} at ${raft.commitOffset}`)
     }
+    if (this.store.commitOffset > raft.commitOffset) {
+      const fact = `${this.host} up to ${this.store.commitOffset}, Raft to ${raft.commitOffset}`
+      engine.violate('what is shown has been committed by Raft', fact)
+    }
     if (this.store.commitOffset < this.#checkedOffset) {
       const fall = `${this.host} from ${this.#checkedOffset} to ${this.store.commitOffset}`
       engine.violate('commits never go back', fall)

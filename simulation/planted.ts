@@ -56,6 +56,7 @@ export const PLANTS: readonly Plant[] = [
   {
     name: 'double-vote',
     what: 'a member forgets for whom it has voted in this term',
+    settings: { latencyMs: 30 },
     install: () =>
       overriding(
         RaftNode.prototype,
@@ -180,7 +181,7 @@ export const PLANTS: readonly Plant[] = [
             original.call(this, to, { ...message, offset, termAtOffset })
           },
       ),
-    settings: SYNC,
+    settings: { ...SYNC, syncMs: 60 },
   },
 ]
 

@@ -17,7 +17,7 @@ import type { RunOptions } from './settings.ts'
 import { Workload } from './workload.ts'
 
 /** Bugs that were put in have to show soon. */
-const HARSH = { faultEveryMs: 500 }
+const HARSH = { faultEveryMs: 500, thinkMs: 150, clients: 4 }
 /** Virtual time that the operations of a run may take. */
 const MAX_RUN_MS = 30 * 60_000
 /** What connections and restarts take besides elections. */
