@@ -8,6 +8,8 @@ export interface Hello {
   readonly group: string
   readonly id: MemberId
   readonly incarnation: number
+  /** Of the process: another one each time it starts. */
+  readonly life: number
   /** Where the member serves clients. */
   readonly clientPort: number
   readonly term: number
@@ -39,6 +41,7 @@ export function parseHello(json: unknown): Hello {
     group: text(fields, 'group'),
     id: integer(fields, 'id'),
     incarnation: integer(fields, 'incarnation'),
+    life: integer(fields, 'life'),
     clientPort: integer(fields, 'clientPort'),
     term: integer(fields, 'term'),
     members: members === null ? null : membersOf(members),

@@ -49,6 +49,14 @@ export class PeerLink {
     return true
   }
 
+  /** Leaves the connection, and opens another one. */
+  reconnect(): void {
+    const socket = this.#socket
+    if (socket === null) return
+    this.#lost(socket)
+    socket.destroy()
+  }
+
   close(): void {
     this.#isOpen = false
     this.#retry?.cancel()

@@ -63,11 +63,13 @@ export class Peers {
   readonly #options: PeersOptions
   readonly #peers = new Map<MemberId, Peer>()
   readonly #incoming = new Set<Socket>()
+  readonly #life: number
   #listener: Listener | null = null
   #isClosed = false
 
   constructor(options: PeersOptions) {
     this.#options = options
+    this.#life = options.runtime.random.integer(2 ** 48)
   }
 
   /** Opens the own port, through which new members come too, and connects to all that are configured. */
@@ -176,6 +178,7 @@ export class Peers {
       group,
       id,
       incarnation,
+      life: this.#life,
       term: term(),
       members: raft()?.configuration.members ?? null,
     }
@@ -252,7 +255,10 @@ export class Peers {
       if (from === null) {
         from = this.#checkedHello(frame)
         if (from === null) socket.destroy()
-        else socket.write(encodeHello(this.#hello()))
+        else {
+          socket.write(encodeHello(this.#hello()))
+          this.#leaveFormerLife(from)
+        }
       } else {
         this.#onFrame(from, frame)
       }
@@ -272,6 +278,15 @@ export class Peers {
         if (from !== null) onLost(from.id)
       },
     }
+  }
+
+  /**
+   * A machine that lost its power said no goodbye: the connection to its former life would stay open for as long as nothing is written to
+   * it, or, when the member has another address now, until the system gives up.
+   */
+  #leaveFormerLife({ id, life }: Hello): void {
+    const peer = this.#peers.get(id)
+    if (peer !== undefined && peer.hello !== null && peer.hello.life !== life) peer.link.reconnect()
   }
 
   /** Null, with a warning, when the frame is no hello of this group. */

@@ -257,6 +257,22 @@ class World {
     }
   }
 
+  #summary(): string {
+    const state = ({ host, isUp, store, driver }: Member): string => {
+      const raft = driver?.raft ?? null
+      if (!isUp || store === null) return `${host} ${isUp ? 'starts' : 'is down'}`
+      const { flushedOffset } = store.status()
+      const peers = raft?.peers.map(
+        ({ id, state, matchOffset }) => `n${id} ${state} ${matchOffset}`,
+      )
+      return (
+        `${host} ${raft?.role ?? 'has no group'} of term ${raft?.term}, log to ${store.endOffset}, on disk to ${flushedOffset}, ` +
+        `committed to ${store.commitOffset}${peers?.length === 0 ? '' : ` (${peers?.join(', ')})`}`
+      )
+    }
+    return this.#members.map((member) => state(member)).join('; ')
+  }
+
   #member(host: string): Member {
     const member = this.#members[Number(host.slice(1))]
     if (member === undefined) throw new RangeError(`no member is called ${host}`)
@@ -266,7 +282,7 @@ class World {
   async #until(rule: string, isDone: () => boolean, limitMs: number): Promise<void> {
     if (this.#engine.violation !== null) return
     const isReached = await this.#engine.run(isDone, limitMs)
-    if (!isReached) this.#engine.violate(rule, `not after ${limitMs} ms`)
+    if (!isReached) this.#engine.violate(rule, `not after ${limitMs} ms: ${this.#summary()}`)
   }
 }
 
