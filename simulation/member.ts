@@ -295,6 +295,13 @@ export class Member {
     if (engine.trace === null) return silentLogger
     const line = (fields: object, message: string): void =>
       engine.note(`n${this.id} log: ${message} ${JSON.stringify(fields)}`)
-    return { ...silentLogger, debug: line, info: line, warn: line, error: line, child: () => this.#logger() }
+    return {
+      ...silentLogger,
+      debug: line,
+      info: line,
+      warn: line,
+      error: line,
+      child: () => this.#logger(),
+    }
   }
 }

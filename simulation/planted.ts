@@ -64,9 +64,7 @@ export const PLANTS: readonly Plant[] = [
         (original) =>
           function (this: RaftNode<unknown>, hardState) {
             original.call(this, hardState)
-            if (hardState.votedFor !== this.options.id) {
-              this.hardState = { ...hardState, votedFor: null }
-            }
+            this.hardState = { ...hardState, votedFor: null }
           },
       ),
   },
