@@ -9,8 +9,14 @@ import type { PutResult } from './types.ts'
 type World = ReturnType<typeof simulatedWorld>
 
 async function bodiesOf(world: World, store: MessageStore): Promise<readonly string[]> {
-  const found = await world.settle(get(store, { maxMessages: 32 }))
-  return found.records.map((record) => decodeRecord(record).body.toString())
+  const bodies: string[] = []
+  // What has to be read from the disk may come in several answers.
+  for (let queueOffset = 0; queueOffset < store.maxOffsetInQueue('Orders', 0);) {
+    const found = await world.settle(get(store, { queueOffset, maxMessages: 32 }))
+    bodies.push(...found.records.map((record) => decodeRecord(record).body.toString()))
+    queueOffset = found.nextBeginOffset
+  }
+  return bodies
 }
 
 describe('SYNC_FLUSH', () => {

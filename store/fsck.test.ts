@@ -36,7 +36,8 @@ describe('fsck', () => {
       ...{ records: 40, units: 40, queues: 2, tornTail: null, pendingUnits: 0 },
       ...{ problems: [], problemCount: 0 },
     })
-    expect(report.indexEntries).toBe(40)
+    // By unique id and by tag.
+    expect(report.indexEntries).toBe(80)
     expect({ ...world.disk.counts, open: 0 }).toEqual({ ...writes, open: 0 })
   })
 
