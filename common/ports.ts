@@ -29,7 +29,7 @@ export interface Timers {
 export interface Random {
   /** Uniform in [0, 1). */
   next(): number
-  /** Uniform integer in [0, bound). */
+  /** Uniform integer in [0, bound); `bound` below 2^48. */
   integer(bound: number): number
   bytes(size: number): Buffer
 }

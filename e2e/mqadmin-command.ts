@@ -68,12 +68,5 @@ export function notApplicable(
   return { name, verdict: 'does not apply', note, runs: [runOf(args, () => [shows])] }
 }
 
-/** What another part of Gantry is still to bring: refused until then. */
-export function notYet(command: MqadminCommand): MqadminCommand {
-  const [first] = command.runs
-  const args = first?.args ?? (() => [])
-  return refused(command.name, 'comes with a later release', args, NOT_YET)
-}
-
 export const toBroker: Args = ({ broker }) => ['-b', broker]
 export const NOT_YET: RegExp = /is not implemented in this release of Gantry/u

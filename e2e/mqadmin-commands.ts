@@ -1,13 +1,5 @@
 /** Every command of the official mqadmin 5.5.0: what it is asked, what its answer must show, and the verdict for the documentation. */
-import {
-  NOT_YET,
-  notApplicable,
-  notYet,
-  refused,
-  runOf,
-  toBroker,
-  works,
-} from './mqadmin-command.ts'
+import { NOT_YET, notApplicable, refused, runOf, toBroker, works } from './mqadmin-command.ts'
 import type { Args, MqadminCommand, Verdict } from './mqadmin-command.ts'
 import { GROUPS, MESSAGES, TOPICS } from './mqadmin-data-commands.ts'
 
@@ -92,37 +84,29 @@ const BROKERS: readonly MqadminCommand[] = [
     ),
     note: 'changes nothing, as on a Java master: what is acknowledged is never taken back',
   },
-  notYet(
-    works(
-      'getColdDataFlowCtrInfo',
-      runOf(toBroker, ({ broker }) => [broker]),
+  works(
+    'getColdDataFlowCtrInfo',
+    runOf(toBroker, ({ broker }) => [broker]),
+  ),
+  works(
+    'updateColdDataFlowCtrGroupConfig',
+    runOf(
+      ({ broker, group }) => ['-b', broker, '-g', group, '-v', '1048576'],
+      () => ['success'],
     ),
   ),
-  notYet(
-    works(
-      'updateColdDataFlowCtrGroupConfig',
-      runOf(
-        ({ broker, group }) => ['-b', broker, '-g', group, '-v', '1048576'],
-        () => ['success'],
-      ),
+  works(
+    'removeColdDataFlowCtrGroupConfig',
+    runOf(
+      ({ broker, group }) => ['-b', broker, '-g', group],
+      () => ['success'],
     ),
   ),
-  notYet(
-    works(
-      'removeColdDataFlowCtrGroupConfig',
-      runOf(
-        ({ broker, group }) => ['-b', broker, '-g', group],
-        () => ['success'],
-      ),
-    ),
-  ),
-  notYet(
-    works(
-      'setCommitLogReadAheadMode',
-      runOf(
-        ({ broker }) => ['-b', broker, '-m', '0'],
-        () => ['success'],
-      ),
+  works(
+    'setCommitLogReadAheadMode',
+    runOf(
+      ({ broker }) => ['-b', broker, '-m', '0'],
+      () => ['success'],
     ),
   ),
   {

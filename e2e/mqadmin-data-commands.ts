@@ -1,5 +1,5 @@
 /** The commands of the official mqadmin about topics, groups and messages. */
-import { notYet, refused, runOf, toBroker, works } from './mqadmin-command.ts'
+import { refused, runOf, toBroker, works } from './mqadmin-command.ts'
 import type { MqadminCommand } from './mqadmin-command.ts'
 
 export const TOPICS: readonly MqadminCommand[] = [
@@ -176,17 +176,15 @@ export const GROUPS: readonly MqadminCommand[] = [
       ],
     ),
   ),
-  notYet(
-    works(
-      'consumerStatus',
-      runOf(
-        ({ group }) => ['-g', group],
-        () => ['V5_5_0', 'Rebalance OK', 'Same subscription in the same group of consumer'],
-      ),
-      runOf(
-        ({ group }) => ['-g', group, '-s'],
-        () => ['V5_5_0'],
-      ),
+  works(
+    'consumerStatus',
+    runOf(
+      ({ group }) => ['-g', group],
+      () => ['V5_5_0', 'Rebalance OK', 'Same subscription in the same group of consumer'],
+    ),
+    runOf(
+      ({ group }) => ['-g', group, '-s'],
+      () => ['V5_5_0'],
     ),
   ),
   works(
@@ -224,11 +222,9 @@ export const GROUPS: readonly MqadminCommand[] = [
       () => ['JAVA', 'V5_5_0'],
     ),
   ),
-  notYet(
-    works(
-      'producer',
-      runOf(toBroker, ({ producerGroup }) => [producerGroup, 'JAVA']),
-    ),
+  works(
+    'producer',
+    runOf(toBroker, ({ producerGroup }) => [producerGroup, 'JAVA']),
   ),
   works(
     'brokerConsumeStats',

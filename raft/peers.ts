@@ -69,7 +69,7 @@ export class Peers {
 
   constructor(options: PeersOptions) {
     this.#options = options
-    this.#life = options.runtime.random.integer(2 ** 48)
+    this.#life = options.runtime.random.integer(2 ** 47)
   }
 
   /** Opens the own port, through which new members come too, and connects to all that are configured. */

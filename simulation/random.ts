@@ -1,5 +1,9 @@
 /** Reproducible randomness from a seed (mulberry32). */
+import assert from 'node:assert/strict'
 import type { Random } from '../common/ports.ts'
+
+/** As for the real one (`crypto.randomInt`). */
+const MAX_BOUND = 2 ** 48
 
 export class SeededRandom implements Random {
   #state: number
@@ -17,6 +21,7 @@ export class SeededRandom implements Random {
   }
 
   integer(bound: number): number {
+    assert(bound < MAX_BOUND, 'more than the operating system can draw')
     return Math.floor(this.next() * bound)
   }
 
