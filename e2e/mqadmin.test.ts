@@ -153,7 +153,7 @@ async function sendTraced(namesrv: string): Promise<string> {
   try {
     const sent = ['sendMessage', '-t', TOPIC, '-p', 'traced', '-m', 'true', '-n', namesrv]
     const { stdout, stderr } = await other.run(sent, 60_000)
-    const id = /SEND_OK +([0-9A-F]{32})/u.exec(stdout)?.[1]
+    const id = /SEND_OK +([0-9A-F]{32,56})/u.exec(stdout)?.[1]
     if (id === undefined) throw new Error(`nothing was sent:\n${stdout}${stderr}`)
     await waitFor('the trace', async () => {
       const status = await other.run(['topicStatus', '-t', 'RMQ_SYS_TRACE_TOPIC', '-n', namesrv])

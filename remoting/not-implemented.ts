@@ -9,7 +9,6 @@ import { RequestCode, requestCodeName } from './request-code.ts'
 export const NOT_IMPLEMENTED: readonly RequestCode[] = [
   // Administration
   RequestCode.UPDATE_AND_GET_GROUP_FORBIDDEN,
-  RequestCode.SET_COMMITLOG_READ_MODE,
   // Users and permissions
   RequestCode.AUTH_CREATE_USER,
   RequestCode.AUTH_UPDATE_USER,
@@ -31,6 +30,10 @@ const LITE = 'there are no lite topics'
 
 /** Requests about what Gantry does by other means, with the sentence that says so. */
 const NOT_APPLICABLE: ReadonlyMap<number, string> = new Map<RequestCode, string>([
+  [
+    RequestCode.SET_COMMITLOG_READ_MODE,
+    'the CommitLog is not mapped, there is no read-ahead to set',
+  ],
   [RequestCode.TRIGGER_DELETE_FILES, 'use DELETE_EXPIRED_COMMITLOG'],
   [
     RequestCode.UPDATE_AND_CREATE_STATIC_TOPIC,
