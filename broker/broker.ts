@@ -453,7 +453,6 @@ export class Broker implements AsyncDisposable {
   }
 
   async #close(): Promise<void> {
-    const wasServing = this.#state === 'serving'
     if (this.#leadership.isLeading) await this.#leadership.leave()
     const wasLeading = this.#leadership.isLeading
     this.#state = 'closing'
@@ -466,7 +465,7 @@ export class Broker implements AsyncDisposable {
     await this.#client.close()
     try {
       if (wasLeading) await this.#leadership.flushOffsets()
-      if (wasServing) await this.#parts.tables.close()
+      await this.#parts.tables.close()
     } finally {
       await this.#member.close()
       if (this.#isStoreOpen) await this.#parts.store.close()

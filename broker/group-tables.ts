@@ -201,12 +201,14 @@ export class GroupTables {
   async close(): Promise<void> {
     if (this.#isClosed) return
     this.#isClosed = true
-    this.#timer?.cancel()
+    // Without a timer they were not read to the end: what they hold is no state of the log.
+    if (this.#timer === null) return
+    this.#timer.cancel()
     const { dispatchedOffset } = this.#options.log
     for (const entry of this.#entries.values()) {
       entry.timer?.cancel()
       // Logged where it happened: the log has what the file lacks.
-      if (this.#isLoaded && entry.savedOffset < dispatchedOffset) {
+      if (entry.savedOffset < dispatchedOffset) {
         entry.file.save().catch(() => undefined)
       }
       await entry.file.settled()
