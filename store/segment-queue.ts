@@ -13,6 +13,8 @@ export class SegmentQueue {
   #count = 0
   /** A segment was made whose name may not be on disk yet. */
   #hasUnsyncedName = false
+  /** Counts the segments that `create` has made. */
+  #created = 0
   /** Removals follow each other in order, so that a crash never leaves a gap. */
   #removals: Promise<void> = Promise.resolve()
 
@@ -100,6 +102,7 @@ export class SegmentQueue {
       this.#disk.syncDirectorySync(this.directory)
     } else {
       this.#hasUnsyncedName = true
+      this.#created++
     }
     this.#count++
   }
@@ -119,9 +122,12 @@ export class SegmentQueue {
 
   /** Syncs the names of segments that `create` made; everything in them counts as being on disk only after it. */
   async syncNames(): Promise<void> {
-    if (!this.#hasUnsyncedName) return
-    this.#hasUnsyncedName = false
-    await this.#syncDirectory()
+    while (this.#hasUnsyncedName) {
+      const created = this.#created
+      await this.#syncDirectory()
+      // Whoever comes meanwhile has to wait as well, and what was made meanwhile is not synced.
+      if (created === this.#created) this.#hasUnsyncedName = false
+    }
   }
 
   /** Reads across segments; short only at the end of the newest one. */
@@ -192,7 +198,10 @@ export class SegmentQueue {
     const path = this.pathAt(this.#first)
     this.#first += this.segmentSize
     this.#count--
-    this.#removals = this.#removals.then(() => this.#files.remove(path))
+    this.#removals = this.#removals
+      .then(() => this.#files.remove(path))
+      // Else a power cut may bring this one back, and not the one after it.
+      .then(() => this.#syncDirectory())
     // Told to the caller; the chain itself must not count as unhandled.
     this.#removals.catch(() => undefined)
     return this.#removals
