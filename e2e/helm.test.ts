@@ -17,6 +17,9 @@ import { Kube, eventually } from './kube.ts'
 import { commandLine, runClient } from './kube-load.ts'
 import { numberAt, textAt } from './json.ts'
 
+/** After the upgrade, with the chart's own number of members. */
+const GROUPS = 3
+const MEMBERS = 3
 const NAMESPACE = 'e2e-helm'
 const CRD = 'rocketmqclusters.rocketmq.gantry.dev'
 
@@ -69,11 +72,11 @@ test('both charts install, test, upgrade and uninstall, and the messages are the
   })
   expect(tested).toContain('Succeeded')
   expect([...running.values()].map((pod) => textAt(pod, 'spec', 'containers', 0, 'image'))).toEqual(
-    Array.from({ length: 3 }, () => `${built.repository}:${built.nextTag}`),
+    Array.from({ length: GROUPS * MEMBERS }, () => `${built.repository}:${built.nextTag}`),
   )
   expect(numberAt(grown.cluster, 'status', 'brokerGroups')).toBe(3)
   expect(definition).not.toBeNull()
-  expect(claims.length).toBe(3)
+  expect(claims.length).toBe(GROUPS * MEMBERS)
 })
 
 async function installCluster(groups: number, version: string): Promise<void> {
