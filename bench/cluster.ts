@@ -181,10 +181,6 @@ export class Cluster {
     this.#brokers = []
   }
 
-  async killBroker(): Promise<void> {
-    await this.killBrokers()
-  }
-
   async killBrokers(): Promise<void> {
     await Promise.all(this.#brokers.map((broker) => broker.kill()))
     this.#brokers = []

@@ -2,7 +2,7 @@
 import { cpuSecondsOf } from '../tools/bench/server-usage.ts'
 import { sleep } from '../tools/bench/time.ts'
 import { measureSync } from './machine.ts'
-import { limitTarget, ratioTarget, sendMetrics } from './metrics.ts'
+import { diskMetric, limitTarget, ratioTarget, sendMetrics } from './metrics.ts'
 import { secondsToNextSend } from './probe.ts'
 import type { Scenario, ScenarioContext } from './scenario.ts'
 import { median } from './statistics.ts'
@@ -57,13 +57,7 @@ const syncSends: Scenario = {
       digits: 3,
       target: { type: 'relative', to: 'group-sync.disk', atMost: SYNC_OF_DISK },
     },
-    {
-      id: 'group-sync.disk',
-      title: 'the disk itself: write and fdatasync, p50',
-      unit: 'ms',
-      better: 'less',
-      digits: 3,
-    },
+    diskMetric('group-sync.disk'),
   ],
   run: async (context) => {
     await context.warmUp({ connections: 8, 'in-flight': 32 })

@@ -79,7 +79,7 @@ const recovery: Scenario = {
     const { cluster, options } = context
     const messages = Math.floor(gibibytes(options.logGib) / RECOVERY_RECORD_SIZE)
     await context.fill('recovery', RECOVERY_SIZE, messages)
-    await cluster.killBroker()
+    await cluster.killBrokers()
     context.note('recovery.seconds', await secondsToFirstSend(cluster.startBroker(), 'probe'))
   },
 }

@@ -52,3 +52,9 @@ export function sendMetrics(
     { id: `${id}.p99`, title: `${title}: p99`, unit: 'ms', better: 'less', digits: 1 },
   ]
 }
+
+/** What one write and fdatasync of a record take, measured beside a load. */
+export function diskMetric(id: string): Metric {
+  const title = 'the disk itself: write and fdatasync, p50'
+  return { id, title, unit: 'ms', better: 'less', digits: 3 }
+}

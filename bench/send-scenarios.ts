@@ -1,6 +1,6 @@
 /** Sending: pipelined with ASYNC_FLUSH at three sizes, SYNC_FLUSH, and latency at a fixed rate. */
 import { measureSync } from './machine.ts'
-import { ratioTarget, sendMetrics } from './metrics.ts'
+import { diskMetric, ratioTarget, sendMetrics } from './metrics.ts'
 import type { Metric } from './metrics.ts'
 import type { Scenario, ScenarioContext } from './scenario.ts'
 
@@ -73,13 +73,7 @@ const syncFlush: Scenario = {
       digits: 3,
       target: { type: 'relative', to: 'sync.disk', atMost: SYNC_OF_DISK },
     },
-    {
-      id: 'sync.disk',
-      title: 'the disk itself: write and fdatasync, p50',
-      unit: 'ms',
-      better: 'less',
-      digits: 3,
-    },
+    diskMetric('sync.disk'),
   ],
   run: async (context) => {
     await context.warmUp({ connections: 8, 'in-flight': 32 })

@@ -11,14 +11,14 @@ import path from 'node:path'
 import process from 'node:process'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { silentLogger } from '../common/log.ts'
-import { iterateRecords } from '../common/message-codec.ts'
-import { formatProperties, propertyOf } from '../common/properties.ts'
+import { formatProperties } from '../common/properties.ts'
 import { createRuntime } from '../common/runtime.ts'
 import { freePorts } from '../common/testing.ts'
 import { RemotingClient } from '../remoting/client.ts'
 import { RequestCode } from '../remoting/request-code.ts'
 import { ResponseCode } from '../remoting/response-code.ts'
 import { fsck } from '../store/fsck.ts'
+import { readTopic } from './testing-client.ts'
 import type { ChildProcess } from 'node:child_process'
 
 const KILLS = Number(process.env['GANTRY_CRASH_KILLS'] ?? 3)
@@ -112,38 +112,6 @@ async function load(acknowledged: Set<string>, round: number): Promise<void> {
   await Promise.allSettled(Array.from({ length: IN_FLIGHT }, (_, worker) => sender(worker)))
 }
 
-async function readAll(): Promise<ReadonlySet<string>> {
-  await using client = new RemotingClient({ ...runtime, logger: silentLogger })
-  const found = new Set<string>()
-  for (let queueId = 0; queueId < QUEUES; queueId++) {
-    for (let next = 0; ;) {
-      const extFields = {
-        consumerGroup: 'G',
-        topic: 'Crash',
-        queueId: String(queueId),
-        queueOffset: String(next),
-        maxMsgNums: '32',
-        sysFlag: '4',
-        commitOffset: '0',
-        suspendTimeoutMillis: '0',
-        subscription: '*',
-        subVersion: '0',
-      }
-      const answer = await client.invoke(
-        ADDRESS,
-        { code: RequestCode.PULL_MESSAGE, extFields },
-        5000,
-      )
-      if (answer.code !== ResponseCode.SUCCESS) break
-      for (const message of iterateRecords(answer.body)) {
-        expect(message.queueOffset).toBe(next++)
-        found.add(propertyOf(message.properties, 'UNIQ_KEY') ?? '')
-      }
-    }
-  }
-  return found
-}
-
 test(
   `no acknowledged message is lost in ${KILLS} kills under load, and the folder is in order`,
   async () => {
@@ -162,7 +130,8 @@ test(
     }
 
     const child = await start(0)
-    const found = await readAll()
+    await using client = new RemotingClient({ ...runtime, logger: silentLogger })
+    const found = await readTopic(client, ADDRESS, 'Crash', QUEUES)
     await end(child, 'SIGTERM')
     const stopped = fsck({ disk: runtime.disk, root: `${folder}/store` })
 

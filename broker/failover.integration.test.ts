@@ -11,8 +11,7 @@ import path from 'node:path'
 import process from 'node:process'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { silentLogger } from '../common/log.ts'
-import { iterateRecords } from '../common/message-codec.ts'
-import { formatProperties, propertyOf } from '../common/properties.ts'
+import { formatProperties } from '../common/properties.ts'
 import { createRuntime } from '../common/runtime.ts'
 import { freePorts } from '../common/testing.ts'
 import { decodeTopicRouteData } from '../remoting/bodies/topic-route-data.ts'
@@ -20,6 +19,7 @@ import { RemotingClient } from '../remoting/client.ts'
 import { RequestCode } from '../remoting/request-code.ts'
 import { ResponseCode } from '../remoting/response-code.ts'
 import { fsck } from '../store/fsck.ts'
+import { readTopic } from './testing-client.ts'
 import type { ChildProcess } from 'node:child_process'
 
 const KILLS = Number(process.env['GANTRY_FAILOVER_KILLS'] ?? 2)
@@ -158,34 +158,6 @@ async function send(client: RemotingClient, load: Load, worker: number): Promise
   }
 }
 
-async function readAll(client: RemotingClient, address: string): Promise<ReadonlySet<string>> {
-  const found = new Set<string>()
-  for (let queueId = 0; queueId < QUEUES; queueId++) {
-    for (let next = 0; ;) {
-      const extFields = {
-        consumerGroup: 'G',
-        topic: 'Failover',
-        queueId: String(queueId),
-        queueOffset: String(next),
-        maxMsgNums: '32',
-        sysFlag: '4',
-        commitOffset: '0',
-        suspendTimeoutMillis: '0',
-        subscription: '*',
-        subVersion: '0',
-      }
-      const request = { code: RequestCode.PULL_MESSAGE, extFields }
-      const answer = await client.invoke(address, request, 5000)
-      if (answer.code !== ResponseCode.SUCCESS) break
-      for (const message of iterateRecords(answer.body)) {
-        expect(message.queueOffset).toBe(next++)
-        found.add(propertyOf(message.properties, 'UNIQ_KEY') ?? '')
-      }
-    }
-  }
-  return found
-}
-
 test(
   `no acknowledged message is lost when the leader of three is killed ${KILLS} times`,
   async () => {
@@ -230,7 +202,7 @@ test(
     await Promise.all(senders)
 
     const leader = await leaderOf(client)
-    const found = await readAll(client, leader ?? '')
+    const found = await readTopic(client, leader ?? '', 'Failover', QUEUES)
     const lost = [...load.acknowledged].filter((id) => !found.has(id))
     await Promise.all(members.map((child) => end(child, 'SIGTERM')))
     const stores = members.map((_, member) =>

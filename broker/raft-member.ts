@@ -2,11 +2,10 @@
 import { RaftDriver } from '../raft/driver.ts'
 import { ReplicatedStore } from './replicated-store.ts'
 import type { RaftFacts, RaftRole } from '../common/admin-contract.ts'
-import type { Logger } from '../common/log.ts'
-import type { Runtime, Timer } from '../common/ports.ts'
+import type { Timer } from '../common/ports.ts'
+import type { DriverOptions } from '../raft/driver.ts'
 import type { MemberId } from '../raft/messages.ts'
 import type { Role } from '../raft/node.ts'
-import type { PeerAddress } from '../raft/peers.ts'
 import type { Raft } from '../raft/raft.ts'
 import type { Tables } from '../raft/replicated-log.ts'
 import type { MessageStore } from '../store/message-store.ts'
@@ -25,17 +24,10 @@ const DISK_CHECK_MS = 500
 
 const NOT_LEADING = 'this member of the group does not lead'
 
-export interface RaftMemberOptions {
-  readonly runtime: Runtime
-  readonly logger: Logger
-  readonly storePathRootDir: string
-  /** Members of other groups are turned away. */
-  readonly group: string
-  readonly id: MemberId
-  readonly peers: readonly PeerAddress[]
-  readonly listenHost: string
-  /** Where this member serves clients, for the others to forward to. */
-  readonly clientPort: number
+export interface RaftMemberOptions extends Pick<
+  DriverOptions,
+  'runtime' | 'logger' | 'storePathRootDir' | 'group' | 'id' | 'peers' | 'listenHost' | 'clientPort'
+> {
   readonly store: () => MessageStore
   readonly tables: () => Tables
   readonly events: MemberEvents

@@ -1,5 +1,5 @@
 /** The schema of RocketMQCluster's status. */
-import { GROUP_PHASES } from './cluster-types.ts'
+import { CONDITION_TYPES, GROUP_PHASES } from './cluster-types.ts'
 import type {
   ClusterStatus,
   Condition,
@@ -23,19 +23,7 @@ const COUNT = { min: 0, max: Number.MAX_SAFE_INTEGER }
 
 const conditionField: Field<Condition> = objectField<Condition>(
   {
-    type: choiceField(
-      [
-        'Ready',
-        'Available',
-        'Progressing',
-        'Degraded',
-        'Paused',
-        'Hibernated',
-        'ScalingDown',
-        'StorageResizing',
-      ],
-      { description: 'Which condition.', isRequired: true },
-    ),
+    type: choiceField(CONDITION_TYPES, { description: 'Which condition.', isRequired: true }),
     status: choiceField(['True', 'False', 'Unknown'], {
       description: 'Whether it holds.',
       isRequired: true,

@@ -96,15 +96,17 @@ export interface Cluster {
   readonly spec: ClusterSpec
 }
 
-export type ConditionType =
-  | 'Ready'
-  | 'Available'
-  | 'Progressing'
-  | 'Degraded'
-  | 'Paused'
-  | 'Hibernated'
-  | 'ScalingDown'
-  | 'StorageResizing'
+export const CONDITION_TYPES = [
+  'Ready',
+  'Available',
+  'Progressing',
+  'Degraded',
+  'Paused',
+  'Hibernated',
+  'ScalingDown',
+  'StorageResizing',
+] as const
+export type ConditionType = (typeof CONDITION_TYPES)[number]
 
 export interface Condition {
   readonly type: ConditionType

@@ -2,7 +2,8 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { valueAt } from './json.ts'
 import { majorityOf } from './members.ts'
-import { CrashError, objectNames, specOf, World } from './testing.ts'
+import { objectNames, specOf, World } from './testing.ts'
+import { Passes } from './testing-passes.ts'
 
 type Op =
   | { readonly type: 'members'; readonly count: 1 | 3 | 5 }
@@ -101,14 +102,14 @@ test('groups of several members keep their majority through random histories, an
       const wish: Wish = { groups: 1, members: 3, patch: 0, gib: 1 }
       const rules = new Rules(world)
       put(world, wish)
-      await rules.run(30_000)
+      await rules.passes.run(30_000)
       for (const op of ops) {
         take(world, rules, wish, op)
-        await rules.run(op.type === 'wait' ? op.seconds * 1000 : 4_000)
+        await rules.passes.run(op.type === 'wait' ? op.seconds * 1000 : 4_000)
       }
 
       world.unreachable.clear()
-      rules.crashIn = null
+      rules.passes.crashIn = null
       world.restartOperator()
       const isReady = await world.until(() => world.conditionOf('Ready') === 'True', 3_600_000)
       const before = world.calls.length
@@ -150,7 +151,7 @@ function take(world: World, rules: Rules, wish: Wish, op: Op): void {
       wish.gib = Math.max(wish.gib, op.gib)
       break
     case 'crash':
-      rules.crashIn = op.afterCalls
+      rules.passes.crashIn = op.afterCalls
       return
     case 'kill':
       killSome(world, op.pod)
@@ -200,11 +201,12 @@ function loseVolume(world: World, index: number): void {
 /** Watches every call of the operator. */
 class Rules {
   readonly #broken: string[] = []
-  crashIn: number | null = null
+  readonly passes: Passes
   readonly #world: World
 
   constructor(world: World) {
     this.#world = world
+    this.passes = new Passes(world)
     world.onCall = (call) => this.#check(call)
   }
 
@@ -213,28 +215,8 @@ class Rules {
     return [...this.#broken, ...this.#world.broken, ...groups]
   }
 
-  async run(limitMs: number): Promise<void> {
-    const end = this.#world.clock.now() + limitMs
-    while (this.#world.clock.now() < end) {
-      let pause = 1_000
-      try {
-        pause = await this.#world.pass()
-      } catch (error) {
-        if (!(error instanceof CrashError)) throw error
-      }
-      if (this.crashIn !== null && this.crashIn < 0) {
-        this.crashIn = null
-        this.#world.restartOperator()
-      }
-      this.#world.advance(Math.min(pause, 2_000))
-    }
-  }
-
   #check(call: string): void {
-    if (this.crashIn !== null) {
-      this.crashIn -= 1
-      if (this.crashIn < 0) throw new CrashError('the operator is gone')
-    }
+    this.passes.countCall()
     const [, group, member] = /^evict (prod-broker-\d+)-(\d+)$/.exec(call) ?? []
     if (group !== undefined) this.#checkEviction(group, Number(member))
   }

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { CrashError, objectNames, specOf, World } from './testing.ts'
+import { objectNames, specOf, World } from './testing.ts'
+import { Passes } from './testing-passes.ts'
 
 type Op =
   | { readonly type: 'groups'; readonly count: number }
@@ -84,15 +85,15 @@ test('random histories with crashes keep every rule and end as the spec says', a
       const wish: Wish = { groups: 2, live: 1, restart: 1, patch: 0, nameServers: 2 }
       const rules = new Rules(world)
       put(world, wish)
-      await rules.run(30_000)
+      await rules.passes.run(30_000)
       for (const op of ops) {
         take(world, rules, wish, op)
-        await rules.run(op.type === 'wait' ? op.seconds * 1000 : 5_000)
+        await rules.passes.run(op.type === 'wait' ? op.seconds * 1000 : 5_000)
       }
 
       world.unreachable.clear()
       for (const volume of world.volumes.values()) volume.lags = []
-      rules.crashIn = null
+      rules.passes.crashIn = null
       world.restartOperator()
       const isReady = await world.until(() => world.conditionOf('Ready') === 'True', 3_600_000)
       const before = world.calls.length
@@ -133,7 +134,7 @@ function take(world: World, rules: Rules, wish: Wish, op: Op): void {
       wish.nameServers = op.count
       break
     case 'crash':
-      rules.crashIn = op.afterCalls
+      rules.passes.crashIn = op.afterCalls
       return
     case 'kill': {
       const pods = objectNames(world, 'Pod')
@@ -161,38 +162,19 @@ function take(world: World, rules: Rules, wish: Wish, op: Op): void {
 /** Watches every call of the operator. */
 class Rules {
   readonly broken: string[] = []
-  crashIn: number | null = null
+  readonly passes: Passes
   readonly #world: World
   readonly #acts: Set<string> = new Set()
 
   constructor(world: World) {
     this.#world = world
+    this.passes = new Passes(world)
     world.onCall = (call) => this.#check(call)
     world.onPass = () => this.#acts.clear()
   }
 
-  async run(limitMs: number): Promise<void> {
-    const end = this.#world.clock.now() + limitMs
-    while (this.#world.clock.now() < end) {
-      let pause = 1_000
-      try {
-        pause = await this.#world.pass()
-      } catch (error) {
-        if (!(error instanceof CrashError)) throw error
-      }
-      if (this.crashIn !== null && this.crashIn < 0) {
-        this.crashIn = null
-        this.#world.restartOperator()
-      }
-      this.#world.advance(Math.min(pause, 2_000))
-    }
-  }
-
   #check(call: string): void {
-    if (this.crashIn !== null) {
-      this.crashIn -= 1
-      if (this.crashIn < 0) throw new CrashError('the operator is gone')
-    }
+    this.passes.countCall()
     const act = actOf(call)
     if (act === null) return
     this.#acts.add(act)

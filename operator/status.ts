@@ -1,5 +1,6 @@
 /** `buildStatus`: conditions and facts for people and for automation. Pure. */
 import { API_GROUP } from './crd.ts'
+import { CONDITION_TYPES } from './cluster-types.ts'
 import type { ClusterStatus, Condition, ConditionType, GroupStatus } from './cluster-types.ts'
 import { drainProgress } from './drain.ts'
 import { notReadyMessage } from './group-outcome.ts'
@@ -380,17 +381,9 @@ function conditionsOf(
 ): readonly Condition[] {
   const { generation } = context.cluster
   const former = snapshot.formerStatus?.conditions ?? []
-  const types: readonly ConditionType[] = [
-    'Ready',
-    'Available',
-    'Progressing',
-    'Degraded',
-    'Paused',
-    'Hibernated',
-    'ScalingDown',
-    'StorageResizing',
-  ]
-  return types.map((type) => stamp(type, verdicts[type], former, generation, snapshot.now))
+  return CONDITION_TYPES.map((type) =>
+    stamp(type, verdicts[type], former, generation, snapshot.now),
+  )
 }
 
 function stamp(

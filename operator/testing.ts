@@ -52,8 +52,6 @@ export interface RecordedEvent {
   readonly note: string
 }
 
-export class CrashError extends Error {}
-
 export class World implements KubeApi, DataPlane {
   readonly cache: MemoryObjectCache = new MemoryObjectCache()
   readonly events: RecordedEvent[] = []

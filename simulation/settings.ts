@@ -1,5 +1,5 @@
 /** What a run is: everything that the seed decides before the first event. */
-import { DEFAULT_DELAY_LEVELS } from '../common/delay-levels.ts'
+import { testConfig } from '../store/testing.ts'
 import type { StoreConfig } from '../store/types.ts'
 import { SeededRandom } from './random.ts'
 
@@ -46,35 +46,6 @@ export function settingsOf(options: RunOptions): Settings {
   }
 }
 
-export function storeConfigOf(settings: Settings): StoreConfig {
-  return {
-    storePathRootDir: '/store',
-    storePathCommitLog: '/store/commitlog',
-    mappedFileSizeCommitLog: settings.segmentSize,
-    mappedFileSizeConsumeQueue: 20 * 50,
-    flushDiskType: settings.flushDiskType,
-    flushIntervalCommitLog: 500,
-    flushCommitLogThoroughInterval: 10_000,
-    flushIntervalConsumeQueue: 1000,
-    flushConsumeQueueThoroughInterval: 60_000,
-    syncFlushTimeout: 5000,
-    warmMapedFileEnable: false,
-    maxMessageSize: 4096,
-    messageIndexEnable: true,
-    maxHashSlotNum: 101,
-    maxIndexNum: 1000,
-    maxMsgsNumBatch: 64,
-    fileReservedTime: 72,
-    deleteWhen: '04',
-    cleanResourceInterval: 10_000,
-    diskMaxUsedSpaceRatio: 75,
-    diskSpaceCleanForciblyRatio: 85,
-    diskSpaceWarningLevelRatio: 90,
-    maxTransferBytesOnMessageInMemory: 262_144,
-    maxTransferCountOnMessageInMemory: 32,
-    maxTransferBytesOnMessageInDisk: 65_536,
-    maxTransferCountOnMessageInDisk: 8,
-    accessMessageInMemoryMaxRatio: 40,
-    messageDelayLevel: DEFAULT_DELAY_LEVELS,
-  }
+export function storeConfigOf({ segmentSize, flushDiskType }: Settings): StoreConfig {
+  return testConfig({ mappedFileSizeCommitLog: segmentSize, flushDiskType })
 }

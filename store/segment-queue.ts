@@ -11,10 +11,9 @@ export class SegmentQueue {
   readonly #files: FilePool
   #first = 0
   #count = 0
-  /** A segment was made whose name may not be on disk yet. */
-  #hasUnsyncedName = false
-  /** Counts the segments that `create` has made. */
+  /** Segments that `create` has made, and how many of them have their names on disk. */
   #created = 0
+  #synced = 0
   /** Removals follow each other in order, so that a crash never leaves a gap. */
   #removals: Promise<void> = Promise.resolve()
 
@@ -101,7 +100,6 @@ export class SegmentQueue {
       file.datasyncSync()
       this.#disk.syncDirectorySync(this.directory)
     } else {
-      this.#hasUnsyncedName = true
       this.#created++
     }
     this.#count++
@@ -111,7 +109,7 @@ export class SegmentQueue {
   async prepareNext(): Promise<void> {
     assert(this.#count > 0)
     const startOffset = this.endOffset
-    if (this.#hasUnsyncedName) await this.datasync(startOffset - this.segmentSize)
+    if (this.#synced < this.#created) await this.datasync(startOffset - this.segmentSize)
     await this.#disk.createFile(this.pathAt(startOffset), this.segmentSize)
     await this.#syncDirectory()
     // Whoever could not wait has made it meanwhile: then it is the same file.
@@ -122,12 +120,10 @@ export class SegmentQueue {
 
   /** Syncs the names of segments that `create` made; everything in them counts as being on disk only after it. */
   async syncNames(): Promise<void> {
-    while (this.#hasUnsyncedName) {
-      const created = this.#created
-      await this.#syncDirectory()
-      // Whoever comes meanwhile has to wait as well, and what was made meanwhile is not synced.
-      if (created === this.#created) this.#hasUnsyncedName = false
-    }
+    const created = this.#created
+    if (this.#synced === created) return
+    await this.#syncDirectory()
+    this.#synced = created
   }
 
   /** Reads across segments; short only at the end of the newest one. */

@@ -18,6 +18,16 @@ export const PutStatus = {
 } as const
 export type PutStatus = (typeof PutStatus)[keyof typeof PutStatus]
 
+/** True when a put that ended like this is in the log, and has offsets. */
+export function isStored(status: PutStatus): boolean {
+  return (
+    status === PutStatus.OK ||
+    status === PutStatus.FLUSH_DISK_TIMEOUT ||
+    status === PutStatus.FLUSH_SLAVE_TIMEOUT ||
+    status === PutStatus.SLAVE_NOT_AVAILABLE
+  )
+}
+
 export interface PutResult {
   readonly status: PutStatus
   /** For people, when the status is not OK. */

@@ -4,7 +4,7 @@ import { RequestCode } from '../../remoting/request-code.ts'
 import { ResponseCode } from '../../remoting/response-code.ts'
 import { SeededRandom } from '../../simulation/random.ts'
 import { fsck } from '../../store/fsck.ts'
-import { DelayWorld } from './testing.ts'
+import { DelayWorld, expectOnce, sendThroughPowerCuts } from './testing.ts'
 
 const KEYS = { messageDelayLevel: '1s 2s 5s 1m' }
 
@@ -259,25 +259,12 @@ test('power cuts with SYNC_FLUSH: no message that was acknowledged is lost', asy
   for (let seed = 1; seed <= 12; seed++) {
     const random = new SeededRandom(seed)
     const world = await DelayWorld.create({ ...KEYS, flushDiskType: 'SYNC_FLUSH' })
-    const acknowledged: string[] = []
-    for (let step = 0; step < 40; step++) {
-      const choice = random.integer(10)
-      if (choice < 6) {
-        const body = `m${step}`
-        const answered = await world.send(body, { DELAY: String(1 + random.integer(3)) })
-        if (answered.response?.code === ResponseCode.SUCCESS) acknowledged.push(body)
-      } else if (choice < 9) {
-        await world.advance(random.integer(1500))
-      } else {
-        world.kill(random)
-        await world.restart()
-      }
-    }
+    const acknowledged = await sendThroughPowerCuts(world, random, () => ({
+      DELAY: String(1 + random.integer(3)),
+    }))
     await world.advance(6000)
 
-    const bodies = await world.bodies()
-    expect(acknowledged.filter((body) => !bodies.includes(body))).toEqual([])
-    expect(new Set(bodies).size).toBe(bodies.length)
+    await expectOnce(world, acknowledged)
   }
 })
 

@@ -6,7 +6,7 @@
  * The messages of a group are appended in one turn, so that all of them are in the log up to some point and none behind it.
  */
 import { RecordReader, storedMessageOf } from '../../common/message-codec.ts'
-import { PutStatus } from '../../store/types.ts'
+import { PutStatus, isStored } from '../../store/types.ts'
 import { SCHEDULE_TOPIC } from '../names.ts'
 import { DelayOffsets, progressMessage } from './delay-offsets.ts'
 import { deliveredFromLevel } from './delivered-message.ts'
@@ -245,7 +245,7 @@ export class LevelDelivery implements LeaderService {
     let isTaken = true
     group.open++
     store.put([message], false, (result) => {
-      if (isDelivered(result)) {
+      if (isStored(result.status)) {
         const dueTime = parkedAt + (delays.levelsMs[level.queueId] ?? 0)
         this.#count(message, Math.max(0, clock.now() - dueTime))
       } else {
@@ -301,12 +301,4 @@ export class LevelDelivery implements LeaderService {
     // More may be due already; what was refused waits for the next round.
     if (hasMoved) this.#parts.timers.soon(() => this.#deliver(level))
   }
-}
-
-function isDelivered({ status }: PutResult): boolean {
-  return (
-    status !== PutStatus.SERVICE_NOT_AVAILABLE &&
-    status !== PutStatus.MESSAGE_ILLEGAL &&
-    status !== PutStatus.OS_PAGE_CACHE_BUSY
-  )
 }

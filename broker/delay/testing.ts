@@ -1,8 +1,10 @@
 /** What the tests of delayed messages share: a broker that can be killed and started again, sends, and what a topic holds. */
+import { expect } from 'vitest'
 import { RecordReader, storedMessageOf } from '../../common/message-codec.ts'
 import { formatProperties, parseProperties } from '../../common/properties.ts'
 import { topicConfig } from '../../remoting/bodies/topic-config.ts'
 import { RequestCode } from '../../remoting/request-code.ts'
+import { ResponseCode } from '../../remoting/response-code.ts'
 import { createBrokerWorld } from '../testing-world.ts'
 import type { StoredMessage } from '../../common/message.ts'
 import type { Random } from '../../common/ports.ts'
@@ -108,4 +110,33 @@ export class DelayWorld {
     this.world.processors.levels.startLeading()
     this.world.processors.timers.startLeading()
   }
+}
+
+/** Sends, time that passes and power cuts, by chance; the bodies that were acknowledged. */
+export async function sendThroughPowerCuts(
+  world: DelayWorld,
+  random: Random,
+  properties: () => Readonly<Record<string, string>>,
+): Promise<readonly string[]> {
+  const acknowledged: string[] = []
+  for (let step = 0; step < 40; step++) {
+    const choice = random.integer(10)
+    if (choice < 6) {
+      const answered = await world.send(`m${step}`, properties())
+      if (answered.response?.code === ResponseCode.SUCCESS) acknowledged.push(`m${step}`)
+    } else if (choice < 9) {
+      await world.advance(random.integer(1500))
+    } else {
+      world.kill(random)
+      await world.restart()
+    }
+  }
+  return acknowledged
+}
+
+/** Each of `bodies` was delivered, and nothing twice. */
+export async function expectOnce(world: DelayWorld, bodies: readonly string[]): Promise<void> {
+  const delivered = await world.bodies()
+  expect(bodies.filter((body) => !delivered.includes(body))).toEqual([])
+  expect(new Set(delivered).size).toBe(delivered.length)
 }

@@ -6,7 +6,7 @@
 import { RecordReader } from '../../common/message-codec.ts'
 import { PropertyName, encodeProperties, propertyIn } from '../../common/properties.ts'
 import { RemotingError } from '../../remoting/errors.ts'
-import { PutStatus } from '../../store/types.ts'
+import { isStored } from '../../store/types.ts'
 import { decodeReviveRecord, encodeReviveRecord } from './revive-record.ts'
 import type { HostAddress, MessageToStore } from '../../common/message.ts'
 import type { Logger } from '../../common/log.ts'
@@ -206,16 +206,6 @@ export class ReviveLog {
       properties,
     }
   }
-}
-
-/** True when a put that ended like this is in the log. */
-export function isStored(status: PutStatus): boolean {
-  return (
-    status === PutStatus.OK ||
-    status === PutStatus.FLUSH_DISK_TIMEOUT ||
-    status === PutStatus.FLUSH_SLAVE_TIMEOUT ||
-    status === PutStatus.SLAVE_NOT_AVAILABLE
-  )
 }
 
 function settledRecord(record: ReviveRecord | AckInMaking): ReviveRecord {

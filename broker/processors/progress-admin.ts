@@ -13,10 +13,12 @@ import {
 import { RequestCode } from '../../remoting/request-code.ts'
 import { ResponseCode } from '../../remoting/response-code.ts'
 import { answer, success, topicNotExist } from './answers.ts'
+import { queueProgress } from './queue-progress.ts'
 import type { TopicConsumeStats } from '../../remoting/bodies/broker-consume-stats.ts'
 import type { BodyRecord } from '../../remoting/bodies/fastjson.ts'
 import type { Processor, RemotingRequest } from '../../remoting/connection.ts'
 import type { ResponseContent } from '../../remoting/command.ts'
+import type { AskedProgress } from './queue-progress.ts'
 import type { BrokerParts } from '../parts.ts'
 
 /** Queues looked at in one turn of the event loop. */
@@ -82,26 +84,9 @@ function topicsByGroup({ offsets }: BrokerParts): ReadonlyMap<string, readonly s
   return byGroup
 }
 
-function topicProgress(
-  { store, offsets, stats, config }: BrokerParts,
-  asked: { readonly group: string; readonly topic: string; readonly queues: number },
-): TopicConsumeStats {
-  const { group, topic } = asked
-  const { brokerName } = config.values
-  const queues = Array.from({ length: asked.queues }, (_, queueId) => {
-    const brokerOffset = Math.max(0, store.maxOffsetInQueue(topic, queueId))
-    const consumerOffset = offsets.query(group, topic, queueId) ?? 0
-    const last =
-      consumerOffset > 0 ? store.storeTimestampAt(topic, queueId, consumerOffset - 1) : null
-    return {
-      queue: { topic, brokerName, queueId },
-      brokerOffset,
-      consumerOffset,
-      pullOffset: consumerOffset,
-      lastTimestamp: last ?? 0,
-    }
-  })
-  return { consumeTps: stats.tps('GROUP_GET_NUMS', `${topic}@${group}`), queues }
+function topicProgress(parts: BrokerParts, asked: AskedProgress): TopicConsumeStats {
+  const consumeTps = parts.stats.tps('GROUP_GET_NUMS', `${asked.topic}@${asked.group}`)
+  return { consumeTps, queues: queueProgress(parts, asked) }
 }
 
 /** Between which times the messages of each queue lie, and where in them a group is. */

@@ -12,7 +12,7 @@ import { parseHostAddress } from '../../common/host-address.ts'
 import { Permission } from '../../remoting/bodies/topic-config.ts'
 import { RequestCode } from '../../remoting/request-code.ts'
 import { ResponseCode } from '../../remoting/response-code.ts'
-import { PutStatus } from '../../store/types.ts'
+import { PutStatus, isStored } from '../../store/types.ts'
 import { DELAY_IN_BATCH } from '../delay/delays.ts'
 import { deadLetterProperties } from '../retry/dead-letter.ts'
 import { DLQ_PREFIX, RETRY_PREFIX, isForbiddenForClients, topicProblem } from '../names.ts'
@@ -473,16 +473,6 @@ export class SendProcessor {
         )
     }
   }
-}
-
-/** True when a put that ended like this is in the log, and has offsets. */
-function isStored(status: PutStatus): boolean {
-  return (
-    status === PutStatus.OK ||
-    status === PutStatus.FLUSH_DISK_TIMEOUT ||
-    status === PutStatus.FLUSH_SLAVE_TIMEOUT ||
-    status === PutStatus.SLAVE_NOT_AVAILABLE
-  )
 }
 
 /** The codes that `SendProcessor` serves. */

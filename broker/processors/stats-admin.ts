@@ -12,6 +12,7 @@ import { optionalString, requireString } from '../../remoting/header-fields.ts'
 import { RequestCode } from '../../remoting/request-code.ts'
 import { ResponseCode } from '../../remoting/response-code.ts'
 import { answer, success, topicNotExist } from './answers.ts'
+import { queueProgress } from './queue-progress.ts'
 import type { ClientConnection } from '../../remoting/bodies/client-connections.ts'
 import type { QueueConsumeStats } from '../../remoting/bodies/consume-stats.ts'
 import type { Processor, RemotingRequest } from '../../remoting/connection.ts'
@@ -84,32 +85,15 @@ function consumeStats(parts: BrokerParts, request: RemotingRequest): ResponseCon
     // An offset in a topic that the living group no longer subscribes to says nothing about its progress.
     if (isOnline && clients.subscription(group, topic) === null) continue
     consumeTps += stats.tps('GROUP_GET_NUMS', `${topic}@${group}`)
-    queues.push(...queueProgress(parts, group, topic))
+    queues.push(
+      ...queueProgress(parts, {
+        group,
+        topic,
+        queues: parts.topics.get(topic)?.readQueueNums ?? 0,
+      }),
+    )
   }
   return success(undefined, encodeConsumeStats({ consumeTps, queues }))
-}
-
-function queueProgress(
-  { topics, store, offsets, config }: BrokerParts,
-  group: string,
-  topic: string,
-): readonly QueueConsumeStats[] {
-  const { brokerName } = config.values
-  const queueCount = topics.get(topic)?.readQueueNums ?? 0
-  return Array.from({ length: queueCount }, (_, queueId) => {
-    const brokerOffset = Math.max(0, store.maxOffsetInQueue(topic, queueId))
-    // As in Java: a queue without a commit counts from its beginning.
-    const consumerOffset = offsets.query(group, topic, queueId) ?? 0
-    const last =
-      consumerOffset > 0 ? store.storeTimestampAt(topic, queueId, consumerOffset - 1) : null
-    return {
-      queue: { topic, brokerName, queueId },
-      brokerOffset,
-      consumerOffset,
-      pullOffset: consumerOffset,
-      lastTimestamp: last ?? 0,
-    }
-  })
 }
 
 function consumerConnections({ clients }: BrokerParts, request: RemotingRequest): ResponseContent {

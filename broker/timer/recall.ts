@@ -4,7 +4,7 @@ import { PropertyName, encodeProperties, propertyOf } from '../../common/propert
 import { optionalString, requireString } from '../../remoting/header-fields.ts'
 import { Permission } from '../../remoting/bodies/topic-config.ts'
 import { ResponseCode } from '../../remoting/response-code.ts'
-import { PutStatus } from '../../store/types.ts'
+import { isStored } from '../../store/types.ts'
 import { RETRY_PREFIX, TIMER_TOPIC } from '../names.ts'
 import { answer, brokerMay } from '../processors/answers.ts'
 import { recallKey } from './recalled.ts'
@@ -149,13 +149,4 @@ function recallMessage(
       [PropertyName.PGROUP, producerGroup ?? ''],
     ]),
   }
-}
-
-function isStored(status: PutStatus): boolean {
-  return (
-    status === PutStatus.OK ||
-    status === PutStatus.FLUSH_DISK_TIMEOUT ||
-    status === PutStatus.FLUSH_SLAVE_TIMEOUT ||
-    status === PutStatus.SLAVE_NOT_AVAILABLE
-  )
 }

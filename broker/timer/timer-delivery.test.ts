@@ -3,7 +3,7 @@ import { RequestCode } from '../../remoting/request-code.ts'
 import { ResponseCode } from '../../remoting/response-code.ts'
 import { SeededRandom } from '../../simulation/random.ts'
 import { fsck } from '../../store/fsck.ts'
-import { DelayWorld } from '../delay/testing.ts'
+import { DelayWorld, expectOnce, sendThroughPowerCuts } from '../delay/testing.ts'
 import { TimerDelivery } from './timer-delivery.ts'
 import type { FakeRequest } from '../testing.ts'
 
@@ -384,26 +384,12 @@ test('power cuts with SYNC_FLUSH: no acknowledged timer is lost, none comes twic
   for (let seed = 1; seed <= 10; seed++) {
     const random = new SeededRandom(seed)
     const world = await DelayWorld.create({ flushDiskType: 'SYNC_FLUSH' })
-    const acknowledged: string[] = []
-    for (let step = 0; step < 40; step++) {
-      const choice = random.integer(10)
-      if (choice < 6) {
-        const answered = await world.send(`m${step}`, {
-          TIMER_DELAY_MS: String(random.integer(5000)),
-        })
-        if (answered.response?.code === ResponseCode.SUCCESS) acknowledged.push(`m${step}`)
-      } else if (choice < 9) {
-        await world.advance(random.integer(1500))
-      } else {
-        world.kill(random)
-        await world.restart()
-      }
-    }
+    const acknowledged = await sendThroughPowerCuts(world, random, () => ({
+      TIMER_DELAY_MS: String(random.integer(5000)),
+    }))
     await world.advance(8000)
 
-    const bodies = await world.bodies()
-    expect(acknowledged.filter((body) => !bodies.includes(body))).toEqual([])
-    expect(new Set(bodies).size).toBe(bodies.length)
+    await expectOnce(world, acknowledged)
   }
 })
 

@@ -6,7 +6,7 @@
  */
 import { RecordReader, storedMessageOf } from '../../common/message-codec.ts'
 import { PropertyName, propertyOf } from '../../common/properties.ts'
-import { PutStatus } from '../../store/types.ts'
+import { PutStatus, isStored } from '../../store/types.ts'
 import { deliveredFromTimer } from '../delay/delivered-message.ts'
 import { tickBefore } from '../delay/delays.ts'
 import { TIMER_TOPIC } from '../names.ts'
@@ -298,7 +298,7 @@ export class TimerDelivery implements LeaderService {
       }
       open++
       this.#parts.store.put([message], false, (result) => {
-        if (isDelivered(result)) {
+        if (isStored(result.status)) {
           this.#resolve(index, due)
           this.#count(message, due)
         } else {
@@ -413,12 +413,4 @@ export class TimerDelivery implements LeaderService {
     // More may be due already; what was refused waits for the next round.
     if (!hasFailed) this.#parts.timers.soon(() => this.#deliver())
   }
-}
-
-function isDelivered({ status }: PutResult): boolean {
-  return (
-    status !== PutStatus.SERVICE_NOT_AVAILABLE &&
-    status !== PutStatus.MESSAGE_ILLEGAL &&
-    status !== PutStatus.OS_PAGE_CACHE_BUSY
-  )
 }

@@ -1,7 +1,7 @@
 /** The store as transactions use it: one message at a time, and whole queues in order. */
 import { MessageCodecError, decodeRecord } from '../../common/message-codec.ts'
 import { ResponseCode } from '../../remoting/response-code.ts'
-import { GetStatus, PutStatus } from '../../store/types.ts'
+import { GetStatus, PutStatus, isStored } from '../../store/types.ts'
 import { answer, success } from '../processors/answers.ts'
 import { HALF_QUEUE_ID } from './half-message.ts'
 import type { MessageToStore, StoredMessage } from '../../common/message.ts'
@@ -20,11 +20,6 @@ export function putMessage(
   })
 }
 
-/** True when a put that ended like this is in the log. */
-export function isStored(status: PutStatus): boolean {
-  return status !== PutStatus.MESSAGE_ILLEGAL && !isRefused(status)
-}
-
 /** The answer to a request whose message was not stored. */
 export function putAnswer({ status, reason }: PutResult): ResponseContent {
   if (isStored(status)) return success()
@@ -37,10 +32,6 @@ export function putAnswer({ status, reason }: PutResult): ResponseContent {
   }
   const remark = `service not available now: ${reason ?? 'the store takes no writes'}`
   return answer(ResponseCode.SERVICE_NOT_AVAILABLE, remark)
-}
-
-function isRefused(status: PutStatus): boolean {
-  return status === PutStatus.SERVICE_NOT_AVAILABLE || status === PutStatus.OS_PAGE_CACHE_BUSY
 }
 
 /** Some messages of the first queue of a topic from an offset on, and where to go on; not further than `queueOffset` at its end. */
