@@ -1,10 +1,11 @@
 /** Runs the scenarios pair by pair: in each pair both brokers, in the next one in the other order. */
-import { mkdirSync, rmSync } from 'node:fs'
+import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { messageOf } from '../common/errors.ts'
 import type { ServerKind } from '../e2e/server-process.ts'
 import { Cluster } from './cluster.ts'
 import { LoadRunner } from './load.ts'
+import { warmMemory } from './machine.ts'
 import type { PairResult, ScenarioResult, SideResult } from './results.ts'
 import { ScenarioContext } from './scenario.ts'
 import type { CompareOptions, Scenario } from './scenario.ts'
@@ -65,7 +66,7 @@ export class Run {
   /** A side that fails keeps the figures which it has, and the reason. */
   async #side(scenario: Scenario, kind: ServerKind): Promise<SideResult> {
     if (this.#isStopped) return NOTHING
-    mkdirSync(this.#options.folder, { recursive: true })
+    warmMemory(this.#options.folder)
     const cluster = new Cluster({
       kind,
       folder: join(this.#options.folder, kind),

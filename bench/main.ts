@@ -11,7 +11,7 @@ import { ROOT, VERSION } from '../e2e/environment.ts'
 import { buildJavaBroker } from '../e2e/server-process.ts'
 import { Run } from './compare.ts'
 import type { RunOptions } from './compare.ts'
-import { describeMachine, gibibytes, warmMemory } from './machine.ts'
+import { describeMachine } from './machine.ts'
 import { formatReport } from './report.ts'
 import { FORMAT, parseComparison } from './results.ts'
 import type { Comparison, ScenarioResult } from './results.ts'
@@ -27,7 +27,6 @@ const NUMBERS = {
   pairs: { default: '3', help: 'pairs of each scenario' },
   seconds: { default: '10', help: 'measured seconds of each load' },
   warmup: { default: '10', help: 'seconds of load before the first measurement' },
-  'warm-gib': { default: '8', help: 'memory to touch before the first pair' },
   'backlog-gib': { default: '5', help: 'size of the backlog' },
   'log-gib': { default: '10', help: 'size of the log before the kill' },
   'memory-gib': { default: '10', help: 'how much is sent before memory is read' },
@@ -111,7 +110,6 @@ async function run(
   }
   const out = typeof values['out'] === 'string' ? values['out'] : defaultOut(comparison, scenarios)
   tell(`results go to ${out}`)
-  warmMemory(options.folder, gibibytes(numberOf('warm-gib')))
   const done: ScenarioResult[] = []
   for (const scenario of scenarios) {
     const result = await runner.scenario(scenario, (soFar) =>
