@@ -192,6 +192,34 @@ test('a member with an empty disk comes back as a learner, and becomes a voter w
   )
 })
 
+// Goal: a learner is not forgotten. Method: the leader that takes it in is cut off and loses that record with its power, so that the
+// learner alone has it.
+test('a learner asks again when the leader that took it in has fallen before that was committed', async () => {
+  const world = new World(3)
+  await world.startAll()
+  const old = world.leader
+  const [other, wiped] = world.followers
+  assert(other !== undefined && wiped !== undefined)
+  await wiped.kill()
+  wiped.wipe()
+  world.network.cut(`n${old.id}`, `n${other.id}`)
+  world.network.cut(`n${other.id}`, `n${old.id}`)
+  const { endOffset } = old.log
+  await wiped.start(3)
+  await world.time.advance(500)
+  expect(wiped.driver?.raft?.configuration.offset).toBe(endOffset)
+
+  await old.kill()
+  old.log.truncateTo(endOffset)
+  world.network.healAll()
+  await old.start(3)
+  await world.time.advance(20_000)
+
+  const members = world.leader.driver?.raft?.configuration.members
+  expect(members?.map(({ role }) => role)).toEqual(['voter', 'voter', 'voter'])
+  expect(wiped.log.endOffset).toBe(world.leader.log.endOffset)
+})
+
 test('two wiped members do not found a group without the third', async () => {
   const world = new World(3)
   await world.startAll()

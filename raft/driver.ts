@@ -201,9 +201,12 @@ export class RaftDriver {
     const { id, log, logger } = this.#options
     const self = this.#self()
     if (this.#raft !== null) {
-      const { offset, members } = this.#raft.configuration
+      const { configuration, leader } = this.#raft
+      const { offset, members } = configuration
       const isLearner = members.some((member) => member.id === id && member.role === 'learner')
-      if (offset === 0 && isLearner && this.#ticks++ % JOIN_EVERY_TICKS === 0)
+      // The leader that took it in may have fallen before that was committed: the next one does not know it.
+      const isUnknown = offset === 0 || leader === null
+      if (isLearner && isUnknown && this.#ticks++ % JOIN_EVERY_TICKS === 0)
         this.#peers.sendJoin(self)
       return
     }

@@ -10,7 +10,8 @@ export function tickElection(node: RaftNode<unknown>): void {
   node.ticksSinceContact++
   if (node.ticksSinceContact < node.electionDeadline) return
   if (node.isVoter) campaign(node, { isTransfer: false })
-  else node.resetElectionDeadline()
+  else if (node.leader === null) node.resetElectionDeadline()
+  else node.becomeFollower(node.term, null)
 }
 
 /** Asks for votes; first whether there would be enough of them, unless the leader itself wants the change. */
