@@ -22,6 +22,9 @@ export function registerGroupMetrics(registry: Registry, member: GroupMember): v
     isReady ? 1 : 0,
   )
   gauge('rocketmq_raft_term', 'Term of this member', ({ term }) => term)
+  gauge('rocketmq_raft_voters', 'Members of the group that vote', ({ members }) =>
+    members.length === 0 ? null : members.filter(({ role }) => role === 'voter').length,
+  )
   gauge(
     'rocketmq_raft_elections_won',
     'Elections that this member has won since its start',

@@ -1,5 +1,6 @@
 /** Metrics of the store: what `StoreStatus` tells, read when somebody scrapes. */
-import type { MetricLabels, Registry } from '../common/metrics.ts'
+import { SYNC_TIME_BOUNDS_MS } from '../store/sync-times.ts'
+import type { MetricLabels, MetricSample, Registry } from '../common/metrics.ts'
 import type { StoreStatus } from '../store/types.ts'
 import type { BrokerParts } from './parts.ts'
 
@@ -140,4 +141,22 @@ export function registerStoreMetrics(registry: Registry, { store, clock }: Broke
     }
     registry.registerSampled({ name, help, type, samples })
   }
+  registry.registerSampled({
+    name: 'rocketmq_storage_sync_latency_milliseconds',
+    help: 'How long syncs of the CommitLog took',
+    type: 'histogram',
+    samples: () => syncSamples(store.status()),
+  })
+}
+
+function* syncSamples({ syncTimes }: StoreStatus): Iterable<MetricSample> {
+  if (syncTimes === null) return
+  let count = 0
+  for (const [index, inBucket] of syncTimes.counts.entries()) {
+    count += inBucket
+    const le = String(SYNC_TIME_BOUNDS_MS[index] ?? '+Inf')
+    yield { suffix: '_bucket', labels: { le, ...LABELS }, value: count }
+  }
+  yield { suffix: '_sum', labels: LABELS, value: syncTimes.sumMs }
+  yield { suffix: '_count', labels: LABELS, value: count }
 }

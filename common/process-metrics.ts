@@ -1,5 +1,5 @@
 /** What a process says of itself: CPU, memory, open files, and how long the event loop was held up. */
-import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { monitorEventLoopDelay, performance } from 'node:perf_hooks'
 import process from 'node:process'
 import { Gauge } from './metrics.ts'
 import type { SampledMetric, MetricSample, Registry } from './metrics.ts'
@@ -24,6 +24,8 @@ export function collectProcessMetrics(
   addMemory(registry)
   addFiles(registry, disk)
   addEventLoopDelay(registry)
+  const startedAt = performance.timeOrigin / 1000
+  gauge(registry, 'process_start_time_seconds', 'When the process started', () => startedAt)
   const version: Gauge<'version'> = new Gauge({
     name: 'nodejs_version_info',
     help: 'The version of Node',

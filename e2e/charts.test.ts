@@ -1,8 +1,9 @@
 /** The charts as text: they lint, render, refuse what they do not know, and ask for no more rights than they need. */
 import { readFile, readdir } from 'node:fs/promises'
 import { expect, test } from 'vitest'
-import { parseAllDocuments } from 'yaml'
+import { parse, parseAllDocuments } from 'yaml'
 import { ROOT, run } from './environment.ts'
+import { covers } from './features.ts'
 import { at, listAt, numberAt, textAt } from './json.ts'
 
 const OPERATOR = 'charts/gantry-operator'
@@ -20,6 +21,8 @@ test.each([
   [OPERATOR, 'crds.drop=true'],
   [OPERATOR, 'image.digest=latest'],
   [OPERATOR, 'logLevel=loud'],
+  [OPERATOR, 'monitoring.enabled=perhaps'],
+  [OPERATOR, 'monitoring.rules.disabled={noleader}'],
   [CLUSTER, 'broker.groups=0'],
   [CLUSTER, 'broker.replicasPerGroup=2'],
   [CLUSTER, 'broker.storage.size=lots'],
@@ -72,6 +75,49 @@ test('every pod of the charts holds the restricted Pod Security Standard', async
       capabilities: { drop: ['ALL'] },
     })
   }
+})
+
+test('monitors, alerts and boards come when they are asked for, or where Prometheus has its definitions', async ({
+  task,
+}) => {
+  covers(task, 'K15')
+  const kinds = async (...flags: readonly string[]): Promise<readonly string[]> =>
+    (await render(OPERATOR, [], flags))
+      .map((object) => textAt(object, 'kind'))
+      .filter((kind) => /Monitor$|^PrometheusRule$/u.test(kind))
+      .toSorted()
+  const all = ['PodMonitor', 'PrometheusRule', 'ServiceMonitor']
+
+  expect(await kinds()).toEqual([])
+  expect(await kinds('--api-versions=monitoring.coreos.com/v1')).toEqual(all)
+  expect(await kinds('--set=monitoring.enabled=true')).toEqual(all)
+  expect(
+    await kinds('--api-versions=monitoring.coreos.com/v1', '--set=monitoring.enabled=false'),
+  ).toEqual([])
+})
+
+test('the rules of the chart are the tested ones, without those that are turned off', async () => {
+  const file: unknown = parse(await readFile(`${ROOT}${OPERATOR}/files/alerts.yaml`, 'utf8'))
+  const ruleOf = (objects: readonly unknown[]): unknown =>
+    objects.find((object) => textAt(object, 'kind') === 'PrometheusRule')
+  const enabled = 'monitoring.enabled=true'
+
+  const rule = ruleOf(await render(OPERATOR, [enabled]))
+  const linked = ruleOf(
+    await render(OPERATOR, [
+      enabled,
+      'monitoring.rules.disabled={GantryNoLeader}',
+      'monitoring.rules.runbookUrl=https://docs.example.com/runbooks',
+      'monitoring.labels.release=prometheus',
+    ]),
+  )
+
+  expect(at(rule, 'spec', 'groups')).toEqual(at(file, 'groups'))
+  expect(textAt(linked, 'metadata', 'labels', 'release')).toBe('prometheus')
+  expect(textAt(linked, 'spec', 'groups', 0, 'rules', 0, 'alert')).toBe('GantryMemberAway')
+  expect(textAt(linked, 'spec', 'groups', 0, 'rules', 0, 'annotations', 'runbook_url')).toBe(
+    'https://docs.example.com/runbooks#gantrymemberaway',
+  )
 })
 
 test('the operator runs twice, spread and protected by a budget', async () => {
@@ -130,13 +176,18 @@ test('every chart has notes, a schema and a README', async () => {
   }
 })
 
-async function render(chart: string, values: readonly string[] = []): Promise<readonly unknown[]> {
+async function render(
+  chart: string,
+  values: readonly string[] = [],
+  flags: readonly string[] = [],
+): Promise<readonly unknown[]> {
   const { stdout } = await run('helm', [
     'template',
     'release',
     chart,
     '--namespace=somewhere',
     ...values.map((value) => `--set=${value}`),
+    ...flags,
   ])
   return parseAllDocuments(stdout)
     .map((document): unknown => document.toJS())

@@ -70,8 +70,13 @@ export const FEATURES = {
   P18: 'Clients that are gone are noticed',
   A1: 'gantry admin: names and flags of mqadmin',
   A2: 'The official mqadmin',
+  A15: 'The official dashboard',
+  A16: 'Alerts',
   O1: 'The metrics of RocketMQ 5.x',
   O2: 'The exporter dialect',
+  O3: 'Boards for Grafana',
+  O9: 'Metrics of Raft: roles, terms, elections, lag',
+  K15: 'Monitors, boards and alerts in the chart',
 } as const
 
 export type Feature = keyof typeof FEATURES

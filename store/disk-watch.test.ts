@@ -45,6 +45,9 @@ describe('a disk that does not answer', () => {
     expect(failures).toEqual([])
     expect(store.status().diskStalls).toBeGreaterThan(0)
     expect(store.status().oldestDiskOperationMs).toBe(0)
+    // The last bucket has what took longer than 10 s.
+    expect(store.status().syncTimes?.counts.at(-1)).toBe(1)
+    expect(store.status().syncTimes?.sumMs).toBe(15_000)
     expect((await world.settle(put(store, testMessage()))).status).toBe('OK')
   })
 

@@ -17,6 +17,7 @@ import { StoreError, finalSync } from './errors.ts'
 import type { MessageIndex } from './message-index.ts'
 import type { QueuePosition, QueuePositionsFile } from './queue-positions.ts'
 import { SegmentPreparer } from './segment-preparer.ts'
+import { SyncTimes } from './sync-times.ts'
 import type { StoreConfig } from './types.ts'
 
 /** Pages that must be dirty before an interval's flush is worth it (Java: flushCommitLogLeastPages). */
@@ -72,6 +73,8 @@ export interface FlusherOptions {
 export class Flusher {
   readonly #options: FlusherOptions
   readonly #watch: DiskWatch
+  /** Of the CommitLog, since the start. */
+  readonly syncTimes: SyncTimes = new SyncTimes()
   readonly #preparer: SegmentPreparer
   #timers: Timer[] = []
   #logFlush: Promise<void> | null = null
@@ -223,10 +226,12 @@ export class Flusher {
   async #flushLog(): Promise<void> {
     const { commitLog, clock, config, onFlushed } = this.#options
     const timestamp = commitLog.lastStoreTimestamp
+    const startedAt = clock.monotonic()
     try {
       await this.#watch.during('syncing the CommitLog', commitLog.flush())
       this.#flushedTimestamp = timestamp
       this.#lastLogFlush = clock.monotonic()
+      this.syncTimes.add(this.#lastLogFlush - startedAt)
     } catch (error) {
       this.#fail(error)
       return

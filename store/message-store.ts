@@ -411,6 +411,7 @@ export class MessageStore implements Store, AsyncDisposable {
       deletedUnreadSegments: this.#cleaner.deletedUnreadSegments,
       diskStalls: this.#flusher?.diskStalls ?? 0,
       oldestDiskOperationMs: this.#flusher?.oldestOperationMs ?? 0,
+      syncTimes: this.#flusher?.syncTimes ?? null,
       bootTimestamp: this.#bootTimestamp,
       putTimesTotal: statistics.putTimesTotal,
       putSizeTotal: statistics.putSizeTotal,

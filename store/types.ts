@@ -173,6 +173,8 @@ export interface StoreStatus {
   readonly diskStalls: number
   /** How long the oldest disk operation has been under way. */
   readonly oldestDiskOperationMs: number
+  /** Syncs of the CommitLog by SYNC_TIME_BOUNDS_MS, and what they took together. */
+  readonly syncTimes: { readonly counts: readonly number[]; readonly sumMs: number } | null
   readonly bootTimestamp: number
   readonly putTimesTotal: number
   readonly putSizeTotal: number
