@@ -16,6 +16,7 @@ import { lockProcessors } from './processors/locks.ts'
 import { offsetProcessors } from './processors/offsets.ts'
 import { popAckProcessors } from './processors/pop-ack.ts'
 import { popLookProcessors } from './processors/pop-look.ts'
+import { pictureProcessors } from './processors/picture.ts'
 import { PopProcessor } from './processors/pop.ts'
 import { progressProcessors } from './processors/progress-admin.ts'
 import { PULL_CODES, PullRules } from './processors/pull-rules.ts'
@@ -97,6 +98,7 @@ export function createProcessors(options: TopicAdminOptions): BrokerProcessors {
     statsProcessors(parts),
     progressProcessors(parts),
     groupStateProcessors(parts, options.group),
+    pictureProcessors(parts, options.group),
     compatibleAdminProcessors(),
     resetOffsetProcessors(parts),
     transactionProcessors(parts, transactions),

@@ -79,6 +79,7 @@ export const CLIENT_CODES: readonly RequestCode[] = [
   RequestCode.CONTROLLER_GET_METADATA_INFO,
   RequestCode.CONTROLLER_GET_SYNC_STATE_DATA,
   RequestCode.EXPORT_ROCKSDB_CONFIG_TO_JSON,
+  RequestCode.GANTRY_BROKER_PICTURE,
   // A name server's word, which changes nothing here.
   RequestCode.NOTIFY_MIN_BROKER_ID_CHANGE,
 ]

@@ -152,6 +152,8 @@ export const RequestCode = {
   GET_LITE_GROUP_INFO: 200078,
   TRIGGER_LITE_DISPATCH: 200079,
   BATCH_ACK_MESSAGE: 200151,
+  /** Gantry's own: what a console shows of a broker, in pages. */
+  GANTRY_BROKER_PICTURE: 31_001,
 } as const
 export type RequestCode = (typeof RequestCode)[keyof typeof RequestCode]
 

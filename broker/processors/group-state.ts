@@ -50,7 +50,7 @@ export function groupStateProcessors(
   ])
 }
 
-interface PeerState {
+export interface PeerState {
   readonly member: RaftMember
   readonly matchOffset: number
   readonly behind: number
@@ -59,7 +59,7 @@ interface PeerState {
 }
 
 /** The other members as this one sees them; nothing is known of them unless it leads. */
-function peersOf({ id, endOffset, members, peers }: RaftFacts): readonly PeerState[] {
+export function peersOf({ id, endOffset, members, peers }: RaftFacts): readonly PeerState[] {
   return members
     .filter((member) => member.id !== id)
     .map((member) => {

@@ -128,7 +128,12 @@ const LANGUAGE_NAMES: ReadonlyMap<number, string> = new Map(
   Object.entries(LanguageCode).map(([name, code]) => [code, name]),
 )
 
-function connectionOf({ clientId, connection, language, version }: Client): ClientConnection {
+export function connectionOf({
+  clientId,
+  connection,
+  language,
+  version,
+}: Client): ClientConnection {
   return {
     clientId,
     clientAddr: connection.remoteAddress,

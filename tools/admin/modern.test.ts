@@ -5,7 +5,6 @@ import { subscriptionGroupConfig } from '../../remoting/bodies/subscription-grou
 import { topicConfig } from '../../remoting/bodies/topic-config.ts'
 import { RemotingError } from '../../remoting/errors.ts'
 import { ResponseCode } from '../../remoting/response-code.ts'
-import { brokerFindings } from './modern/cluster.ts'
 import { withoutSecrets } from './modern/debug.ts'
 import { formatDefinitions, parseDefinitions } from './modern/definitions.ts'
 import { exitCodeOf } from './program.ts'
@@ -27,36 +26,6 @@ test.each([
   ['{"version":1,"topics":[{"perm":6}]}', 'topicName'],
 ])('definitions like %s are refused', (text, problem) => {
   expect(() => parseDefinitions(text)).toThrow(problem)
-})
-
-const BROKER = {
-  brokerName: 'broker-a',
-  address: '10.0.0.1:10911',
-  info: new Map([['commitLogDiskRatio', '0.3']]),
-  config: new Map([['brokerPermission', '6']]),
-  problem: null,
-}
-
-test('nothing is wrong with a broker that has space and takes messages', () => {
-  expect(brokerFindings(BROKER)).toEqual([])
-})
-
-test.each([
-  ['warning', { info: new Map([['commitLogDiskRatio', '0.8']]) }, 'its disk is 80 % full'],
-  ['error', { info: new Map([['commitLogDiskRatio', '0.95']]) }, 'its disk is 95 % full'],
-  ['warning', { config: new Map([['brokerPermission', '4']]) }, 'it takes no messages'],
-  ['error', { problem: 'it does not answer' }, 'it does not answer'],
-  [
-    'warning',
-    { info: new Map([['dispatchBehindBytes', String(100 * 1024 * 1024)]]) },
-    'messages of 100 MiB are stored and cannot be read yet',
-  ],
-])('a finding of severity %s for %o', (severity, facts, problem) => {
-  const findings = brokerFindings({ ...BROKER, ...facts })
-
-  expect(findings).toEqual([
-    { severity, subject: 'broker broker-a', problem, advice: expect.any(String) },
-  ])
 })
 
 test('values that may be secrets are not in a bundle', () => {
