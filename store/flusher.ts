@@ -118,7 +118,7 @@ export class Flusher {
     return this.#derivedOffset
   }
 
-  /** Background work on the log's files has not kept ahead of its end; messages are refused until it has. */
+  /** A thread that writes zeroes into the next segment has been overtaken by records; messages are refused until it is done. */
   get isHeldUp(): boolean {
     const { commitLog, config } = this.#options
     const reach = commitLog.endOffset + config.maxMessageSize + HELD_UP_MARGIN

@@ -8,7 +8,7 @@ import { openStore, put, simulatedWorld, testMessage } from './testing.ts'
 type World = ReturnType<typeof simulatedWorld>
 
 const SEGMENT = 64 * 1024
-const FILL = { distance: 8192, window: 24 * 1024, step: 4096 }
+const FILL = { first: 8192, window: 24 * 1024, step: 4096, turnStep: 4096 }
 
 function preparing(
   world: World,
@@ -37,7 +37,6 @@ function preparing(
     config: {
       flushDiskType: options.sync === true ? 'SYNC_FLUSH' : 'ASYNC_FLUSH',
       warmMapedFileEnable: options.warm === true,
-      maxMessageSize: 4096,
     },
   })
   preparer.start()
@@ -73,7 +72,7 @@ describe('preparing segments', () => {
     log.resume(SEGMENT - 4096, 0, 0)
     await world.time.advance(1000)
 
-    expect(atStart).toBe(FILL.window - FILL.distance)
+    expect(atStart).toBe(FILL.window)
     expect(world.disk.writtenBytes('/log/00000000000000065536')).toBeGreaterThan(8192)
   })
 
@@ -88,18 +87,57 @@ describe('preparing segments', () => {
     expect(failures).toEqual([])
   })
 
-  test('tells where zeroes are being written, so that no record gets there', async () => {
+  test('zeroes stay clear of the records, however quickly these come', async () => {
     const world = simulatedWorld()
-    const { preparer } = preparing(world, { sync: true })
+    const { store, failures } = await openStore(world, {
+      flushDiskType: 'SYNC_FLUSH',
+      warmMapedFileEnable: true,
+    })
+
+    const statuses: string[] = []
+    for (let round = 0; round < 30; round++) {
+      const puts = Array.from({ length: 10 }, () =>
+        put(store, testMessage({ body: 'x'.repeat(1000) })),
+      )
+      await world.time.advance(90)
+      for (const { status } of await world.settle(Promise.all(puts))) statuses.push(status)
+    }
+
+    expect(new Set(statuses)).toEqual(new Set(['OK']))
+    expect(failures).toEqual([])
+    world.cutPower(null)
+    const reopened = (await openStore(world)).store
+    expect(reopened.maxOffsetInQueue('Orders', 0)).toBe(300)
+  })
+
+  test('the segment that is written to is not warmed, nor the next one when its turn comes near', async () => {
+    const world = simulatedWorld()
+    const { log, preparer } = preparing(world, { warm: true })
     const { promise, resolve } = Promise.withResolvers<void>()
     world.disk.slowWrites = promise
 
     await world.time.advance(200)
-    expect(preparer.fillingFrom).toBe(FILL.distance)
+    expect(preparer.fillingFrom).toBe(SEGMENT)
+    log.resume(SEGMENT / 2 + 1, 0, 0)
     resolve()
-    await world.time.advance(200)
+    await world.time.advance(1000)
 
     expect(preparer.fillingFrom).toBe(Number.MAX_SAFE_INTEGER)
+    expect(world.disk.writtenBytes('/log/00000000000000000000')).toBe(0)
+    expect(world.disk.writtenBytes('/log/00000000000000065536')).toBe(FILL.step)
+  })
+
+  test('what was warmed is not synced: that would cost more than it gains', async () => {
+    const world = simulatedWorld()
+    const plain = simulatedWorld()
+    preparing(world, { warm: true })
+    preparing(plain).log.resume(SEGMENT / 2, 0, 0)
+
+    await world.time.advance(1000)
+    await plain.time.advance(1000)
+
+    expect(world.disk.writtenBytes('/log/00000000000000065536')).toBe(SEGMENT)
+    expect(world.disk.counts.datasync).toBe(plain.disk.counts.datasync)
   })
 
   test('waits when the disk is full, and goes on when there is room', async () => {
@@ -112,7 +150,7 @@ describe('preparing segments', () => {
     await world.time.advance(6000)
 
     expect(failures).toEqual([])
-    expect(before).toBeLessThan(FILL.window - FILL.distance)
+    expect(before).toBeLessThan(FILL.window)
     expect(world.disk.writtenBytes('/log/00000000000000000000')).toBeGreaterThan(before)
     expect(log.segments.count).toBe(1)
   })

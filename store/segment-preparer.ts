@@ -1,11 +1,15 @@
 /**
- * Works ahead of the CommitLog's end, off the event loop: the next segment is created before it is needed, and where syncs must be
- * quick a window of the file is filled with zeroes and synced, since an fdatasync over blocks that were written before costs half
- * of one that must also record new ones.
+ * Works ahead of the CommitLog's end: the next segment is created before it is needed, and zeroes are written where that helps.
  *
- * Zeroes must never meet a record. They are written at `fillingFrom` and above only, which lies well past the end when a step
- * begins, and the store takes no message that would reach it: with a disk that stalls in just this moment sends are refused.
- * While many bytes are appended none are written ahead.
+ * - With SYNC_FLUSH a window ahead of the end is filled and synced, since an fdatasync over blocks that were written before costs half
+ *   of one that must also record new ones. While many bytes are appended this does not pay, and nothing is written ahead.
+ * - With `warmMapedFileEnable` the next segment is filled as a whole.
+ *
+ * Zeroes must never meet a record. Those of the window are written between two turns of the event loop, as records are: nothing
+ * can come in between, only their sync is waited for. Those of the next segment are many, so a thread writes them; never into
+ * the segment that is being written (both would wait for the file's lock), and only while the end is in its first half: what is
+ * not filled by then stays as it is. No record comes near, unless a step of 1 MiB takes longer than half a segment of records;
+ * `fillingFrom` keeps them apart even then.
  */
 import assert from 'node:assert/strict'
 import type { Clock, Timer, Timers } from '../common/ports.ts'
@@ -14,18 +18,18 @@ import type { DiskWatch } from './disk-watch.ts'
 import { isNoRoom } from '../common/errors.ts'
 import type { StoreConfig } from './types.ts'
 
-/** Filling begins this far past the end: more than what is appended while a step waits for a thread, as a rule. */
-const FILL_DISTANCE = 12 * 1024 * 1024
-/** Where a single message may be larger than that, so much more than one. */
-const LARGE_MESSAGE_DISTANCE = 8 * 1024 * 1024
+/** Filled at the start, before messages are taken. */
+const FIRST_FILL = 12 * 1024 * 1024
 /** With SYNC_FLUSH this much past the end is full of zeroes. */
 const FILL_WINDOW = 128 * 1024 * 1024
-/** Written at once, and then synced: small, so that a sync of records does not wait for many zeroes. */
+/** Written by a thread at once, or synced at once: small, so that a sync of records does not wait for many zeroes. */
 const FILL_STEP = 1024 * 1024
+/** Written by the event loop in one turn: about 30 us. */
+const TURN_STEP = 128 * 1024
 const PAGE_SIZE = 4096
 const LOOK_MS = 100
 /**
- * With more than this between two looks (16 MiB a second) no zeroes are written ahead: a sync then takes many records along, and writing
+ * With more than this between two looks (16 MiB a second) no zeroes are written ahead of the end: a sync then takes many records along, and writing
  * each byte twice costs more than it saves (59,000 messages of 1 KiB a second with zeroes, 84,000 without).
  */
 const BUSY_BYTES = 1.6 * 1024 * 1024
@@ -35,12 +39,17 @@ const RETRY_MS = 5000
 export interface SegmentPreparerOptions {
   readonly clock: Clock
   readonly timers: Timers
-  readonly config: Pick<StoreConfig, 'flushDiskType' | 'warmMapedFileEnable' | 'maxMessageSize'>
+  readonly config: Pick<StoreConfig, 'flushDiskType' | 'warmMapedFileEnable'>
   readonly commitLog: CommitLog
   readonly watch: DiskWatch
   readonly onFailure: (error: unknown) => void
   /** Sizes for small segments, in tests. */
-  readonly fill?: { readonly distance: number; readonly window: number; readonly step: number }
+  readonly fill?: {
+    readonly first: number
+    readonly window: number
+    readonly step: number
+    readonly turnStep: number
+  }
 }
 
 export class SegmentPreparer {
@@ -49,8 +58,10 @@ export class SegmentPreparer {
   readonly #zeroes: Buffer
   #timer: Timer | null = null
   #running: Promise<void> | null = null
-  /** All from the end to here is full of zeroes and synced, but for what lies less than the distance past an end of earlier. */
+  /** All from the end to here is full of zeroes and synced. */
   #filledTo = 0
+  /** The same for the segment after the current one, from its start on; nobody has synced it. */
+  #warmedTo = 0
   #fillingFrom = Number.MAX_SAFE_INTEGER
   #retryAt = 0
   #isStopped = false
@@ -59,14 +70,17 @@ export class SegmentPreparer {
   #isBusy = false
 
   constructor(options: SegmentPreparerOptions) {
-    const distance = Math.max(FILL_DISTANCE, options.config.maxMessageSize + LARGE_MESSAGE_DISTANCE)
     this.#options = options
-    this.#fill = options.fill ?? { distance, window: FILL_WINDOW, step: FILL_STEP }
-    const isFilling = options.config.flushDiskType === 'SYNC_FLUSH' || this.#isWarming
-    this.#zeroes = Buffer.alloc(isFilling ? this.#fill.step : 0)
+    this.#fill = options.fill ?? {
+      first: FIRST_FILL,
+      window: FILL_WINDOW,
+      step: FILL_STEP,
+      turnStep: TURN_STEP,
+    }
+    this.#zeroes = Buffer.alloc(this.#isSyncing || this.#isWarming ? this.#fill.step : 0)
   }
 
-  /** Zeroes are being written at this offset of the log and above: no record may reach it. */
+  /** A thread writes zeroes at this offset of the log and above: no record may reach it. */
   get fillingFrom(): number {
     return this.#fillingFrom
   }
@@ -76,23 +90,16 @@ export class SegmentPreparer {
     this.#timer = this.#options.timers.every(LOOK_MS, () => this.look())
   }
 
-  /** Fills from the very end on, which only a store that takes no messages yet may do. */
+  /** Before the store takes messages: so that the first syncs are quick. */
   async fillFirst(): Promise<void> {
     const { commitLog, clock } = this.#options
-    if (this.#zeroes.length === 0) return
-    const { endOffset, segments } = commitLog
-    const first = Math.ceil(endOffset / PAGE_SIZE) * PAGE_SIZE
-    const target = Math.min(first + this.#fill.distance + this.#fill.step, segments.endOffset)
+    if (!this.#isSyncing) return
+    const target = commitLog.endOffset + this.#fill.first
     try {
-      for (let from = first; from < target; from = this.#filledTo) {
-        this.#filledTo = from
-        await this.#fillStep(from)
-      }
+      while (this.#filledTo < target && (await this.#fillStep())) continue
     } catch (error) {
       if (!isNoRoom(error)) throw error
       this.#retryAt = clock.monotonic() + RETRY_MS
-    } finally {
-      this.#fillingFrom = Number.MAX_SAFE_INTEGER
     }
   }
 
@@ -110,13 +117,18 @@ export class SegmentPreparer {
     this.#lookedEnd = endOffset
     if (this.#isStopped || this.#running !== null) return
     if (this.#options.clock.monotonic() < this.#retryAt) return
-    if (!this.#isNextDue() && this.#nextFill() === null) return
+    if (!this.#isNextDue() && !this.#isFillDue() && this.#nextWarming() === null) return
     this.#running = this.#run()
   }
 
   /** After a truncation nothing beyond the new end counts as filled. */
   truncate(physicalOffset: number): void {
     this.#filledTo = Math.min(this.#filledTo, physicalOffset)
+    this.#warmedTo = Math.min(this.#warmedTo, physicalOffset)
+  }
+
+  get #isSyncing(): boolean {
+    return this.#options.config.flushDiskType === 'SYNC_FLUSH'
   }
 
   get #isWarming(): boolean {
@@ -131,9 +143,10 @@ export class SegmentPreparer {
           await watch.during('creating a segment', commitLog.segments.prepareNext())
           continue
         }
-        const from = this.#nextFill()
+        if (this.#isFillDue() && (await this.#fillStep())) continue
+        const from = this.#nextWarming()
         if (from === null) break
-        await this.#fillStep(from)
+        await this.#warmStep(from)
       }
     } catch (error) {
       // No space ahead of need is no failure; the write that needs it will tell.
@@ -145,11 +158,43 @@ export class SegmentPreparer {
     }
   }
 
-  async #fillStep(from: number): Promise<void> {
+  /** Less than the window is full of zeroes, by a whole step: so that filling goes on in steps and not after each record. */
+  #isFillDue(): boolean {
+    if (!this.#isSyncing || this.#isBusy) return false
+    const { endOffset, segments } = this.#options.commitLog
+    const from = Math.max(this.#filledTo, endOffset)
+    return from + this.#fill.step <= endOffset + this.#fill.window && from < segments.endOffset
+  }
+
+  /** Fills and syncs a step behind what is filled; false when the end of the newest segment is reached. */
+  async #fillStep(): Promise<boolean> {
+    const { commitLog, watch, timers } = this.#options
+    const { segments } = commitLog
+    const from = this.#nextFilled()
+    const segmentEnd = Math.min(segments.startOf(from) + segments.segmentSize, segments.endOffset)
+    const stop = Math.min(from + this.#fill.step, segmentEnd)
+    if (stop <= from) return false
+    while (this.#nextFilled() < stop && !this.#isStopped) {
+      const at = this.#nextFilled()
+      const length = Math.min(this.#fill.turnStep, stop - at)
+      segments.writeSync(this.#zeroes, 0, length, at)
+      this.#filledTo = at + length
+      await new Promise<void>((resolve) => timers.soon(resolve))
+    }
+    await watch.during('syncing zeroes ahead', segments.datasync(from))
+    return true
+  }
+
+  /** Where the next zero of the window goes: nothing that was appended lies at it or behind it. */
+  #nextFilled(): number {
+    const { endOffset } = this.#options.commitLog
+    return Math.max(this.#filledTo, Math.ceil(endOffset / PAGE_SIZE) * PAGE_SIZE)
+  }
+
+  async #warmStep(from: number): Promise<void> {
     const { commitLog, watch } = this.#options
     const { segments } = commitLog
-    const segmentEnd = segments.startOf(from) + segments.segmentSize
-    const length = Math.min(this.#fill.step, segmentEnd - from)
+    const length = Math.min(this.#fill.step, segments.endOffset - from)
     this.#fillingFrom = from
     await watch.during(
       'writing zeroes ahead',
@@ -157,8 +202,7 @@ export class SegmentPreparer {
     )
     assert(commitLog.endOffset <= from, 'no record reaches what is being filled')
     this.#fillingFrom = Number.MAX_SAFE_INTEGER
-    await watch.during('syncing zeroes ahead', segments.datasync(from))
-    this.#filledTo = Math.max(this.#filledTo, from + length)
+    this.#warmedTo = from + length
   }
 
   /** The segment after the current one is missing, and half of the current one is used, or it takes time to fill it. */
@@ -169,18 +213,13 @@ export class SegmentPreparer {
     return this.#isWarming || (endOffset - current) * 2 >= segments.segmentSize
   }
 
-  /** Where zeroes are to be written next; null when enough are there. */
-  #nextFill(): number | null {
-    const { config, commitLog } = this.#options
-    if (!this.#isWarming && (config.flushDiskType !== 'SYNC_FLUSH' || this.#isBusy)) return null
-    const { segments, endOffset } = commitLog
-    const { distance, window } = this.#fill
-    const earliest = Math.ceil((endOffset + distance) / PAGE_SIZE) * PAGE_SIZE
-    const from = Math.max(earliest, this.#filledTo)
-    const nextEnd = segments.startOf(endOffset) + 2 * segments.segmentSize
-    const target = this.#isWarming ? Math.max(nextEnd, endOffset + window) : endOffset + window
-    // A whole step is missing, so that filling goes on in steps and not after each record.
-    const isDue = from + this.#fill.step <= target && from < segments.endOffset
-    return isDue ? from : null
+  /** Where a thread writes zeroes next; null when it is to stay away from the end, or all is full. */
+  #nextWarming(): number | null {
+    if (!this.#isWarming) return null
+    const { segments, endOffset } = this.#options.commitLog
+    const next = segments.startOf(endOffset) + segments.segmentSize
+    if ((next - endOffset) * 2 < segments.segmentSize) return null
+    const from = Math.max(next, this.#warmedTo, this.#filledTo)
+    return from < segments.endOffset ? from : null
   }
 }
