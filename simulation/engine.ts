@@ -52,8 +52,9 @@ export class Engine {
   #violation: Violation | null = null
   /** Told of every event before it runs; null: nobody. */
   trace: ((line: string) => void) | null = null
-  /** Called before every event, when the promises behind the last one have settled. */
-  betweenEvents: () => void = () => undefined
+  /** Called before every event, when the promises behind the last one have settled: with the owner of that one, null when it had none. */
+  betweenEvents: (last: EventOwner | null) => void = () => undefined
+  #lastOwner: EventOwner | null = null
   readonly hashes: number[] = []
 
   constructor(seed: number) {
@@ -159,13 +160,14 @@ export class Engine {
 
   #step(): void {
     const event = this.#pop()
-    this.betweenEvents()
+    this.betweenEvents(this.#lastOwner)
     if (this.#violation !== null) return
     this.#now = Math.max(this.#now, event.at)
     const { run, owner, label } = event
     if (run === null || owner?.isAlive === false) return
     if (owner?.hold(event) === true) return
     this.#steps++
+    this.#lastOwner = owner
     this.#note(owner, label)
     event.run = null
     if (owner === null) run()

@@ -121,7 +121,11 @@ async function runAll(given: Arguments, onResult: (result: RunResult) => void): 
   let isOver = false
   const work = (): Promise<void> =>
     new Promise((resolve, reject) => {
-      const worker = new Worker(new URL(import.meta.url), { workerData: given })
+      const worker = new Worker(new URL(import.meta.url), {
+        workerData: given,
+        // Events leave much behind that is garbage at once.
+        resourceLimits: { maxYoungGenerationSizeMb: 64 },
+      })
       const deal = (): void => tell(worker, isOver || next >= end ? null : next++)
       worker.on('message', (result: RunResult) => {
         onResult(result)

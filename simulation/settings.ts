@@ -37,7 +37,7 @@ export function settingsOf(options: RunOptions): Settings {
     splitOneIn: pick(0, 0, 20, 3),
     syncMs: pick(0.2, 2, 15),
     clients: pick(2, 4, 8),
-    thinkMs: pick(20, 60, 150),
+    thinkMs: pick(10, 30, 90),
     bodyBytes: pick(20, 200, 900),
     segmentSize: pick(16, 32, 128) * 1024,
     chunkSize: pick(8, 16, 32) * 1024,

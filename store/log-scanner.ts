@@ -80,7 +80,10 @@ export class LogScanner {
       return true
     }
     const wanted = Math.min(Math.max(BLOCK_SIZE, size), segmentEnd - offset)
-    if (this.bytes.length < wanted) this.bytes = Buffer.alloc(Math.max(wanted, BLOCK_SIZE))
+    if (this.bytes.length < wanted) {
+      const size = Math.min(BLOCK_SIZE, this.#segments.segmentSize)
+      this.bytes = Buffer.allocUnsafe(Math.max(wanted, size))
+    }
     this.#blockStart = offset
     this.#blockLength = this.#segments.readSync(this.bytes, 0, wanted, offset)
     this.at = 0

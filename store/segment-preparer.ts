@@ -77,7 +77,9 @@ export class SegmentPreparer {
       step: FILL_STEP,
       turnStep: TURN_STEP,
     }
-    this.#zeroes = Buffer.alloc(this.#isSyncing || this.#isWarming ? this.#fill.step : 0)
+    const { segmentSize } = options.commitLog.segments
+    const size = Math.min(this.#fill.step, segmentSize)
+    this.#zeroes = Buffer.alloc(this.#isSyncing || this.#isWarming ? size : 0)
   }
 
   /** A thread writes zeroes at this offset of the log and above: no record may reach it. */

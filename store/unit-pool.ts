@@ -73,7 +73,7 @@ export class UnitPool {
 
   #grow(): void {
     const start = this.#slabs.length * BLOCKS_PER_SLAB
-    this.#slabs.push(Buffer.alloc(BLOCKS_PER_SLAB * BLOCK_SIZE))
+    this.#slabs.push(Buffer.allocUnsafeSlow(BLOCKS_PER_SLAB * BLOCK_SIZE))
     const next = new Int32Array(start + BLOCKS_PER_SLAB)
     next.set(this.#next)
     for (let block = start; block < next.length; block++) next[block] = block + 1
