@@ -38,7 +38,8 @@ const config: ViteUserConfigExport = defineConfig({
           name: 'e2e',
           include: ['e2e/**/*.test.ts'],
           exclude,
-          fileParallelism: false,
+          // Files mostly wait, for rebalances and rolls: a machine can run several. Not those that need the operator, or the disk, for themselves.
+          maxWorkers: Number(process.env['GANTRY_E2E_WORKERS'] ?? 1),
           testTimeout: 600_000,
           hookTimeout: 600_000,
         },

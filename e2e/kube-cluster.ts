@@ -1,4 +1,5 @@
 /** The operator and RocketMQ clusters of the Kubernetes suites: installing, waiting, looking. */
+import { setTimeout as delay } from 'node:timers/promises'
 import { environmentVariable, run } from './environment.ts'
 import { images } from './kube-images.ts'
 import type { Images } from './kube-images.ts'
@@ -14,6 +15,10 @@ export interface Fixture {
   readonly images: Images
 }
 
+/** Another suite that runs beside this one is at the same release; helm says no meanwhile. */
+const HELM_BUSY = 'another operation'
+const HELM_BUSY_MS = 180_000
+
 /** The cluster with this checkout's operator in it: two replicas, watching every namespace. */
 export async function withOperator(): Promise<Fixture> {
   const kube = new Kube()
@@ -26,10 +31,24 @@ export async function installOperator(
   built: Images,
   values: readonly string[] = [],
 ): Promise<void> {
-  await helm(
-    `upgrade --install ${OPERATOR_RELEASE} charts/gantry-operator --namespace ${OPERATOR_NAMESPACE} --create-namespace --wait --timeout 120s`,
-    [`image.repository=${built.repository}`, `image.tag=${built.tag}`, ...values],
-  )
+  const command = `upgrade --install ${OPERATOR_RELEASE} charts/gantry-operator --namespace ${OPERATOR_NAMESPACE} --create-namespace --wait --timeout 120s`
+  // Other content under the same tag: the pods are to be replaced.
+  const image = [
+    `image.repository=${built.repository}`,
+    `image.tag=${built.tag}`,
+    `podAnnotations.image-id=${built.id}`,
+  ]
+  const deadline = performance.now() + HELM_BUSY_MS
+  for (;;) {
+    try {
+      await helm(command, [...image, ...values])
+      return
+    } catch (error) {
+      const isBusy = error instanceof Error && error.message.includes(HELM_BUSY)
+      if (!isBusy || performance.now() > deadline) throw error
+      await delay(2000)
+    }
+  }
 }
 
 /** Runs helm with the words of `command`, and `--set` for each of `values`. */

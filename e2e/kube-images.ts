@@ -7,6 +7,8 @@ import { textAt } from './json.ts'
 export interface Images {
   readonly repository: string
   readonly tag: string
+  /** Of the content, where it is known; else the tag. */
+  readonly id: string
   /** The same content under a second tag, so that an image change can be rolled out. */
   readonly nextTag: string
   readonly clients: string
@@ -24,6 +26,7 @@ export async function images(kube: Kube): Promise<Images> {
   const separator = image.lastIndexOf(':')
   const repository = image.slice(0, separator)
 
+  const tag = image.slice(separator + 1)
   if (given === '') {
     await dockerEngine()
     await run('docker', ['build', '--quiet', '--tag', image, '.'])
@@ -37,21 +40,15 @@ export async function images(kube: Kube): Promise<Images> {
     await run('docker', ['build', '--quiet', '--tag', clients, 'e2e/clients'])
     await load(kube, 'clients', [clients])
   }
-  return { repository, tag: image.slice(separator + 1), nextTag: NEXT_VERSION, clients }
+  const id = given === '' ? await idOf(image) : tag
+  return { repository, tag, id, nextTag: NEXT_VERSION, clients }
 }
 
 /** Loads images unless the cluster was given this content before (a ConfigMap remembers it). */
 async function load(kube: Kube, key: string, names: readonly string[]): Promise<void> {
   const command = environmentVariable('GANTRY_E2E_LOAD_IMAGE')
   if (command === '') return
-  const { stdout } = await run('docker', [
-    'image',
-    'inspect',
-    '--format',
-    '{{.Id}}',
-    names[0] ?? '',
-  ])
-  const id = stdout.trim()
+  const id = await idOf(names[0] ?? '')
   await kube.apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: NAMESPACE } })
   const known = await kube.get('ConfigMap', NAMESPACE, `loaded-${key}`)
   if (textAt(known, 'data', 'id') === id) return
@@ -65,4 +62,9 @@ async function load(kube: Kube, key: string, names: readonly string[]): Promise<
   })
   // The kubelets look at their images once in a while; a pod that starts at once would still pull.
   await delay(1000)
+}
+
+async function idOf(image: string): Promise<string> {
+  const { stdout } = await run('docker', ['image', 'inspect', '--format', '{{.Id}}', image])
+  return stdout.trim().replace('sha256:', '')
 }
