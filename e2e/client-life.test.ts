@@ -273,7 +273,7 @@ function started(
   env: Readonly<Record<string, string>> = {},
 ): ClientProcess {
   const limits = scenario === 'produce' ? {} : { 'run-ms': 300_000 }
-  const all = { 'timeout-ms': 15_000, ...limits, ...flags }
+  const all = { ...limits, ...flags }
   const running = startClient(client, scenario, cluster.namesrv, all, env)
   onTestFinished(async () => {
     await running.kill()

@@ -55,6 +55,16 @@ const KIND_IN_IMAGE: Readonly<Record<Client, string>> = {
   go: 'go',
 }
 const FOLDER = join(ROOT, 'e2e', 'clients')
+/** A busy machine is no reason to fail, or to send twice. Loads that measure failures keep the clients' own time-outs. */
+const PATIENT_MS = 15_000
+const PATIENT: ReadonlySet<Scenario> = new Set<Scenario>([
+  'produce',
+  'push-consume',
+  'lite-pull',
+  'pop-consume',
+  'pop-raw',
+  'transact',
+])
 
 /** Builds the drivers; quick when they are up to date, needs the network only the first time. */
 export async function buildClients(): Promise<void> {
@@ -71,7 +81,9 @@ export function startClient(
   env: Readonly<Record<string, string>> = {},
 ): ClientProcess {
   const { command, args } = commandOf(client)
-  const child = spawn(command, [...args, scenario, ...flagsOf({ namesrv, ...flags })], {
+  const patience: Flags = PATIENT.has(scenario) ? { 'timeout-ms': PATIENT_MS } : {}
+  const all = flagsOf({ namesrv, ...patience, ...flags })
+  const child = spawn(command, [...args, scenario, ...all], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, NAMESRV_ADDR: namesrv, ...env },
   })

@@ -25,8 +25,8 @@ const CONFIG = {
   recallMessageEnable: 'true',
 }
 const RUN = Date.now().toString(36)
-/** More than a busy machine makes of it; the broker's own lateness is measured by the benchmark. */
-const LATE_MS_MAX = 1000
+/** Of what comes late on a machine that is busy with other suites; the figures tell how late it was. */
+const LATE_MS_MAX = 10_000
 
 let server: DevServer
 let data: string
@@ -160,9 +160,8 @@ describe.skipIf(process.env['NAMESRV_ADDR'] !== undefined)('a broker that is kil
   })
 })
 
-/** Sends, with patience: a busy machine is no reason to send twice. */
 function produce(client: Client, flags: Flags): Promise<ClientResult> {
-  return runClient(client, 'produce', server.namesrv, { 'timeout-ms': 30_000, ...flags })
+  return runClient(client, 'produce', server.namesrv, flags)
 }
 
 /** A consumer that has its queues, before anything is sent. */
@@ -180,7 +179,6 @@ async function listening(
       expect: expected,
       from: 'last',
       'run-ms': 150_000,
-      'timeout-ms': 30_000,
     },
     ...flags,
   })

@@ -11,8 +11,6 @@ import type { RemotingCommand, RequestContent } from '../remoting/command.ts'
 import type { Client, ClientProcess, Flags, Message } from './clients.ts'
 import type { DevOptions } from './dev-server.ts'
 
-/** A client that starts on a busy machine; what is asserted is what arrives, not how fast. */
-const PATIENT = { 'timeout-ms': 15_000 }
 /** A client hears of a retry topic at its next look at the routes; that of the Go client cannot be set. */
 const SOON = { 'poll-route-ms': 2000 }
 const STARTED_MS = 60_000
@@ -131,7 +129,7 @@ export class MessagingWorld {
 }
 
 function patient(client: Client): Flags {
-  return client === 'go' ? PATIENT : { ...PATIENT, ...SOON }
+  return client === 'go' ? {} : SOON
 }
 
 /** Resolves when the consumer has been given queues, and has had a second to look its offsets up. */

@@ -206,7 +206,6 @@ describe.each(JAVA_CLIENTS)('the %s client alone', (client) => {
         expression,
         expect: 0,
         'run-ms': 5000,
-        'timeout-ms': 15_000,
       }
       const { exitCode, lines } = await startClient(
         client,

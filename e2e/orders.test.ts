@@ -171,7 +171,7 @@ function member(client: Client, topic: string, instance: string, flags: Flags = 
 }
 
 function started(client: Client, scenario: Scenario, flags: Flags): ClientProcess {
-  const all = { 'timeout-ms': 15_000, 'run-ms': 400_000, ...flags }
+  const all = { 'run-ms': 400_000, ...flags }
   // Of a consumer only.
   const own = scenario === 'produce' ? { ...all, 'run-ms': false } : all
   const running = startClient(client, scenario, cluster.namesrv, own)

@@ -297,8 +297,6 @@ describe.each(CLIENTS)('the %s client', (client) => {
   })
 })
 
-/** A client that starts on a busy machine; what is asserted is what arrives, not how fast. */
-const PATIENT = { 'timeout-ms': 15_000 }
 const SEEK = { group: 'e2e-seek', assign: true }
 
 function topicFor(client: Client, purpose: string): string {
@@ -313,7 +311,6 @@ interface Sent {
 async function produce(client: Client, topic: string, flags: Flags): Promise<Sent> {
   const { summary, lines } = await runClient(client, 'produce', server.namesrv, {
     topic,
-    ...PATIENT,
     ...flags,
   })
   return { id: textAt(summary, 'id'), acked: messages(lines, 'ack') }
@@ -322,7 +319,6 @@ async function produce(client: Client, topic: string, flags: Flags): Promise<Sen
 async function consume(client: Client, topic: string, flags: Flags): Promise<readonly Message[]> {
   const { lines } = await runClient(client, 'push-consume', server.namesrv, {
     topic,
-    ...PATIENT,
     ...flags,
   })
   return messages(lines, 'message')
@@ -331,7 +327,6 @@ async function consume(client: Client, topic: string, flags: Flags): Promise<rea
 async function pull(client: Client, topic: string, flags: Flags): Promise<readonly Message[]> {
   const { lines } = await runClient(client, 'lite-pull', server.namesrv, {
     topic,
-    ...PATIENT,
     ...flags,
   })
   return messages(lines, 'message')
@@ -341,7 +336,6 @@ async function pull(client: Client, topic: string, flags: Flags): Promise<readon
 function member(client: Client, topic: string, flags: Flags): ClientProcess {
   const started = startClient(client, 'push-consume', server.namesrv, {
     topic,
-    ...PATIENT,
     'run-ms': 300_000,
     ...flags,
   })

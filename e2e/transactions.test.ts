@@ -166,7 +166,7 @@ function started(
   scenario: 'transact' | 'push-consume',
   flags: Flags,
 ): ClientProcess {
-  const all = { 'timeout-ms': 15_000, 'run-ms': 300_000, ...flags }
+  const all = { 'run-ms': 300_000, ...flags }
   const running = startClient(client, scenario, cluster.namesrv, all)
   onTestFinished(async () => {
     await running.kill()
