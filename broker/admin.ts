@@ -27,11 +27,7 @@ export function adminRoutes(options: AdminRoutesOptions): AdminRoutes {
   const { registry, notStarted, notReady } = options
   return {
     ...commonAdminRoutes({ isLive: () => true, notReady, notStarted }, registry),
-    'GET /metrics/exporter': () => ({
-      status: notStarted() === null ? 200 : 503,
-      body: notStarted() === null ? options.exporterMetrics() : '',
-      contentType: 'text/plain; version=0.0.4; charset=utf-8',
-    }),
+    'GET /metrics/exporter': () => exporterAnswer(options),
     'GET /admin/v1/raft': () => factsAnswer(options, ({ member }) => member.facts),
     'POST /admin/v1/raft/transfer': async (request) =>
       changed(await options.transfer(idIn(request, 'to'))),
@@ -47,6 +43,14 @@ export function adminRoutes(options: AdminRoutesOptions): AdminRoutes {
 }
 
 /** Before the log has been recovered nothing is known, which is not the same as zero. */
+/** The exporter asks the leaders only: a follower that told the same would be counted twice by every sum. */
+function exporterAnswer({ notStarted, member, exporterMetrics }: AdminRoutesOptions): AdminAnswer {
+  const contentType = 'text/plain; version=0.0.4; charset=utf-8'
+  if (notStarted() !== null) return { status: 503, body: '', contentType }
+  if (member.facts?.role === 'leader') return { status: 200, body: exporterMetrics(), contentType }
+  return { status: 200, body: '# The leader of this group answers.\n', contentType }
+}
+
 function factsAnswer(
   options: AdminRoutesOptions,
   facts: (options: AdminRoutesOptions) => unknown,

@@ -20,6 +20,8 @@ export interface DevServer {
 export interface DevOptions {
   readonly portOffset: number
   readonly groups: number
+  /** Of each group; one when not given. */
+  readonly members?: number
   /** Keys of broker.conf. */
   readonly config: Readonly<Record<string, string>>
   /** Where the data is kept, for those who look at it; else in a folder that goes with the server. */
@@ -89,7 +91,7 @@ export async function startDevServer(options: DevOptions): Promise<DevServer> {
   }
 }
 
-function clusterManifest({ groups, config }: DevOptions): unknown {
+function clusterManifest({ groups, members, config }: DevOptions): unknown {
   return {
     apiVersion: 'rocketmq.gantry.dev/v1alpha1',
     kind: 'RocketMQCluster',
@@ -97,7 +99,7 @@ function clusterManifest({ groups, config }: DevOptions): unknown {
     spec: {
       version: VERSION,
       nameServer: { replicas: 1 },
-      broker: { groups, replicasPerGroup: 1, config, storage: { size: '1Gi' } },
+      broker: { groups, replicasPerGroup: members ?? 1, config, storage: { size: '1Gi' } },
     },
   }
 }

@@ -4,6 +4,8 @@ import { dirname } from 'node:path'
 import process from 'node:process'
 import { fileURLToPath } from 'node:url'
 import { stringify } from 'yaml'
+import { boardJson } from './boards/board.ts'
+import { BOARDS } from './boards/boards.ts'
 import { chartTemplateOf } from './chart-crd.ts'
 import { clusterReference } from './crd-reference.ts'
 import { clusterCrd } from './crd.ts'
@@ -18,6 +20,10 @@ export function generatedFiles(): ReadonlyMap<string, string> {
     ['crds/rocketmqclusters.yaml', crd],
     ['charts/gantry-operator/templates/crds/rocketmqclusters.yaml', chartTemplateOf(crd)],
     ['docs/reference/rocketmqcluster.md', clusterReference()],
+    ...BOARDS.map((board): readonly [string, string] => [
+      `charts/gantry-operator/files/boards/${board.id}.json`,
+      boardJson(board),
+    ]),
   ])
 }
 

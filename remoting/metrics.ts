@@ -116,6 +116,9 @@ export function createRemotingMetrics(registry: Registry): RemotingMetrics {
     labelNames: ['reason'],
     registers,
   })
+  // From 0 on, so that the first one is seen as a rise.
+  rejected.inc({ reason: 'tooManyConnections' }, 0)
+  rejected.inc({ reason: 'unsupportedCode' }, 0)
   return {
     recordRpc: (sample, count = 1) => latency.record(sample, count),
     connectionOpened: () => connections.inc(),
