@@ -63,6 +63,7 @@ export class SegmentPreparer {
   /** The same for the segment after the current one, from its start on; nobody has synced it. */
   #warmedTo = 0
   #fillingFrom = Number.MAX_SAFE_INTEGER
+  #truncations = 0
   #retryAt = 0
   #isStopped = false
   /** End of the log at the last look. */
@@ -98,7 +99,7 @@ export class SegmentPreparer {
     if (!this.#isSyncing) return
     const target = commitLog.endOffset + this.#fill.first
     try {
-      while (this.#filledTo < target && (await this.#fillStep())) continue
+      while (this.#filledTo < target && (await this.#fillStep(this.#fill.step))) continue
     } catch (error) {
       if (!isNoRoom(error)) throw error
       this.#retryAt = clock.monotonic() + RETRY_MS
@@ -127,6 +128,7 @@ export class SegmentPreparer {
   truncate(physicalOffset: number): void {
     this.#filledTo = Math.min(this.#filledTo, physicalOffset)
     this.#warmedTo = Math.min(this.#warmedTo, physicalOffset)
+    this.#truncations++
   }
 
   get #isSyncing(): boolean {
@@ -145,7 +147,7 @@ export class SegmentPreparer {
           await watch.during('creating a segment', commitLog.segments.prepareNext())
           continue
         }
-        if (this.#isFillDue() && (await this.#fillStep())) continue
+        if (this.#isFillDue() && (await this.#fillStep(this.#fill.turnStep))) continue
         const from = this.#nextWarming()
         if (from === null) break
         await this.#warmStep(from)
@@ -168,20 +170,23 @@ export class SegmentPreparer {
     return from + this.#fill.step <= endOffset + this.#fill.window && from < segments.endOffset
   }
 
-  /** Fills and syncs a step behind what is filled; false when the end of the newest segment is reached. */
-  async #fillStep(): Promise<boolean> {
+  /** Fills and syncs a step behind what is filled, `bytesPerTurn` in a turn of the event loop; false when the end of the newest segment is reached. */
+  async #fillStep(bytesPerTurn: number): Promise<boolean> {
     const { commitLog, watch, timers } = this.#options
     const { segments } = commitLog
     const from = this.#nextFilled()
     const segmentEnd = Math.min(segments.startOf(from) + segments.segmentSize, segments.endOffset)
     const stop = Math.min(from + this.#fill.step, segmentEnd)
     if (stop <= from) return false
+    const truncations = this.#truncations
     while (this.#nextFilled() < stop && !this.#isStopped) {
       const at = this.#nextFilled()
-      const length = Math.min(this.#fill.turnStep, stop - at)
+      const length = Math.min(bytesPerTurn, stop - at)
       segments.writeSync(this.#zeroes, 0, length, at)
       this.#filledTo = at + length
-      await new Promise<void>((resolve) => timers.soon(resolve))
+      if (this.#filledTo < stop) await new Promise<void>((resolve) => timers.soon(resolve))
+      // The segment may be gone, and the end be in one of earlier.
+      if (truncations !== this.#truncations) return true
     }
     await watch.during('syncing zeroes ahead', segments.datasync(from))
     return true
