@@ -337,6 +337,9 @@ export const STORE_KEYS: {
   readonly maxTransferCountOnMessageInDisk: Integer
   readonly accessMessageInMemoryMaxRatio: Integer
   readonly messageDelayLevel: Text
+  readonly enableLmq: Flag
+  readonly enableMultiDispatch: Flag
+  readonly maxLmqConsumeQueueNum: Integer
 } = {
   storePathRootDir: text('', { description: 'The data folder; empty: $HOME/store.' }),
   storePathCommitLog: text('', {
@@ -483,6 +486,19 @@ export const STORE_KEYS: {
   }),
   messageDelayLevel: text(DEFAULT_DELAY_LEVELS, {
     description: 'The delays of the levels from 1 on; units s, m, h, d.',
+  }),
+  enableLmq: flag(false, {
+    description: 'Light queues: %LMQ% names are queues that need no topic.',
+  }),
+  enableMultiDispatch: flag(false, {
+    description:
+      'With enableLmq: a message stands in the light queues of its INNER_MULTI_DISPATCH too.',
+  }),
+  maxLmqConsumeQueueNum: integer(20_000, {
+    description: 'Light queues of this broker; messages that need another one are refused.',
+    unit: 'queues',
+    min: 0,
+    max: 1_000_000,
   }),
 }
 

@@ -153,7 +153,7 @@ function topicMetrics({ config, stats, store, topics, clients }: BrokerParts): r
     ])
   const ends = new Map<string, number>()
   for (const { topic, maxOffset } of store.queues()) {
-    if (topics.get(topic) !== undefined) ends.set(topic, (ends.get(topic) ?? 0) + maxOffset)
+    if (topics.all.has(topic)) ends.set(topic, (ends.get(topic) ?? 0) + maxOffset)
   }
   const offsets = [...ends]
   const isDerived = (topic: string) =>

@@ -251,7 +251,7 @@ function* subscribed({
   for (const group of clients.consumerGroups) {
     if (clients.messageModel(group) === 'BROADCASTING') continue
     for (const topic of clients.consumerGroup(group)?.subscriptions.keys() ?? []) {
-      if (topics.get(topic) === undefined) continue
+      if (!topics.all.has(topic)) continue
       if (left-- <= 0) return
       yield { group, topic }
     }

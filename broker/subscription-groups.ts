@@ -1,4 +1,5 @@
 /** The consumer groups of this broker group: a table in the log, `config/subscriptionGroup.json`, and whoever asks. */
+import { isLightName } from '../common/light-queues.ts'
 import {
   subscriptionGroupConfig,
   subscriptionGroupConfigOf,
@@ -60,8 +61,15 @@ export class SubscriptionGroups {
     return this.#pending.size === 0 ? this.#groups : new Map([...this.#pending, ...this.#groups])
   }
 
+  /** A group of a light queue has its name, and is there whenever somebody asks for it. */
   get(group: string): SubscriptionGroupConfig | undefined {
-    return this.#groups.get(group) ?? this.#pending.get(group)
+    return this.#groups.get(group) ?? this.#pending.get(group) ?? this.#light(group)
+  }
+
+  #light(group: string): SubscriptionGroupConfig | undefined {
+    const { enableLmq } = this.#options.config.values
+    if (!enableLmq || !isLightName(group) || groupProblem(group) !== null) return undefined
+    return subscriptionGroupConfig(group)
   }
 
   /**

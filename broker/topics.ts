@@ -3,6 +3,7 @@
  *
  * A new topic is visible only after it is committed, so that no acknowledged message lies in a topic that a crash forgets.
  */
+import { isLightQueue } from '../common/light-queues.ts'
 import { dataVersionRecord, nextDataVersion } from '../remoting/bodies/data-version.ts'
 import { formatFastjson } from '../remoting/bodies/fastjson.ts'
 import { asObject, listMember, textList } from '../remoting/bodies/json-members.ts'
@@ -93,8 +94,14 @@ export class TopicTable {
     return this.#systemTopics
   }
 
+  /** Light queues are there whenever somebody asks for them, as topics with one queue. */
   get(topic: string): TopicConfig | undefined {
-    return this.#topics.get(topic)
+    return this.#topics.get(topic) ?? this.#light(topic)
+  }
+
+  #light(topic: string): TopicConfig | undefined {
+    if (!this.#options.config.values.enableLmq || !isLightQueue(topic)) return undefined
+    return topicConfig(topic, { readQueueNums: 1, writeQueueNums: 1, perm: Permission.READ_WRITE })
   }
 
   isSystem(topic: string): boolean {
@@ -134,7 +141,7 @@ export class TopicTable {
   /** Creates a topic unless it is there or on its way; resolves with it once it is committed. */
   async ensure(config: TopicConfig): Promise<TopicConfig> {
     const name = config.topicName
-    const present = this.#topics.get(name)
+    const present = this.get(name)
     if (present !== undefined) return present
     let pending = this.#pending.get(name)
     if (pending === undefined) {

@@ -22,6 +22,7 @@ export type Scenario =
   | 'transact'
   | 'request'
   | 'respond'
+  | 'light-queue'
 
 /** `true` is a switch, `false` is left out. */
 export type Flags = Readonly<Record<string, string | number | boolean>>

@@ -18,6 +18,7 @@ import type { Clock, Timers } from '../common/ports.ts'
 import type { CommitLog } from './commit-log.ts'
 import { isTopicName } from './consume-queues.ts'
 import type { ConsumeQueues } from './consume-queues.ts'
+import type { LightQueues, PlacedMessage } from './light-queues.ts'
 import type { StoreStatistics } from './put-statistics.ts'
 import { PutStatus } from './types.ts'
 import type { AppendQueue, CommitWaiter, LastAppend, PutResult } from './types.ts'
@@ -42,6 +43,8 @@ export interface AppenderOptions {
   readonly isReplicated: boolean
   readonly syncFlushTimeoutMs: number
   readonly maxMessageSize: number
+  /** Null without light queues. */
+  readonly light: LightQueues | null
   /** Why puts are refused now; null when they are taken. */
   readonly refusal: () => string | null
   /** After a write: the log reaches up to `writtenOffset`. The store commits, and calls `release`. */
@@ -120,13 +123,17 @@ export class Appender {
 
   /** See `Store.put`. */
   put(
-    messages: readonly MessageToStore[],
+    given: readonly MessageToStore[],
     waitForFlush: boolean,
     done: (result: PutResult) => void,
   ): void {
-    const { commitLog, consumeQueues, statistics, isSyncFlush, isReplicated } = this.#options
-    const first = messages[0]
-    const refused = this.#refusalOfPut(messages)
+    const { commitLog, consumeQueues, statistics, isSyncFlush, isReplicated, light } = this.#options
+    const placed = light?.place(given) ?? null
+    const isPlaced = placed === null || !('status' in placed)
+    const messages: readonly PlacedMessage[] =
+      placed !== null && isPlaced ? placed : given.map(unplaced)
+    const first = given[0]
+    const refused = isPlaced ? this.#refusalOfPut(messages) : refusal(placed.status, placed.reason)
     if (refused !== null || first === undefined) {
       statistics.putFailedTimes++
       done(refused ?? refusal(PutStatus.MESSAGE_ILLEGAL, 'a put without a message'))
@@ -215,12 +222,15 @@ export class Appender {
   }
 
   /** Null when every message of the put can be taken. */
-  #refusalOfPut(messages: readonly MessageToStore[]): PutResult | null {
+  #refusalOfPut(messages: readonly PlacedMessage[]): PutResult | null {
     const reason = this.#refusalOf()
     if (reason !== null) return refusal(PutStatus.SERVICE_NOT_AVAILABLE, reason)
-    const { maxMessageSize } = this.#options
-    const first = messages[0]
-    for (const message of messages) {
+    const { maxMessageSize, light } = this.#options
+    const first = messages[0]?.message
+    if (first !== undefined && light?.isFullFor(first.topic) === true) {
+      return refusal(PutStatus.LMQ_CONSUME_QUEUE_NUM_EXCEEDED, first.topic)
+    }
+    for (const { message } of messages) {
       const isOfQueue = message.topic === first?.topic && message.queueId === first.queueId
       if (!isOfQueue || message.queueId < 0 || !isTopicName(message.topic)) {
         return refusal(PutStatus.MESSAGE_ILLEGAL, 'the topic or queue is impossible')
@@ -242,11 +252,11 @@ export class Appender {
   }
 
   /** Encodes the messages of a put, all or none. */
-  #encodeAll(messages: readonly MessageToStore[], queue: AppendQueue, waiter: PutWaiter): boolean {
+  #encodeAll(messages: readonly PlacedMessage[], queue: AppendQueue, waiter: PutWaiter): boolean {
     const { commitLog } = this.#options
     const draft = this.#draft
     let size = 0
-    for (const message of messages) {
+    for (const { message } of messages) {
       draft.setMessage(message, queue.topicBytes)
       size += draftSize(draft, this.#place.storeHost)
     }
@@ -255,10 +265,11 @@ export class Appender {
       if (!this.#endBatch()) return false
       this.#openBatch()
     }
-    for (const message of messages) {
+    for (const { message, queues } of messages) {
       draft.setMessage(message, queue.topicBytes)
       try {
         this.#encode(queue, draft)
+        for (const light of queues) this.#joinBatch(light).nextOffset++
         if (commitLog.isPendingSplit) commitLog.writePending()
       } catch (error) {
         this.#takeBack(error)
@@ -283,15 +294,21 @@ export class Appender {
   #encode(queue: AppendQueue, draft: RecordDraft): void {
     const { commitLog } = this.#options
     const place = this.#place
+    this.#joinBatch(queue)
+    const hasOffset = hasQueueOffset(draft.sysFlag)
+    place.queueOffset = hasOffset ? queue.nextOffset : 0
+    commitLog.append(draft, draftSize(draft, place.storeHost), place)
+    if (hasOffset) queue.nextOffset++
+  }
+
+  /** Notes where the queue stood before the open batch. */
+  #joinBatch(queue: AppendQueue): AppendQueue {
     if (queue.batchNumber !== this.#batchNumber) {
       queue.batchNumber = this.#batchNumber
       queue.offsetBeforeBatch = queue.nextOffset
       this.#batchQueues.push(queue)
     }
-    const hasOffset = hasQueueOffset(draft.sysFlag)
-    place.queueOffset = hasOffset ? queue.nextOffset : 0
-    commitLog.append(draft, draftSize(draft, place.storeHost), place)
-    if (hasOffset) queue.nextOffset++
+    return queue
   }
 
   /** A batch has one store time, one store host, and one fate. */
@@ -449,6 +466,12 @@ class PutWaiter implements CommitWaiter {
 function hasQueueOffset(sysFlag: number): boolean {
   const transaction = sysFlag & MessageSysFlag.TRANSACTION_MASK
   return transaction === 0 || transaction === MessageSysFlag.TRANSACTION_COMMIT
+}
+
+const NO_QUEUES: readonly AppendQueue[] = []
+
+function unplaced(message: MessageToStore): PlacedMessage {
+  return { message, queues: NO_QUEUES }
 }
 
 function refusal(status: PutStatus, reason: string): PutResult {

@@ -10,6 +10,7 @@ import assert from 'node:assert/strict'
 import { javaHashCode, readInt64, writeInt32, writeInt64 } from '../common/bytes.ts'
 import { parentOf } from '../common/durable-file.ts'
 import { isNoRoom } from '../common/errors.ts'
+import { LIGHT_QUEUE_ID, isLightName } from '../common/light-queues.ts'
 import type { Disk } from '../common/ports.ts'
 import {
   CONSUME_QUEUE_UNIT_SIZE,
@@ -44,6 +45,8 @@ export class ConsumeQueue implements AppendQueue {
   readonly topic: string
   readonly queueId: number
   readonly topicBytes: Buffer
+  /** Messages of other queues stand in it. */
+  readonly isLight: boolean
   /** Java hash of `topic#`, with which the hash of every index key begins. */
   readonly keyHashSeed: number
   /** Queue offset of the next message that is appended to the log. */
@@ -89,6 +92,7 @@ export class ConsumeQueue implements AppendQueue {
     this.topic = options.topic
     this.queueId = options.queueId
     this.topicBytes = options.topicBytes
+    this.isLight = isLightName(options.topic) && options.queueId === LIGHT_QUEUE_ID
     this.keyHashSeed = javaHashCode(`${options.topic}#`)
     const { directory } = options
     this.#files = new SegmentQueue({ disk, files, directory, segmentSize: fileSize })

@@ -46,6 +46,7 @@ export class ConsumeQueues {
   readonly #maxUnwrittenBytes: number
   readonly #topics = new Map<string, Topic>()
   #table = new QueueTable()
+  #lightQueues = 0
   /** Queues with something to write or to sync, in the order in which they got it. */
   #dirty: ConsumeQueue[] = []
   /** The next of them to be written when memory is short. */
@@ -109,6 +110,11 @@ export class ConsumeQueues {
     )
   }
 
+  /** How many light queues there are. */
+  get lightQueues(): number {
+    return this.#lightQueues
+  }
+
   *all(): Generator<ConsumeQueue, void> {
     for (const { queues } of this.#topics.values()) yield* queues
   }
@@ -152,6 +158,7 @@ export class ConsumeQueues {
     this.#files.closeAll()
     for (const queue of this.all()) queue.forget()
     this.#topics.clear()
+    this.#lightQueues = 0
     this.#table = new QueueTable()
     this.takeDirty()
   }
@@ -197,6 +204,7 @@ export class ConsumeQueues {
       queueId,
     })
     found.queues.push(queue)
+    if (queue.isLight) this.#lightQueues++
     this.#table.add(found.hash, queue)
     return queue
   }

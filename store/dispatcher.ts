@@ -11,6 +11,7 @@ import {
   kindOfMark,
   queueOffsetOfMark,
 } from '../common/delivery-mark.ts'
+import { LIGHT_QUEUE_ID, lightPlaces, mayHaveLightQueues } from '../common/light-queues.ts'
 import { RecordReader } from '../common/message-codec.ts'
 import { MessageSysFlag } from '../common/message.ts'
 import type { CommitLog } from './commit-log.ts'
@@ -117,11 +118,31 @@ export class Dispatcher {
     if (reader.preparedTransactionOffset >= DELIVERY_MARK_MIN) this.#putMark(reader)
     const tagsCode = this.#tagsCode(queue, reader, source)
     queue.append(reader.queueOffset, reader.physicalOffset, reader.size, tagsCode)
-    if (queue.watcher !== null && !queue.isTelling) {
-      queue.isTelling = true
-      this.#watched.push(queue)
-    }
+    if (queue.watcher !== null) this.#noteWatched(queue)
+    if (this.#properties.lightOffsetsEnd > 0) this.#putLight(queue, reader, source, tagsCode)
     if (this.#onArrival !== null) this.#tellArrival(this.#onArrival, queue, reader, tagsCode)
+  }
+
+  #noteWatched(queue: ConsumeQueue): void {
+    if (queue.isTelling) return
+    queue.isTelling = true
+    this.#watched.push(queue)
+  }
+
+  /** The message stands in light queues too. What a Java broker wrote may leave gaps in them; those places are left out. */
+  #putLight(queue: ConsumeQueue, reader: RecordReader, source: Buffer, tagsCode: number): void {
+    if (!mayHaveLightQueues(queue.topic)) return
+    const { lightNamesStart, lightNamesEnd, lightOffsetsStart, lightOffsetsEnd } = this.#properties
+    if (lightNamesEnd === 0) return
+    const names = source.toString('latin1', lightNamesStart, lightNamesEnd)
+    const offsets = source.toString('latin1', lightOffsetsStart, lightOffsetsEnd)
+    for (const { name, queueOffset } of lightPlaces(names, offsets)) {
+      const light = this.#queues.getOrCreate(name, LIGHT_QUEUE_ID)
+      const isGap = queueOffset > light.maxOffset && light.maxOffset > light.minOffset
+      if (isGap) continue
+      light.append(queueOffset, reader.physicalOffset, reader.size, tagsCode)
+      if (light.watcher !== null) this.#noteWatched(light)
+    }
   }
 
   #tellArrival(

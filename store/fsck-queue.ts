@@ -39,7 +39,12 @@ export class QueueChecker {
 
   /** `tagsCode` is null when it cannot be known. */
   record(reader: RecordReader, tagsCode: number | null): void {
-    const { queueOffset, physicalOffset } = reader
+    this.recordAt(reader.queueOffset, reader, tagsCode)
+  }
+
+  /** A record that stands at `queueOffset` of this queue, its own or a light one. */
+  recordAt(queueOffset: number, reader: RecordReader, tagsCode: number | null): void {
+    const { physicalOffset } = reader
     if (this.#nextOffset === -1) this.#firstOffset = queueOffset
     else if (queueOffset !== this.#nextOffset) {
       this.#add(

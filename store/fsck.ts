@@ -10,6 +10,7 @@ import {
   queueOffsetOfMark,
 } from '../common/delivery-mark.ts'
 import { messageOf } from '../common/errors.ts'
+import { LIGHT_QUEUE_ID, lightPlacesOf } from '../common/light-queues.ts'
 import { MessageSysFlag } from '../common/message.ts'
 import type { RecordReader } from '../common/message-codec.ts'
 import type { Disk } from '../common/ports.ts'
@@ -166,6 +167,14 @@ function scanLog(options: {
     const tagsCode = isParked ? null : tagsCodeIn(scanner.bytes, reader.propertiesAt, end)
     checkerOf(topic, reader.queueId).record(reader, tagsCode)
     const mark = reader.preparedTransactionOffset
+    for (const { name, queueOffset } of lightPlacesOf(
+      topic,
+      scanner.bytes,
+      reader.propertiesAt,
+      end,
+    )) {
+      checkerOf(name, LIGHT_QUEUE_ID).recordAt(queueOffset, reader, tagsCode)
+    }
     if (mark >= DELIVERY_MARK_MIN) {
       checkerOf(MARKS_TOPIC, kindOfMark(mark)).extraUnit(reader, queueOffsetOfMark(mark))
     }

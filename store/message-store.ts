@@ -17,6 +17,7 @@ import { Dispatcher } from './dispatcher.ts'
 import { StoreError } from './errors.ts'
 import { Flusher } from './flusher.ts'
 import { queryByKey, readRecord } from './key-query.ts'
+import { LightQueues } from './light-queues.ts'
 import { MessageIndex } from './message-index.ts'
 import { StoreStatistics } from './put-statistics.ts'
 import { QueuePositionsFile } from './queue-positions.ts'
@@ -97,6 +98,7 @@ export class MessageStore implements Store, AsyncDisposable {
   #commitOffset = 0
   #isDispatchScheduled = false
   #state: 'new' | 'open' | 'closed' = 'new'
+  readonly #light: LightQueues | null
   #failure: string | null = null
   /** Why messages are not taken although nothing is wrong: this member does not lead. */
   #notLeading: string | null = null
@@ -143,6 +145,8 @@ export class MessageStore implements Store, AsyncDisposable {
         ((options.memoryBytes ?? DEFAULT_MEMORY_BYTES) * config.accessMessageInMemoryMaxRatio) /
         100,
     })
+    const isLight = config.enableLmq && config.enableMultiDispatch
+    this.#light = isLight ? new LightQueues(this.#queues, config.maxLmqConsumeQueueNum) : null
     this.#appender = this.#createAppender()
     this.#cleaner = new Cleaner({
       ...parts,
@@ -382,6 +386,9 @@ export class MessageStore implements Store, AsyncDisposable {
   }
 
   watch(topic: string, queueId: number, watcher: QueueWatcher | null): void {
+    const isNew = this.#queues.get(topic, queueId) === null
+    // Who waits for a light queue that cannot be made any more waits until the time is over.
+    if (isNew && (watcher === null || this.#light?.isFullFor(topic) === true)) return
     this.#queues.getOrCreate(topic, queueId).watcher = watcher
   }
 
@@ -762,6 +769,7 @@ export class MessageStore implements Store, AsyncDisposable {
       isReplicated: this.#options.replication !== undefined,
       syncFlushTimeoutMs: Math.min(config.syncFlushTimeout, MAX_WAIT_MS),
       maxMessageSize: config.maxMessageSize,
+      light: this.#light,
       refusal: () => this.#refusal(),
       onWritten: () => this.#onWritten(),
       onDiskFull: (error) => this.#noteDiskFull(error),

@@ -84,6 +84,9 @@ function configOf(options: RebuildOptions): StoreConfig {
     maxTransferCountOnMessageInDisk: 8,
     accessMessageInMemoryMaxRatio: 40,
     messageDelayLevel: DEFAULT_DELAY_LEVELS,
+    enableLmq: false,
+    enableMultiDispatch: false,
+    maxLmqConsumeQueueNum: 20_000,
   }
 }
 

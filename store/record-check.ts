@@ -1,6 +1,7 @@
 /** Whether bytes are the record that a ConsumeQueue unit means: the record says itself where it belongs. */
 import { isSafeInt64, readInt64 } from '../common/bytes.ts'
-import { MAGIC_V2, PHYSICAL_OFFSET_AT } from '../common/message-codec.ts'
+import { lightPlacesOf } from '../common/light-queues.ts'
+import { MAGIC_V2, PHYSICAL_OFFSET_AT, RecordReader } from '../common/message-codec.ts'
 
 /** The smallest record: IPv4 addresses, no body, a topic of one byte, no properties. */
 const RECORD_SIZE_MIN = 92
@@ -14,7 +15,10 @@ const BORN_HOST_V6 = 0x10
 const STORE_HOST_V6 = 0x20
 
 export interface RecordOwner {
+  readonly topic: string
   readonly queueId: number
+  /** Its records may be those of other queues, which name it. */
+  readonly isLight: boolean
   readonly topicBytes: Buffer
 }
 
@@ -23,6 +27,35 @@ export interface RecordOwner {
  * `size` bytes are there. Looks at a few fields and the topic: no checksum.
  */
 export function queueOffsetOfRecord(
+  bytes: Buffer,
+  at: number,
+  size: number,
+  owner: RecordOwner,
+  physicalOffset: number,
+): number {
+  const queueOffset = ownQueueOffset(bytes, at, size, owner, physicalOffset)
+  if (queueOffset >= 0 || !owner.isLight) return queueOffset
+  return lightQueueOffset(bytes, at, size, owner, physicalOffset)
+}
+
+/** Where the record stands in a light queue that it names. */
+function lightQueueOffset(
+  bytes: Buffer,
+  at: number,
+  size: number,
+  { topic }: RecordOwner,
+  physicalOffset: number,
+): number {
+  const reader = new RecordReader()
+  const problem = reader.read(bytes, at, at + size, false)
+  if (problem !== null || reader.size !== size || reader.physicalOffset !== physicalOffset)
+    return -1
+  const end = reader.propertiesAt + reader.propertiesSize
+  const places = lightPlacesOf(reader.topic(bytes), bytes, reader.propertiesAt, end)
+  return places.find(({ name }) => name === topic)?.queueOffset ?? -1
+}
+
+function ownQueueOffset(
   bytes: Buffer,
   at: number,
   size: number,

@@ -44,6 +44,9 @@ export function testConfig(overrides: Partial<StoreConfig> = {}): StoreConfig {
     maxTransferCountOnMessageInDisk: 8,
     accessMessageInMemoryMaxRatio: 40,
     messageDelayLevel: DEFAULT_DELAY_LEVELS,
+    enableLmq: false,
+    enableMultiDispatch: false,
+    maxLmqConsumeQueueNum: 20_000,
     ...overrides,
   }
 }

@@ -13,6 +13,8 @@ export const PutStatus = {
   MESSAGE_ILLEGAL: 'MESSAGE_ILLEGAL',
   /** The store takes no writes: disk full, failed fsync, shutting down, not leader. */
   SERVICE_NOT_AVAILABLE: 'SERVICE_NOT_AVAILABLE',
+  /** A message names a light queue beyond `maxLmqConsumeQueueNum`. */
+  LMQ_CONSUME_QUEUE_NUM_EXCEEDED: 'LMQ_CONSUME_QUEUE_NUM_EXCEEDED',
   /** Too many bytes in flight. */
   OS_PAGE_CACHE_BUSY: 'OS_PAGE_CACHE_BUSY',
 } as const
@@ -376,4 +378,8 @@ export interface StoreConfig {
   readonly accessMessageInMemoryMaxRatio: number
   /** Checked by whoever makes the configuration (common/delay-levels.ts). */
   readonly messageDelayLevel: string
+  /** Light queues exist; with `enableMultiDispatch` messages of ordinary topics stand in them. */
+  readonly enableLmq: boolean
+  readonly enableMultiDispatch: boolean
+  readonly maxLmqConsumeQueueNum: number
 }

@@ -1,4 +1,5 @@
 /** What requests of the POP family must satisfy (the checks of RocketMQ's processors in their order), and the headers they carry. */
+import { LIGHT_PREFIX, isLightName } from '../../common/light-queues.ts'
 import { Permission } from '../../remoting/bodies/topic-config.ts'
 import {
   optionalBoolean,
@@ -124,6 +125,8 @@ export function invisibleTimeProblem(invisibleTime: number): ResponseContent | n
   return answer(ResponseCode.INVALID_PARAMETER, remark)
 }
 
+const NO_LIGHT_QUEUES = `light queues (${LIGHT_PREFIX}) are pulled, not popped`
+
 /** Checks topic, queue and group of a request that reads; null when all is well. A group that may be is created. */
 export function readProblem(
   parts: BrokerParts,
@@ -133,6 +136,7 @@ export function readProblem(
   const { topics, groups } = parts
   const topic = topics.get(header.topic)
   if (topic === undefined) return topicNotExist(header.topic)
+  if (isLightName(header.topic)) return answer(ResponseCode.SYSTEM_ERROR, NO_LIGHT_QUEUES)
   if ((topic.perm & Permission.READ) === 0) {
     const remark = `the topic[${header.topic}] peeking message is forbidden`
     return answer(ResponseCode.NO_PERMISSION, remark)

@@ -1,4 +1,5 @@
 /** QUERY_ASSIGNMENT (400), SET_MESSAGE_REQUEST_MODE (401) and GET_ALL_MESSAGE_REQUEST_MODE (402). */
+import { LIGHT_QUEUE_ID, isLightName } from '../../common/light-queues.ts'
 import {
   decodeQueryAssignment,
   decodeRequestMode,
@@ -27,7 +28,9 @@ export function assignmentProcessors(
       async (request) => {
         const query = decodeQueryAssignment(request.command.body)
         const setting = parts.requestModes.get(query.topic, query.consumerGroup)
-        const all = await routes.queuesOf(query.topic)
+        const all = isLightName(query.topic)
+          ? lightQueueOf(parts, query.topic)
+          : await routes.queuesOf(query.topic)
         const queues = all === null ? null : assigned(parts, query, setting, all)
         request.respond(success(undefined, encodeAssignment(queues, setting.mode)))
       },
@@ -46,6 +49,15 @@ export function assignmentProcessors(
       (request) => request.respond(success(undefined, parts.requestModes.encode())),
     ],
   ])
+}
+
+/** A light queue has no route; it is asked of the broker that is to be read. */
+function lightQueueOf(
+  { topics, config }: BrokerParts,
+  topic: string,
+): readonly MessageQueue[] | null {
+  if (topics.get(topic) === undefined) return null
+  return [{ topic, brokerName: config.values.brokerName, queueId: LIGHT_QUEUE_ID }]
 }
 
 /** Null: nothing can be said, and the client keeps what it has. */

@@ -137,7 +137,8 @@ function isAt(target: Buffer, start: number, name: Buffer): boolean {
 
 function specialNames(): Buffer[][] {
   const byLength: Buffer[][] = []
-  const names = [...DROPPED_PROPERTIES, ...DELAY_PROPERTIES, PropertyName.TRAN_MSG].filter(
+  const asking = [PropertyName.TRAN_MSG, PropertyName.INNER_MULTI_DISPATCH]
+  const names = [...DROPPED_PROPERTIES, ...DELAY_PROPERTIES, ...asking].filter(
     (name) => name !== PropertyName.UNIQ_KEY,
   )
   for (const name of [UNIQUE_KEY, WAIT, ...names.map((each) => Buffer.from(each))]) {

@@ -1,4 +1,5 @@
 /** What a pull must satisfy (the checks of protocol §7.2 in order) and which messages it selects: the same for both ways of a pull. */
+import { countedName } from '../../common/light-queues.ts'
 import { Permission } from '../../remoting/bodies/topic-config.ts'
 import {
   optionalString,
@@ -202,7 +203,7 @@ export class PullRules {
     bytes: number,
   ): void {
     const { stats, config, topics } = this.#parts
-    const key = `${topic}@${consumerGroup}`
+    const key = `${countedName(topic)}@${countedName(consumerGroup)}`
     const { brokerClusterName } = config.values
     stats.getTotal += messages
     stats.add('GROUP_GET_NUMS', key, messages, 1)

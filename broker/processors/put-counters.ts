@@ -1,4 +1,5 @@
 /** Counts what was stored, by topic and in all. The counters of a topic are looked up once and kept with it. */
+import { countedName } from '../../common/light-queues.ts'
 import type { BrokerStats, StatsItem } from '../stats.ts'
 
 /** Some puts of one topic. */
@@ -17,7 +18,7 @@ export class PutCounters {
 
   constructor(stats: BrokerStats, topic: { readonly name: string; readonly isSystem: boolean }) {
     this.#stats = stats
-    this.#name = topic.name
+    this.#name = countedName(topic.name)
     this.#isSystem = topic.isSystem
   }
 

@@ -26,6 +26,7 @@ export const DROPPED_PROPERTIES: ReadonlySet<string> = new Set([
   PropertyName.CLUSTER,
   PropertyName.POP_CK,
   PropertyName.CRC32,
+  PropertyName.INNER_MULTI_QUEUE_OFFSET,
 ])
 
 /** What makes a message wait. */

@@ -3,6 +3,7 @@
  *
  * Filled from the table of topics as sends come, emptied when that table changes: its `dataVersion` is another object then.
  */
+import { isLightName } from '../../common/light-queues.ts'
 import { RETRY_PREFIX, isForbiddenForClients } from '../names.ts'
 import { PutCounters } from './put-counters.ts'
 import type { TopicConfig } from '../../remoting/bodies/topic-config.ts'
@@ -78,7 +79,7 @@ export class SendTopics {
   #add(name: string): SendTopic | null {
     const config = this.#topics.get(name)
     if (config === undefined || isForbiddenForClients(name)) return null
-    if (name.startsWith(RETRY_PREFIX)) return null
+    if (name.startsWith(RETRY_PREFIX) || isLightName(name)) return null
     const counters = new PutCounters(this.#stats, { name, isSystem: this.#topics.isSystem(name) })
     const topic = new SendTopic(this.#store, config, counters)
     if (++this.#count > this.#buckets.length) this.#grow()

@@ -440,12 +440,12 @@ export class SendProcessor {
     return recallHandleOf(message, this.#parts.config.values.brokerName) ?? undefined
   }
 
-  #illegalMessage(): ResponseContent {
+  #illegalMessage(reason: string | null = null): ResponseContent {
     const { maxMessageSize } = this.#parts.config.values
     return answer(
       ResponseCode.MESSAGE_ILLEGAL,
       'the message is illegal, maybe msg body or properties length not matched. ' +
-        `msg body length limit ${maxMessageSize}B, msg properties length limit 32KB.`,
+        `msg body length limit ${maxMessageSize}B, msg properties length limit 32KB.${reason === null ? '' : ` ${reason}`}`,
     )
   }
 
@@ -460,7 +460,12 @@ export class SendProcessor {
       case PutStatus.SLAVE_NOT_AVAILABLE:
         return { code: ResponseCode.SLAVE_NOT_AVAILABLE }
       case PutStatus.MESSAGE_ILLEGAL:
-        return this.#illegalMessage()
+        return this.#illegalMessage(reason)
+      case PutStatus.LMQ_CONSUME_QUEUE_NUM_EXCEEDED:
+        return answer(
+          ResponseCode.SYSTEM_ERROR,
+          `[LMQ_CONSUME_QUEUE_NUM_EXCEEDED]broker config enableLmq and enableMultiDispatch: ${reason ?? ''}`,
+        )
       case PutStatus.OS_PAGE_CACHE_BUSY:
         return answer(
           ResponseCode.SYSTEM_BUSY,

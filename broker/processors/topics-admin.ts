@@ -1,5 +1,6 @@
 /** Administration of topics: 17, 18, 215, 21, 351, 305, 316. */
 import { MARKS_TOPIC } from '../../common/delivery-mark.ts'
+import { isLightName } from '../../common/light-queues.ts'
 import { dataVersionOf, isSameDataVersion } from '../../remoting/bodies/data-version.ts'
 import { formatFastjson, parseFastjson } from '../../remoting/bodies/fastjson.ts'
 import { asObject } from '../../remoting/bodies/json-members.ts'
@@ -233,6 +234,7 @@ function cleanUnused({ topics, store, logger }: BrokerParts): ResponseContent {
   const unused = new Set(store.queues().map((queue) => queue.topic))
   for (const topic of topics.all.keys()) unused.delete(topic)
   unused.delete(MARKS_TOPIC)
+  for (const topic of unused) if (isLightName(topic)) unused.delete(topic)
   for (const topic of unused) store.deleteTopic(topic)
   logger.info({ topics: [...unused] }, 'queues of unknown topics were dropped')
   return success()

@@ -47,7 +47,7 @@ public final class Main {
 
     private static boolean run(String[] args) throws Exception {
         if (args.length == 0) {
-            throw new IllegalArgumentException("produce | push-consume | lite-pull | control-load | quickstart | steady-send | pop-consume | pop-raw");
+            throw new IllegalArgumentException("produce | push-consume | lite-pull | control-load | quickstart | steady-send | pop-consume | pop-raw | light-queue");
         }
         Flags flags = new Flags(args, 1);
         return switch (args[0]) {
@@ -59,6 +59,7 @@ public final class Main {
             case "respond" -> new RequestReply(flags).respond();
             case "transact" -> new Transact(flags).run();
             case "quickstart" -> new Quickstart(flags).run();
+            case "light-queue" -> new LightQueue(flags).run();
             case "steady-send" -> new SteadySend(flags).run();
             case "pop-consume", "pop-raw" -> ofNewClient(args[0], flags);
             default -> throw new IllegalArgumentException("unknown scenario " + args[0]);

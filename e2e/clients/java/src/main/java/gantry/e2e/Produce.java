@@ -179,6 +179,11 @@ final class Produce {
             message.setTags(tags[seq % tags.length]);
         }
         message.setKeys(key.isEmpty() ? id + "-" + seq : key);
+        if (flags.has("light")) {
+            // {part} in a name is one of four.
+            String names = flags.need("light").replace("{part}", String.valueOf(seq % 4));
+            MessageAccessor.putProperty(message, "INNER_MULTI_DISPATCH", names);
+        }
         for (String pair : flags.text("properties", "").split(",")) {
             if (pair.indexOf('=') > 0) {
                 String value = pair.substring(pair.indexOf('=') + 1).replace("{seq}", String.valueOf(seq));
