@@ -72,7 +72,7 @@ test('a group is behind by what it has not committed, and for as long as its nex
 
   const labels = 'cluster="DefaultCluster",broker="broker-a",topic="Orders",group="readers"'
   expect(all).toContain(
-    'rocketmq_group_diff{group="readers",topic="Orders",countOfOnlineConsumers="0",msgModel="CLUSTERING"} 1',
+    'rocketmq_group_diff{group="readers",topic="Orders",countOfOnlineConsumers="0",msgModel="1"} 1',
   )
   expect(all).toContain(`rocketmq_consumer_offset{${labels}} 2`)
   expect(all).toContain(`rocketmq_group_consume_total_offset{${labels}} 1`)

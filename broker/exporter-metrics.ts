@@ -11,7 +11,6 @@ import type { StoreRates } from './store-rates.ts'
 
 /** Series of one metric in one scrape. */
 const SERIES_MAX = 10_000
-const GIB = 1024 ** 3
 
 type Labels = Readonly<Record<string, string>>
 type Series = readonly (readonly [labels: Labels, value: number])[]
@@ -137,10 +136,10 @@ function runtimeMetrics({ parts, rates, inFlightSends }: ExporterOptions): reado
     ...PUT_TIME_NAMES.map((name, index) =>
       metric(`pmdt_${name}`, status.putTimeDistribution[index] ?? 0),
     ),
-    // The exporter reads these out of texts like `12.0 KiB`, and tells capacities in GiB.
+    // The exporter reads these out of texts like `12.0 KiB`, and tells bytes.
     metric('remain_howmanydata_toflush', status.flushBehindBytes),
-    metric('commitlogdir_capacity_total', (disk?.totalBytes ?? 0) / GIB),
-    metric('commitlogdir_capacity_free', (disk?.availableBytes ?? 0) / GIB),
+    metric('commitlogdir_capacity_total', disk?.totalBytes ?? 0),
+    metric('commitlogdir_capacity_free', disk?.availableBytes ?? 0),
   ]
 }
 
@@ -209,7 +208,8 @@ function groupMetrics(parts: BrokerParts): readonly Metric[] {
   const diff = ({ topic, group, behind }: Progress): readonly [Labels, number] => {
     const state = clients.consumerGroup(group)
     const countOfOnlineConsumers = String(state?.clients.length ?? 0)
-    const msgModel = state?.messageModel ?? 'CLUSTERING'
+    // As a number: 0 is broadcasting, 1 clustering.
+    const msgModel = state?.messageModel === 'BROADCASTING' ? '0' : '1'
     return [{ group, topic, countOfOnlineConsumers, msgModel }, behind]
   }
   const rate = (each: Progress, name: string): readonly [Labels, number] => [
@@ -221,15 +221,12 @@ function groupMetrics(parts: BrokerParts): readonly Metric[] {
     ['rocketmq_group_consume_tps', ofTopics.map((each) => rate(each, 'GROUP_GET_NUMS'))],
     ['rocketmq_consumer_message_size', ofTopics.map((each) => rate(each, 'GROUP_GET_SIZE'))],
     ['rocketmq_send_back_nums', ofTopics.map((each) => rate(each, 'SNDBCK_PUT_NUMS'))],
-    ['rocketmq_consumer_offset', ofTopics.map((each) => [labels(each), each.brokerOffset])],
+    ['rocketmq_consumer_offset', all.map((each) => [labels(each), each.brokerOffset])],
     [
       'rocketmq_group_consume_total_offset',
       ofTopics.map((each) => [labels(each), each.consumerOffset]),
     ],
-    [
-      'rocketmq_group_get_latency_by_storetime',
-      ofTopics.map((each) => [labels(each), each.latency]),
-    ],
+    ['rocketmq_group_get_latency_by_storetime', all.map((each) => [labels(each), each.latency])],
     ['rocketmq_group_diff', ofTopics.map(diff)],
     ['rocketmq_group_retrydiff', ofRetries.map(diff)],
     ['rocketmq_group_dlqdiff', deadLetters(parts).map(diff)],
@@ -278,7 +275,7 @@ function connected({ clients }: BrokerParts): Series {
   return clients.consumerGroups.map((group) => {
     const members = clients.consumerGroup(group)?.clients ?? []
     const caddr = members.map(({ connection }) => connection.remoteAddress).join(',')
-    const localaddr = members.map(({ clientId }) => clientId.split('@')[0] ?? '').join(',')
+    const localaddr = members.map(({ clientId }) => clientId).join(',')
     return [{ caddr, localaddr, group }, members.length]
   })
 }

@@ -34,6 +34,12 @@ const ROLES: readonly RoleCommand[] = [
     load: async () => (await import('../operator/main.ts')).run,
   },
   {
+    name: 'kube',
+    description:
+      'clusters on Kubernetes, also as kubectl gantry: status, restart, transfer, logs …',
+    load: async () => (await import('../operator/plugin/main.ts')).run,
+  },
+  {
     name: 'hand-over',
     description: 'ask the broker of this machine to hand its leadership over (preStop hook)',
     load: async () => (await import('./hand-over.ts')).run,
