@@ -38,8 +38,12 @@ export class ReplicatedStore implements ReplicatedLog {
     return this.#store.batchEnd(offset, maxBytes)
   }
 
-  readRecords(fromOffset: number, toOffset: number): Buffer | Promise<Buffer> {
-    return this.#store.readRecords(fromOffset, toOffset)
+  readRecords(
+    fromOffset: number,
+    toOffset: number,
+    space: Buffer | null,
+  ): Buffer | Promise<Buffer> {
+    return this.#store.readRecords(fromOffset, toOffset, space)
   }
 
   appendTermStart(term: number): boolean {

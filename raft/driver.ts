@@ -73,6 +73,7 @@ export class RaftDriver {
   #isPerforming = false
   /** What was sent last within the event that is being performed. */
   #batch: Batch | null = null
+  #space: Buffer | null = null
   #isClosed = false
   /** An event was left half done: nothing may follow it. */
   #hasFailed = false
@@ -355,11 +356,20 @@ export class RaftDriver {
     // Most often all members are sent the same.
     let batch = this.#batch
     if (batch?.fromOffset !== previousOffset || batch.toOffset !== endOffset) {
-      const records = this.#options.log.readRecords(previousOffset, endOffset)
+      const records = this.#options.log.readRecords(previousOffset, endOffset, this.#takeSpace())
       batch = { fromOffset: previousOffset, toOffset: endOffset, records }
       this.#batch = batch
     }
     this.#peers.sendRecords(to, message, batch.records)
+    // What has not left the process must not be written over.
+    if (this.#peers.isBehind) this.#space = null
+  }
+
+  /** Where records are laid for sending, again and again as long as the kernel takes them at once; null while it does not. */
+  #takeSpace(): Buffer | null {
+    if (this.#peers.isBehind) return null
+    this.#space ??= Buffer.allocUnsafeSlow(MAX_BATCH_BYTES)
+    return this.#space
   }
 
   #appendRecords(

@@ -41,6 +41,11 @@ export class PeerLink {
     return this.#socket !== null
   }
 
+  /** Bytes of frames that the kernel has not taken yet: until it has, they must not change. */
+  get pendingBytes(): number {
+    return this.#socket?.pendingBytes ?? 0
+  }
+
   /** Sends frames in order; false when they are dropped. */
   send(frames: readonly Buffer[]): boolean {
     const socket = this.#socket

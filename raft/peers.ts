@@ -126,6 +126,14 @@ export class Peers {
     else this.#enqueue(peer, () => peer.link.send([frame]))
   }
 
+  /** Bytes that were to be sent have not left: for one member at least the kernel does not take more now. */
+  get isBehind(): boolean {
+    for (const { link, queue } of this.#peers.values()) {
+      if (queue !== null || link.pendingBytes > 0) return true
+    }
+    return false
+  }
+
   sendRecords(
     to: MemberId,
     message: AppendRequest<Buffer>,

@@ -6,8 +6,8 @@ export interface ReplicatedLog extends LogView {
   readonly endOffset: number
   /** At least this much was committed when the member was stopped. */
   readonly knownCommitOffset: number
-  /** The records of a range as they lie in the log (the unused end of a segment as its blank record's 8 bytes); at once when they are in memory. */
-  readRecords(fromOffset: number, toOffset: number): Buffer | Promise<Buffer>
+  /** The records of a range as they lie in the log (the unused end of a segment as its blank record's 8 bytes); at once, and in `space` if it takes them, when they are in memory. */
+  readRecords(fromOffset: number, toOffset: number, space: Buffer | null): Buffer | Promise<Buffer>
   /** Appends this leader's first record; `RaftDriver.logGrown` follows. False: the record was refused, and nothing has changed. */
   appendTermStart(term: number): boolean
   appendConfiguration(members: readonly Member[]): boolean

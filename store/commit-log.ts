@@ -7,13 +7,14 @@
 import assert from 'node:assert/strict'
 import {
   BLANK_HEADER_SIZE,
+  MAGIC_BLANK,
   PHYSICAL_OFFSET_AT,
   RecordReader,
   encodeBlank,
   encodeDraft,
 } from '../common/message-codec.ts'
 import type { RecordDraft, RecordPlace } from '../common/message-codec.ts'
-import { readInt64 } from '../common/bytes.ts'
+import { readInt32, readInt64 } from '../common/bytes.ts'
 import type { Disk } from '../common/ports.ts'
 import { FilePool } from './file-pool.ts'
 import { LogBuffer } from './log-buffer.ts'
@@ -43,6 +44,8 @@ export class CommitLog {
   /** Between the blank record of a roll that is not written yet and the next segment lies nothing to write; -1 when there is no such gap. */
   #gapStart = -1
   #gapEnd = -1
+  /** Store timestamp of the newest record among those that were checked last; 0: there is none. */
+  #newestChecked = 0
   /** Store timestamp of the newest record; the next one is not older. */
   lastStoreTimestamp = 0
 
@@ -118,25 +121,34 @@ export class CommitLog {
    */
   appendBytes(bytes: Buffer): boolean {
     if (!this.#isContinuation(bytes)) return false
-    for (
-      let at = 0;
-      at < bytes.length;
-      at += this.#reader.type === 'blank' ? 8 : this.#reader.size
-    ) {
+    for (let at = 0; at < bytes.length;) {
       if (this.isPendingSplit) this.writePending()
-      this.#reader.read(bytes, at, bytes.length, false)
-      if (this.#reader.type === 'blank') {
+      if (isBlankAt(bytes, at)) {
         this.#roll()
         this.writePending()
-        continue
+        at += BLANK_HEADER_SIZE
+      } else {
+        at = this.#copyRecords(bytes, at)
       }
-      this.#makeRoom(this.#reader.size)
-      bytes.copy(this.buffer.bytes, this.buffer.at, at, at + this.#reader.size)
-      this.buffer.take(this.#reader.size)
-      this.#endOffset += this.#reader.size
-      this.lastStoreTimestamp = this.#reader.storeTimestamp
     }
+    if (this.#newestChecked !== 0) this.lastStoreTimestamp = this.#newestChecked
     return true
+  }
+
+  /** Copies as many whole records from `at` on as the same piece of the buffer takes, one at least; returns where they end. */
+  #copyRecords(bytes: Buffer, at: number): number {
+    this.#makeRoom(readInt32(bytes, at))
+    const room = this.buffer.bytes.length - this.buffer.at - BLANK_HEADER_SIZE
+    let end = at + readInt32(bytes, at)
+    while (end < bytes.length && !isBlankAt(bytes, end)) {
+      const next = end + readInt32(bytes, end)
+      if (next - at > room) break
+      end = next
+    }
+    bytes.copy(this.buffer.bytes, this.buffer.at, at, end)
+    this.buffer.take(end - at)
+    this.#endOffset += end - at
+    return end
   }
 
   /** Hands everything appended to the kernel, in one write for each piece. Throws what the disk throws; what was not written stays pending. */
@@ -272,8 +284,10 @@ export class CommitLog {
     while (this.segments.endOffset <= offset) this.segments.create(this.segments.endOffset, false)
   }
 
+  /** Checks everything about the records, once; sets `#newestChecked`. */
   #isContinuation(bytes: Buffer): boolean {
     let offset = this.#endOffset
+    this.#newestChecked = 0
     for (let at = 0; at < bytes.length;) {
       if (this.#reader.read(bytes, at, bytes.length, true) !== null) return false
       const segmentEnd = this.segments.startOf(offset) + this.segments.segmentSize
@@ -286,12 +300,17 @@ export class CommitLog {
         if (offset + this.#reader.size + BLANK_HEADER_SIZE > segmentEnd) return false
         offset += this.#reader.size
         at += this.#reader.size
+        this.#newestChecked = this.#reader.storeTimestamp
       } else {
         return false
       }
     }
     return true
   }
+}
+
+function isBlankAt(bytes: Buffer, at: number): boolean {
+  return readInt32(bytes, at + 4) >>> 0 === MAGIC_BLANK
 }
 
 /** The store timestamp ends here when the born host is an IPv6 address; no record is shorter. */

@@ -4,7 +4,8 @@
  * broker reads over them.
  */
 import { LogScanner } from './log-scanner.ts'
-import { RecordReader } from '../common/message-codec.ts'
+import { readInt32 } from '../common/bytes.ts'
+import { BLANK_HEADER_SIZE, MAGIC_BLANK, RecordReader } from '../common/message-codec.ts'
 import { MessageSysFlag } from '../common/message.ts'
 import type { HostAddress, MessageToStore } from '../common/message.ts'
 import type { Clock, Timers } from '../common/ports.ts'
@@ -13,6 +14,8 @@ import { StoreError } from './errors.ts'
 import type { ControlListener } from './types.ts'
 
 export const CONTROL_TOPIC = 'RMQ_SYS_GANTRY_CONTROL'
+
+const SYS_FLAG_AT = 36
 
 export interface ControlRecord {
   readonly physicalOffset: number
@@ -38,23 +41,31 @@ export function controlMessage(
   }
 }
 
-/** The control records among whole records laid end to end, from `fromOffset` on. */
+/** The control records among whole records laid end to end, which have been checked, from `fromOffset` on. */
 export function controlRecordsIn(records: Buffer, fromOffset: number): readonly ControlRecord[] {
-  const reader = new RecordReader()
   const found: ControlRecord[] = []
   for (let at = 0; at < records.length;) {
-    if (reader.read(records, at, records.length, false) !== null || reader.type === 'end') break
-    if (reader.type === 'blank') {
-      at += 8
+    if (readInt32(records, at + 4) >>> 0 === MAGIC_BLANK) {
+      at += BLANK_HEADER_SIZE
       continue
     }
-    if (reader.physicalOffset >= fromOffset && isControl(reader, records)) {
-      const body = records.subarray(reader.bodyAt, reader.bodyAt + reader.bodySize)
-      found.push({ physicalOffset: reader.physicalOffset, body })
+    // Most are messages, which have been checked: their flags say enough.
+    const transaction = readInt32(records, at + SYS_FLAG_AT) & MessageSysFlag.TRANSACTION_MASK
+    if (transaction === MessageSysFlag.TRANSACTION_ROLLBACK) {
+      const control = controlRecordAt(records, at)
+      if (control !== null && control.physicalOffset >= fromOffset) found.push(control)
     }
-    at += reader.size
+    at += readInt32(records, at)
   }
   return found
+}
+
+function controlRecordAt(records: Buffer, at: number): ControlRecord | null {
+  const reader = new RecordReader()
+  if (reader.read(records, at, records.length, false) !== null) return null
+  if (reader.type !== 'message' || !isControl(reader, records)) return null
+  const body = records.subarray(reader.bodyAt, reader.bodyAt + reader.bodySize)
+  return { physicalOffset: reader.physicalOffset, body }
 }
 
 /** Bytes of the log between two looks at the event loop. */

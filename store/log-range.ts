@@ -24,19 +24,24 @@ export function batchEnd(log: CommitLog, physicalOffset: number, maxBytes: numbe
   return end
 }
 
-/** The records of `[fromOffset, toOffset)` laid end to end; of a blank record its first 8 bytes. */
+/**
+ * The records of `[fromOffset, toOffset)` laid end to end; of a blank record its first 8 bytes. In `space`, when they are in memory and it
+ * takes them: a buffer of its own for each range would cost more than the copy.
+ */
 export function readRecords(
   log: CommitLog,
   fromOffset: number,
   toOffset: number,
+  space: Buffer | null,
 ): Buffer | Promise<Buffer> {
   const pieces = piecesOf(log, fromOffset, toOffset)
   const size = pieces.reduce((sum, piece) => sum + piece.size, 0)
-  const target = Buffer.allocUnsafe(size)
+  const hasSpace = space !== null && space.length >= size
+  const target = hasSpace ? space.subarray(0, size) : Buffer.allocUnsafe(size)
   let at = 0
   for (const piece of pieces) {
     if (!log.copyFromBuffer(piece.offset, piece.size, target, at)) {
-      return readCold(log, pieces, target)
+      return readCold(log, pieces, Buffer.allocUnsafe(size))
     }
     at += piece.size
   }

@@ -523,9 +523,13 @@ export class MessageStore implements Store, AsyncDisposable {
     return batchEnd(this.#commitLog, physicalOffset, maxBytes)
   }
 
-  /** The records of a range of boundaries laid end to end, as `appendBytes` takes them; a promise when they are not in memory. */
-  readRecords(fromOffset: number, toOffset: number): Buffer | Promise<Buffer> {
-    return readRecords(this.#commitLog, fromOffset, toOffset)
+  /** The records of a range of boundaries laid end to end, as `appendBytes` takes them; a promise when they are not in memory. See `log-range.ts`. */
+  readRecords(
+    fromOffset: number,
+    toOffset: number,
+    space: Buffer | null = null,
+  ): Buffer | Promise<Buffer> {
+    return readRecords(this.#commitLog, fromOffset, toOffset, space)
   }
 
   /** Messages are refused with this reason from now on, and those that wait are; null: they are taken again. */

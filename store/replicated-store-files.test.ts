@@ -83,3 +83,44 @@ test('records of the leader that find no room leave the log as it was, and are t
   expect(store.appendBytes(records)).toBe(true)
   expect(store.endOffset).toBe(source.endOffset)
 })
+
+test('records in memory are laid into the given space when they fit, those on disk never are', async () => {
+  const time = new SimulatedTime()
+  const disk = new SimulatedDisk({ clock: time })
+  const store = await openMember(time, disk)
+  await fill(store, time, 200)
+  const space = Buffer.alloc(4096)
+  const youngest = store.batchEnd(0, store.endOffset - 2000)
+
+  const young = await store.readRecords(youngest, store.endOffset, space)
+  const tooLarge = await store.readRecords(youngest, store.endOffset, Buffer.alloc(100))
+  const old = await store.readRecords(0, store.batchEnd(0, 2000), space)
+
+  expect(young.buffer).toBe(space.buffer)
+  expect(tooLarge).toEqual(young)
+  expect(old.buffer).not.toBe(space.buffer)
+})
+
+test('what another member sends is taken in ranges of any size, over segments and pieces of the buffer', async () => {
+  const time = new SimulatedTime()
+  const source = await openMember(time, new SimulatedDisk({ clock: time }))
+  await fill(source, time, 700)
+  const target = await openMember(time, new SimulatedDisk({ clock: time }))
+  const sizes = [1, 300, 5000, 20_000, 70_000]
+
+  for (let at = 0, turn = 0; at < source.endOffset; turn++) {
+    const end = source.batchEnd(at, sizes[turn % sizes.length] ?? 1)
+    expect(target.appendBytes(Buffer.from(await source.readRecords(at, end)))).toBe(true)
+    expect(target.endOffset).toBe(end)
+    at = end
+  }
+  target.commitTo(target.endOffset)
+  await time.advance(2000)
+
+  expect(target.endOffset).toBe(source.endOffset)
+  expect(target.maxOffsetInQueue('Orders', 0)).toBe(700)
+  for (let offset = 0; offset < 700; offset++) {
+    const place = target.physicalOffsetAt('Orders', 0, offset) ?? -1
+    expect(target.messageAt(place)?.body.toString()).toBe(`m${offset}`)
+  }
+})
