@@ -416,10 +416,11 @@ function twoQueues(first: number, last: number, opaque: number): Buffer {
   const header = Buffer.from(
     `{"code":310,"extFields":{"e":"${first}","x":"","e":"${last}",${rest},"flag":0,"opaque":${opaque}}`,
   )
+  const body = Buffer.from('hello')
   const prefix = Buffer.alloc(8)
-  prefix.writeInt32BE(4 + header.length)
+  prefix.writeInt32BE(4 + header.length + body.length)
   prefix.writeInt32BE(header.length, 4)
-  return Buffer.concat([prefix, header])
+  return Buffer.concat([prefix, header, body])
 }
 
 describe('the fast way of a send and the ordinary one', () => {

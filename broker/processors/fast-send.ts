@@ -33,6 +33,8 @@ const MAX_FREE_BATCHES = 8
 /** The broker's own properties are a handful of short names. */
 const SUFFIX_MAX_SIZE = 8 * 1024
 const FALSE = Buffer.from('false')
+/** Bits of the sysFlag which the ordinary way has to look at. */
+const NOT_PLAIN = MessageSysFlag.TRANSACTION_MASK | MessageSysFlag.INNER_BATCH
 
 /** The fields of SEND_MESSAGE_V2. */
 const LETTER_A = 0x61
@@ -129,7 +131,8 @@ export class FastSend {
       frame.valueEnd(topicField),
     )
     if (topic === null || this.#queueId >= topic.queueCount) return false
-    if (frame.bodyEnd - frame.bodyStart > settings.maxMessageSize) return false
+    const bodySize = frame.bodyEnd - frame.bodyStart
+    if (bodySize === 0 || bodySize > settings.maxMessageSize) return false
     if (!this.#readProperties(frame, settings)) return false
     return this.#append(connection, frame, topic, settings)
   }
@@ -178,7 +181,7 @@ export class FastSend {
     const isKnown = layout !== null && layout === this.#layout
     this.#layout = null
     if (!(isKnown ? this.#readVarying(frame, layout) : this.#readAll(frame))) return false
-    if ((this.#sysFlag & MessageSysFlag.TRANSACTION_MASK) !== 0) return false
+    if ((this.#sysFlag & NOT_PLAIN) !== 0) return false
     if (!this.#hasDuplicates) this.#layout = layout
     return true
   }

@@ -137,7 +137,8 @@ function isAt(target: Buffer, start: number, name: Buffer): boolean {
 
 function specialNames(): Buffer[][] {
   const byLength: Buffer[][] = []
-  const asking = [PropertyName.TRAN_MSG, PropertyName.INNER_MULTI_DISPATCH]
+  const { TRAN_MSG, INNER_MULTI_DISPATCH, INNER_NUM } = PropertyName
+  const asking = [TRAN_MSG, INNER_MULTI_DISPATCH, INNER_NUM]
   const names = [...DROPPED_PROPERTIES, ...DELAY_PROPERTIES, ...asking].filter(
     (name) => name !== PropertyName.UNIQ_KEY,
   )

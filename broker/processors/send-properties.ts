@@ -3,6 +3,7 @@
  *
  * One pass over the text; the names are short, the values stay where they are unless they are asked for.
  */
+import { MessageSysFlag } from '../../common/message.ts'
 import { PropertyName } from '../../common/properties.ts'
 
 const PAIR_END = '\u0002'
@@ -85,6 +86,19 @@ export function dropProperty(kept: string, name: string): string {
     at = end + 1
   }
   return kept
+}
+
+/** What RocketMQ takes from nobody: a message without a body, and batches that are one record, which no topic here has. */
+export function contentProblem(
+  sysFlag: number,
+  { kept }: ScannedProperties,
+  body: Buffer,
+): string | null {
+  if (body.length === 0) return 'The message has no body.'
+  if ((sysFlag & MessageSysFlag.INNER_BATCH) !== 0) return 'sysFlag says INNER_BATCH.'
+  const name = PropertyName.INNER_NUM
+  if (!kept.includes(name) || dropProperty(kept, name) === kept) return null
+  return `The property ${name} is of an inner batch.`
 }
 
 /** One pair as it stands in a property text. */

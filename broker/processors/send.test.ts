@@ -113,7 +113,11 @@ describe('a send that is taken', () => {
       flag: '7',
     }
 
-    const request = await world.call({ code: RequestCode.SEND_MESSAGE, extFields: names })
+    const request = await world.call({
+      code: RequestCode.SEND_MESSAGE,
+      extFields: names,
+      body: Buffer.from('hello'),
+    })
 
     expect(request.field('queueId')).toBe('2')
     expect(storedAt(request.field('msgId')).flag).toBe(7)

@@ -23,7 +23,13 @@ import { FastSend } from './fast-send.ts'
 import { PropertyCopier } from './property-copier.ts'
 import { PutCounters } from './put-counters.ts'
 import { decodeSendHeader } from './send-header.ts'
-import { brokerProperties, dropProperty, propertyPair, scanProperties } from './send-properties.ts'
+import {
+  brokerProperties,
+  contentProblem,
+  dropProperty,
+  propertyPair,
+  scanProperties,
+} from './send-properties.ts'
 import type { HostAddress, MessageToStore } from '../../common/message.ts'
 import type { Connection, RemotingRequest } from '../../remoting/connection.ts'
 import type { ResponseContent } from '../../remoting/command.ts'
@@ -239,6 +245,8 @@ export class SendProcessor {
       const remark = `sysFlag[${header.sysFlag}] says that the message is part of a transaction, the property TRAN_MSG does not`
       return this.#refuse(request, answer(ResponseCode.MESSAGE_ILLEGAL, remark))
     }
+    const problem = header.isBatch ? null : contentProblem(header.sysFlag, properties, body)
+    if (problem !== null) return this.#refuse(request, this.#illegalMessage(problem))
     const queueId = this.#queueOf(target)
     const messages = header.isBatch
       ? this.#batchMessages(request, header, { ...target, queueId }, body)
