@@ -12,7 +12,7 @@ import PromRegistry from 'prom-client/lib/registry.js'
 
 export { Counter, Gauge, Histogram }
 
-export type NodeType = 'broker' | 'nameserver' | 'proxy' | 'operator'
+export type NodeType = 'broker' | 'nameserver' | 'proxy' | 'operator' | 'dashboard'
 
 export type MetricLabels = Readonly<Record<string, string>>
 

@@ -2,6 +2,7 @@
 import { expect, test } from 'vitest'
 import { BROKER_SCHEMA } from '../broker/config.ts'
 import type { ConfigSchema } from '../common/config.ts'
+import { DASHBOARD_SCHEMA } from '../dashboard/config.ts'
 import { NAMESRV_SCHEMA } from '../namesrv/config.ts'
 
 test('the reference of configuration keys says what the schemas say', async () => {
@@ -15,7 +16,12 @@ are listed once at start as ignored; any other key is a warning with the nearest
 ${table(BROKER_SCHEMA)}
 ## Name server
 
-${table(NAMESRV_SCHEMA)}`
+${table(NAMESRV_SCHEMA)}
+## Console
+
+The keys are Gantry's own.
+
+${table(DASHBOARD_SCHEMA)}`
 
   await expect(page).toMatchFileSnapshot('../docs/configuration.md')
 })

@@ -29,6 +29,11 @@ const ROLES: readonly RoleCommand[] = [
     load: async () => (await import('../broker/main.ts')).run,
   },
   {
+    name: 'dashboard',
+    description: 'run the console, a web page for administrators: gantry dashboard -n NAMESRV_LIST',
+    load: async () => (await import('../dashboard/main.ts')).run,
+  },
+  {
     name: 'operator',
     description: 'run the Kubernetes operator',
     load: async () => (await import('../operator/main.ts')).run,
