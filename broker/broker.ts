@@ -79,9 +79,13 @@ export interface BrokerOptions {
   /** DNS name of the group's leader Service, or null. */
   readonly leaderService: string | null
   readonly pid: number
+  /** Opens the admin port; absent: over HTTP, as `AdminServer` does. */
+  readonly listenAdmin?: (options: Parameters<typeof AdminServer.listen>[0]) => Promise<AdminPort>
   /** The broker cannot go on; the process has to end. */
   readonly onFatal: (error: Error) => void
 }
+
+export type AdminPort = Pick<AdminServer, 'port' | 'close'>
 
 export class Broker implements AsyncDisposable {
   readonly #options: BrokerOptions
@@ -97,7 +101,7 @@ export class Broker implements AsyncDisposable {
   readonly #leadership: Leadership
   readonly #timers: Timer[] = []
   readonly #abort = new AbortController()
-  #admin: AdminServer | null = null
+  #admin: AdminPort | null = null
   #state: 'starting' | 'recovering' | 'serving' | 'closing' = 'starting'
   #isStoreOpen = false
   #closing: Promise<void> | null = null
@@ -163,6 +167,11 @@ export class Broker implements AsyncDisposable {
     registerBrokerMetrics(registry, this.#parts, this.#processors)
     registerGroupMetrics(registry, this.#member)
     this.#connectParts()
+  }
+
+  /** For who looks behind the broker. */
+  get member(): GroupMember {
+    return this.#member
   }
 
   /** Recovers the store and serves; rejects with what keeps it from that and leaves nothing running then. */
@@ -341,7 +350,8 @@ export class Broker implements AsyncDisposable {
 
   async #start(): Promise<void> {
     const { values, logger, registry } = this.#options
-    this.#admin = await AdminServer.listen({
+    const listenAdmin = this.#options.listenAdmin ?? ((admin) => AdminServer.listen(admin))
+    this.#admin = await listenAdmin({
       host: values.metricsPromExporterHost,
       port: values.metricsPromExporterPort,
       logger,

@@ -43,8 +43,10 @@ export class Checker {
   readonly #leaderOfTerm = new Map<number, string>()
   readonly #reader = new RecordReader()
   #endOffset = 0
-  /** Said of a message when it is committed for the first time; returns what is wrong with that. */
-  onMessage: (key: string) => string | null = () => null
+  /** Said of a message of a client when it is committed for the first time; returns what is wrong with that. */
+  onMessage: (key: string, topic: string) => string | null = () => null
+  /** Topics in which each key is stored once at most; what the broker writes for itself may repeat it. */
+  isOfClients: (topic: string) => boolean = () => true
 
   constructor(engine: Engine, segmentSize: number) {
     this.#engine = engine
@@ -119,13 +121,14 @@ export class Checker {
         `${member.name} commits ${queue} offset ${record.queueOffset} at ${at}, ${expected} is next`,
       )
     }
+    if (!this.isOfClients(topic)) return
     const body = bytes.toString('latin1', reader.bodyAt, reader.bodyAt + reader.bodySize)
     const key = keyOf(body)
     if (this.#byKey.has(key)) {
       this.#engine.violate('nothing is stored twice', `${key} at ${at} once more`)
     }
     this.#byKey.set(key, record)
-    const problem = this.onMessage(key)
+    const problem = this.onMessage(key, topic)
     if (problem !== null) this.#engine.violate('nothing is invented', `${key} at ${at}: ${problem}`)
   }
 

@@ -1,5 +1,5 @@
 /**
- * `npm run simulate -- [--seed N] [--count M] [--members 3|5] [--operations K] [--planted NAME] [--json] [--trace FILE]`
+ * `npm run simulate -- [--seed N] [--count M] [--members 3|5] [--operations K] [--workload store|broker] [--planted NAME] [--json] [--trace FILE]`
  *
  * Runs one simulated broker group for each seed from N on, on all cores. The last line is a summary; the exit code is 1 when a rule was
  * broken, and the line says by which seed, and how to see it again.
@@ -12,6 +12,7 @@ import { Worker, isMainThread, parentPort, workerData } from 'node:worker_thread
 import { PLANTS, plantOf } from './planted.ts'
 import { simulate } from './run.ts'
 import type { RunResult } from './run.ts'
+import type { WorkloadName } from './settings.ts'
 
 const USAGE = 2
 /** Below this many seeds a second thread costs more than it brings. */
@@ -24,6 +25,7 @@ interface Arguments {
   readonly members: number
   readonly operations: number
   readonly planted: string | null
+  readonly workload: WorkloadName
   readonly isJson: boolean
   readonly trace: string | null
   /** Ends with the first broken rule. */
@@ -73,6 +75,7 @@ function parse(args: readonly string[]): Arguments {
       members: { type: 'string', default: '3' },
       operations: { type: 'string', default: '2000' },
       planted: { type: 'string' },
+      workload: { type: 'string', default: 'store' },
       json: { type: 'boolean', default: false },
       trace: { type: 'string' },
       all: { type: 'boolean', default: false },
@@ -89,6 +92,10 @@ function parse(args: readonly string[]): Arguments {
   if (planted !== null && plantOf(planted) === null) {
     fail(`--planted ${planted}: there is ${PLANTS.map(({ name }) => name).join(', ')}`)
   }
+  const { workload } = values
+  if (workload !== 'store' && workload !== 'broker') {
+    fail(`--workload ${workload}: there is store, broker`)
+  }
   const count = number('count', 1_000_000_000)
   const trace = values.trace ?? null
   if (trace !== null && count !== 1) fail('--trace is for one seed')
@@ -98,6 +105,7 @@ function parse(args: readonly string[]): Arguments {
     members: number('members', 7),
     operations: number('operations', 1_000_000),
     planted,
+    workload,
     isJson: values.json,
     trace,
     stopsAtFirst: !values.all,
@@ -185,10 +193,11 @@ function report(given: Arguments, totals: Totals, seconds: number): void {
   for (const { seed, violation } of failures.toSorted((left, right) => left.seed - right.seed)) {
     if (violation === null) continue
     console.log(`seed ${seed}, step ${violation.step}: ${violation.rule}\n  ${violation.message}`)
+    const workload = given.workload === 'store' ? '' : ` --workload ${given.workload}`
     const planted = given.planted === null ? '' : ` --planted ${given.planted}`
     console.log(
       `  again: npm run simulate -- --seed ${seed} --members ${given.members}` +
-        ` --operations ${given.operations}${planted} --trace trace.txt`,
+        ` --operations ${given.operations}${workload}${planted} --trace trace.txt`,
     )
   }
   console.log(

@@ -2,29 +2,26 @@
 import { AssertionError } from 'node:assert'
 import { silentLogger } from '../common/log.ts'
 import type { Logger } from '../common/log.ts'
-import { diskConfigFolder } from '../broker/config-folder.ts'
-import { GroupTables } from '../broker/group-tables.ts'
+import type { Runtime } from '../common/ports.ts'
 import type { TableHandle } from '../broker/group-tables.ts'
-import { RaftMember } from '../broker/raft-member.ts'
 import type { RaftDriver } from '../raft/driver.ts'
 import type { Raft } from '../raft/raft.ts'
-import { MessageStore } from '../store/message-store.ts'
+import type { MessageStore } from '../store/message-store.ts'
 import type { StoreConfig } from '../store/types.ts'
 import type { Checker } from './checker.ts'
 import { SimulatedDisk } from './disk.ts'
 import type { Engine } from './engine.ts'
-import { Journal } from './journal.ts'
+import type { Journal } from './journal.ts'
 import type { SimulatedNetwork } from './network.ts'
 import type { Plant } from './planted.ts'
 import { SimulatedProcess } from './process.ts'
 import { SeededRandom } from './random.ts'
 import type { Settings } from './settings.ts'
 
-const PEER_PORT = 40_911
-const CLIENT_PORT = 10_911
 /** Records before the end of the committed log that every start looks at again. */
 const RECHECKED_RECORDS = 64
-const WALL_MS = Date.UTC(2026, 0, 1)
+/** When the world begins, by clocks that are right. */
+export const WALL_MS: number = Date.UTC(2026, 0, 1)
 
 /** What all members share. */
 export interface GroupContext {
@@ -36,10 +33,32 @@ export interface GroupContext {
   readonly random: SeededRandom
   readonly size: number
   readonly plant: Plant | null
+  /** What runs in the members' processes. */
+  readonly programOf: (options: ProgramOptions) => Program
   /** Its disk has damage of which it need not know. */
   readonly isRotten: (member: Member) => boolean
   /** A process has ended by itself, or could not start. */
   readonly onExit: (member: Member, error: unknown) => void
+}
+
+/** What runs in the process of a member. */
+export interface Program {
+  readonly store: MessageStore
+  /** Null until the process takes part in its group. */
+  readonly driver: RaftDriver | null
+  readonly isReady: boolean
+  readonly journal?: Journal
+  readonly handle?: TableHandle
+  start(): Promise<void>
+  close(): Promise<void>
+}
+
+export interface ProgramOptions {
+  readonly member: Member
+  readonly context: GroupContext
+  readonly runtime: Runtime
+  readonly logger: Logger
+  readonly onFailure: (error: Error) => void
 }
 
 export class Member {
@@ -48,14 +67,10 @@ export class Member {
   readonly #context: GroupContext
   disk: SimulatedDisk
   process: SimulatedProcess
-  store: MessageStore | null = null
-  journal: Journal | null = null
-  handle: TableHandle | null = null
-  #tables: GroupTables | null = null
-  #group: RaftMember | null = null
-  isReady = false
+  program: Program | null = null
   #lives = 0
-  #checkedOffset = 0
+  /** Where the look at what is committed goes on; null until the process takes part. */
+  #checkedOffset: number | null = null
   /** While it leads: its term, and what it has committed. */
   #ledTerm = 0
   #ledCommit = 0
@@ -70,7 +85,25 @@ export class Member {
   }
 
   get driver(): RaftDriver | null {
-    return this.#group?.driver ?? null
+    return this.program?.driver ?? null
+  }
+
+  /** Null until the process takes part in its group. */
+  get store(): MessageStore | null {
+    return this.driver === null ? null : (this.program?.store ?? null)
+  }
+
+  /** It leads, and serves. */
+  get isReady(): boolean {
+    return this.program?.isReady ?? false
+  }
+
+  get journal(): Journal | null {
+    return this.program?.journal ?? null
+  }
+
+  get handle(): TableHandle | null {
+    return this.program?.handle ?? null
   }
 
   get isUp(): boolean {
@@ -109,34 +142,36 @@ export class Member {
 
   /** Stops the process in good order. */
   async close(): Promise<void> {
-    const { store } = this
-    this.isReady = false
-    await this.#group?.close()
-    await this.#tables?.close()
-    await store?.close()
+    await this.program?.close()
     this.#end()
     this.#context.network.killHost(this.host)
   }
 
   /** What must hold whenever an event is over. */
   check(): void {
+    const { store } = this
     const raft = this.driver?.raft ?? null
-    if (raft === null || this.store === null) return
+    if (raft === null || store === null) return
     const { engine, checker } = this.#context
+    // What it had committed before is looked at once more, as far as it is cheap.
+    const checked = (this.#checkedOffset ??= Math.min(
+      store.commitOffset,
+      checker.offsetBack(RECHECKED_RECORDS),
+    ))
     checker.leads(this.host, raft)
     this.#checkCommitTerm(raft)
-    if (raft.commitOffset > raft.endOffset || this.store.commitOffset > this.store.endOffset) {
+    if (raft.commitOffset > raft.endOffset || store.commitOffset > store.endOffset) {
       engine.violate('nothing beyond the log is committed', `${this.host} at ${raft.commitOffset}`)
     }
-    if (this.store.commitOffset > raft.commitOffset) {
-      const fact = `${this.host} up to ${this.store.commitOffset}, Raft to ${raft.commitOffset}`
+    if (store.commitOffset > raft.commitOffset) {
+      const fact = `${this.host} up to ${store.commitOffset}, Raft to ${raft.commitOffset}`
       engine.violate('what is shown has been committed by Raft', fact)
     }
-    if (this.store.commitOffset < this.#checkedOffset) {
-      const fall = `${this.host} from ${this.#checkedOffset} to ${this.store.commitOffset}`
+    if (store.commitOffset < checked) {
+      const fall = `${this.host} from ${checked} to ${store.commitOffset}`
       engine.violate('commits never go back', fall)
     }
-    this.#observe()
+    if (store.commitOffset > checked) this.#observe(store, checked)
   }
 
   /** Raft §5.4.2: a leader commits by counting only what ends with a record of its own term. */
@@ -157,10 +192,8 @@ export class Member {
     this.#context.engine.violate('leaders commit their own term', fact)
   }
 
-  #observe(): void {
-    const { store } = this
-    if (store === null || store.commitOffset <= this.#checkedOffset) return
-    const from = Math.max(this.#checkedOffset, store.startOffset)
+  #observe(store: MessageStore, checked: number): void {
+    const from = Math.max(checked, store.startOffset)
     this.#checkedOffset = store.commitOffset
     const isRotten = this.#context.isRotten(this)
     const observed = { name: this.host, isRotten, recordAt: (at: number) => store.recordAt(at) }
@@ -168,77 +201,20 @@ export class Member {
   }
 
   async #run(process: SimulatedProcess): Promise<void> {
-    const { config, settings, plant, network, size, checker } = this.#context
+    const { plant, network, programOf } = this.#context
     const { disk } = this
     const random = new SeededRandom(this.#context.random.integer(2 ** 31))
-    const runtime = {
-      clock: process,
-      timers: process,
-      random,
-      disk,
-      network: network.of(this.host),
-    }
-    const logger = this.#logger()
-    const onFailure = (error: Error): void => this.#exit(process, error)
     network.restorePower(this.host)
     plant?.disk?.(disk)
-    const group = new RaftMember({
-      runtime,
-      logger,
-      storePathRootDir: config.storePathRootDir,
-      group: 'simulation/broker-a',
-      id: this.id,
-      peers: Array.from({ length: size }, (_, id) => ({ id, host: `n${id}`, port: PEER_PORT })),
-      listenHost: this.host,
-      clientPort: CLIENT_PORT,
-      store: () => store,
-      tables: () => tables,
-      events: {
-        onLeading: (term) => this.#lead(store, term),
-        onFollowing: () => {
-          this.isReady = false
-        },
-      },
-      onFailure,
+    const program = programOf({
+      member: this,
+      context: this.#context,
+      runtime: { clock: process, timers: process, random, disk, network: network.of(this.host) },
+      logger: this.#logger(),
+      onFailure: (error) => this.#exit(process, error),
     })
-    const { replication } = group
-    const store = new MessageStore({
-      config,
-      runtime,
-      logger,
-      storeHost: () => ({ ip: Buffer.from([10, 0, 0, 1 + this.id]), port: CLIENT_PORT }),
-      onFailure,
-      retention: {
-        slowestRead: () => Promise.resolve(null),
-        readOffset: () => null,
-        reserveHours: () => null,
-        neededOffset: () => tables.savedOffset,
-      },
-      replication: plant?.replication?.(replication, () => this) ?? replication,
-      buffer: { chunkSize: settings.chunkSize, chunkCount: settings.chunkCount },
-    })
-    const folder = diskConfigFolder(disk, `${config.storePathRootDir}/config`)
-    const parts = { log: store, folder, timers: process, logger, segmentSize: settings.segmentSize }
-    const tables = new GroupTables(parts)
-    const journal = new Journal()
-    const handle = tables.add(journal)
-    await store.start()
-    plant?.started?.(store)
-    await tables.load()
-    // What it had committed before is looked at once more, as far as it is cheap.
-    this.#checkedOffset = Math.min(store.commitOffset, checker.offsetBack(RECHECKED_RECORDS))
-    this.store = store
-    this.journal = journal
-    this.handle = handle
-    this.#tables = tables
-    this.#group = group
-    await group.start()
-  }
-
-  #lead(store: MessageStore, term: number): void {
-    this.#context.engine.note(`n${this.id} leads term=${term}`)
-    this.isReady = true
-    this.#context.plant?.ready?.(store)
+    this.program = program
+    await program.start()
   }
 
   #exit(process: SimulatedProcess, error: unknown): void {
@@ -259,20 +235,16 @@ export class Member {
 
   #end(): void {
     this.process.kill()
-    this.isReady = false
-    this.store = null
-    this.journal = null
-    this.handle = null
-    this.#tables = null
-    this.#group = null
+    this.program = null
+    this.#checkedOffset = null
   }
 
   #newProcess(): SimulatedProcess {
-    const { engine, random } = this.#context
+    const { engine, random, settings } = this.#context
     return new SimulatedProcess(engine, this.id + 100 * this.#lives, {
-      wallMs: WALL_MS + random.integer(2000) - 1000,
+      wallMs: WALL_MS + (settings.hasExactClocks ? 0 : random.integer(2000) - 1000),
       bootMs: random.integer(1_000_000),
-      rate: 0.97 + random.next() * 0.06,
+      rate: settings.hasExactClocks ? 1 : 0.97 + random.next() * 0.06,
     })
   }
 

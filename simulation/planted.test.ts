@@ -7,7 +7,13 @@ const SEEDS = 40
 /** The first broken rule among some seeds; null when there is none. */
 async function find(planted: string): Promise<string | null> {
   for (let seed = 1; seed <= SEEDS; seed++) {
-    const { violation } = await simulate({ seed, members: 3, operations: 800, planted })
+    const { violation } = await simulate({
+      seed,
+      members: 3,
+      operations: 800,
+      planted,
+      workload: 'store',
+    })
     if (violation !== null) return violation.rule
   }
   return null
@@ -22,7 +28,13 @@ test.each(BUGS)('$name is found: $what', { timeout: 300_000 }, async ({ name }) 
 
 test('without a bug the same faults break no rule', { timeout: 300_000 }, async () => {
   for (let seed = 1; seed <= 4; seed++) {
-    const result = await simulate({ seed, members: 3, operations: 800, planted: 'nothing' })
+    const result = await simulate({
+      seed,
+      members: 3,
+      operations: 800,
+      planted: 'nothing',
+      workload: 'store',
+    })
     expect(result.violation).toBe(null)
   }
 })

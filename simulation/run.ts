@@ -14,7 +14,11 @@ import { plantOf } from './planted.ts'
 import { SeededRandom } from './random.ts'
 import { settingsOf, storeConfigOf } from './settings.ts'
 import type { RunOptions, Settings } from './settings.ts'
+import { BrokerProgram } from './broker-program.ts'
+import { BrokerLoad } from './broker-load.ts'
+import { StoreProgram } from './store-program.ts'
 import { Workload } from './workload.ts'
+import type { Load } from './load.ts'
 
 /** Bugs that were put in have to show soon. */
 const HARSH = { faultEveryMs: 500, thinkMs: 150, clients: 4 }
@@ -25,6 +29,8 @@ const RECONNECT_MS = 4000
 /** Ten election timeouts of `RaftMember`, the longest that are drawn. */
 const PATIENCE_MS = 10 * 3000 + RECONNECT_MS
 const CATCH_UP_MS = 120_000
+/** Delays, times of invisibility and intervals of checks, several in a row. */
+const SETTLE_MS = 180_000
 
 export interface RunResult {
   readonly seed: number
@@ -66,10 +72,11 @@ class World {
   readonly #checker: Checker
   readonly #members: Member[]
   readonly #faults: Faults
-  readonly #workload: Workload
+  readonly #workload: Load
 
   constructor(options: RunOptions, trace: ((line: string) => void) | null) {
     const { seed, members: size } = options
+    const isWhole = options.workload === 'broker'
     const plant = plantOf(options.planted)
     const settings = {
       ...settingsOf(options),
@@ -88,7 +95,7 @@ class World {
       random: random(1),
       latencyMs: settings.latencyMs,
       splitOneIn: settings.splitOneIn,
-      timersOf: (host) => networkTimers(engine, this.#member(host).process),
+      timersOf: (host) => networkTimers(engine, this.#memberOf(host)?.process ?? null),
     })
     const context: GroupContext = {
       isRotten: (member) => this.#faults.isRotten(member),
@@ -100,6 +107,7 @@ class World {
       random: random(2),
       size,
       plant,
+      programOf: (program) => (isWhole ? new BrokerProgram(program) : new StoreProgram(program)),
       onExit: (member, error) => this.#faults.exited(member, error),
     }
     this.#members = Array.from({ length: size }, (_, id) => new Member(context, id))
@@ -107,7 +115,8 @@ class World {
     this.#faults = new Faults({ ...parts, random: random(3), network: this.#network })
     const { operations } = options
     const isRotten = (member: Member): boolean => this.#faults.isRotten(member)
-    this.#workload = new Workload({ ...parts, random: random(4), isRotten, operations })
+    const load = { ...parts, random: random(4), network: this.#network, isRotten, operations }
+    this.#workload = isWhole ? new BrokerLoad(load) : new Workload(load)
     engine.betweenEvents = (last) => {
       for (const member of this.#members) {
         // What runs in a process changes no other one.
@@ -145,6 +154,7 @@ class World {
     await this.#until('clients come to an end', () => this.#workload.isDone, MAX_RUN_MS)
     this.#faults.heal()
     await this.#progress()
+    if (engine.violation === null) await this.#settle()
     if (engine.violation === null) await this.#converge()
     if (engine.violation === null) await this.#compare()
   }
@@ -169,6 +179,13 @@ class World {
     probe()
     const rule = 'a healed group takes messages within ten election timeouts'
     await this.#until(rule, () => isAcknowledged, PATIENCE_MS)
+  }
+
+  /** What clients have begun comes to its end. */
+  async #settle(): Promise<void> {
+    const isSettled = (): boolean => this.#workload.missing() === null
+    const facts = (): string => `${this.#workload.missing()}; ${this.#summary()}`
+    await this.#until('what was begun comes to its end', isSettled, SETTLE_MS, facts)
   }
 
   /** All members get everything, with new disks for those that have rot in theirs. */
@@ -201,6 +218,8 @@ class World {
 
   async #compare(): Promise<void> {
     this.#compareTables()
+    // Members that stop may write more, which those that have stopped do not get.
+    const { endOffset } = this.#checker
     let open = this.#members.length
     for (const member of this.#members) {
       this.#compareQueues(member)
@@ -210,11 +229,12 @@ class World {
       )
     }
     await this.#until('members stop', () => open === 0, CATCH_UP_MS)
-    for (const member of this.#members) this.#inspect(member)
+    for (const member of this.#members) this.#inspect(member, endOffset)
   }
 
   /** Tables hold the same everywhere, and everything that was told to be in them. */
   #compareTables(): void {
+    if (this.#options.workload === 'broker') return
     const [first] = this.#members
     for (const { host, journal } of this.#members) {
       if (journal?.content === first?.journal?.content) continue
@@ -241,7 +261,7 @@ class World {
   }
 
   /** The files of the log hold what was committed. */
-  #compareLog({ disk, host }: Member): void {
+  #compareLog({ disk, host }: Member, endOffset: number): void {
     const folder = '/store/commitlog'
     const files = new Map(
       disk
@@ -252,6 +272,7 @@ class World {
     const start = Math.min(...files.keys())
     for (const { physicalOffset, bytes } of this.#checker.records) {
       if (physicalOffset < start) continue
+      if (physicalOffset >= endOffset) break
       const at = physicalOffset % segmentSize
       const file = files.get(physicalOffset - at)
       if (file?.subarray(at, at + bytes.length).equals(bytes) === true) continue
@@ -261,11 +282,13 @@ class World {
   }
 
   /** What lies on the disk of a stopped member is whole: log, queues, index. */
-  #inspect(member: Member): void {
-    this.#compareLog(member)
+  #inspect(member: Member, endOffset: number): void {
+    this.#compareLog(member, endOffset)
     const disk: Disk = member.disk
     const report = fsck({ disk, root: '/store' })
-    if (report.problemCount > 0 || report.pendingUnits > 0 || report.tornTail !== null) {
+    // What a broker writes when the others have stopped is not committed, and not in its queues.
+    const pending = this.#options.workload === 'broker' ? 0 : report.pendingUnits
+    if (report.problemCount > 0 || pending > 0 || report.tornTail !== null) {
       const facts = [
         ...report.problems.slice(0, 3),
         `${report.pendingUnits} pending`,
@@ -291,16 +314,20 @@ class World {
     return this.#members.map((member) => state(member)).join('; ')
   }
 
-  #member(host: string): Member {
-    const member = this.#members[Number(host.slice(1))]
-    if (member === undefined) throw new RangeError(`no member is called ${host}`)
-    return member
+  /** Null for the host of a client. */
+  #memberOf(host: string): Member | null {
+    return this.#members.find((member) => member.host === host) ?? null
   }
 
-  async #until(rule: string, isDone: () => boolean, limitMs: number): Promise<void> {
+  async #until(
+    rule: string,
+    isDone: () => boolean,
+    limitMs: number,
+    facts: () => string = () => this.#summary(),
+  ): Promise<void> {
     if (this.#engine.violation !== null) return
     const isReached = await this.#engine.run(isDone, limitMs)
-    if (!isReached) this.#engine.violate(rule, `not after ${limitMs} ms: ${this.#summary()}`)
+    if (!isReached) this.#engine.violate(rule, `not after ${limitMs} ms: ${facts()}`)
   }
 }
 

@@ -10,6 +10,7 @@ export interface RunOptions {
   readonly operations: number
   /** Name of a planted bug, or null. */
   readonly planted: string | null
+  readonly workload: WorkloadName
 }
 
 /** Probabilities and sizes of one run. */
@@ -25,7 +26,12 @@ export interface Settings {
   readonly chunkSize: number
   readonly chunkCount: number
   readonly faultEveryMs: number
+  /** All clocks tell the same time, and nobody sets them. */
+  readonly hasExactClocks: boolean
 }
+
+/** What the processes of the members run. */
+export type WorkloadName = 'store' | 'broker'
 
 export function settingsOf(options: RunOptions): Settings {
   const random = new SeededRandom(options.seed ^ 0x5e771265)
@@ -43,7 +49,14 @@ export function settingsOf(options: RunOptions): Settings {
     chunkSize: pick(8, 16, 32) * 1024,
     chunkCount: pick(2, 4),
     faultEveryMs: pick(700, 1500, 4000),
+    hasExactClocks: false,
+    ...(options.workload === 'broker' ? wholeBroker(pick(true, false)) : {}),
   }
+}
+
+/** A segment holds the largest message; times of messages can be told exactly only by exact clocks. */
+function wholeBroker(hasExactClocks: boolean): Partial<Settings> {
+  return { segmentSize: 160 * 1024, hasExactClocks }
 }
 
 export function storeConfigOf({ segmentSize, flushDiskType }: Settings): StoreConfig {

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { simulate } from './run.ts'
 
-const SHORT = { members: 3, operations: 250, planted: null }
+const SHORT = { members: 3, operations: 250, planted: null, workload: 'store' } as const
 
 /** Seeds that have found something once. What a seed does changes with the code: what they found has tests of its own where it was fixed. */
 const REGRESSIONS = [1, 5, 10, 15, 16, 22, 42, 81] as const
@@ -10,7 +10,13 @@ test.each(REGRESSIONS)(
   'seed %i, which broke a rule once, keeps all',
   { timeout: 120_000 },
   async (seed) => {
-    const result = await simulate({ seed, members: 3, operations: 1500, planted: null })
+    const result = await simulate({
+      seed,
+      members: 3,
+      operations: 1500,
+      planted: null,
+      workload: 'store',
+    })
 
     expect(result.violation).toBe(null)
   },
@@ -29,12 +35,23 @@ test('a group of five keeps all rules', async () => {
   expect(result.violation).toBe(null)
 })
 
+test.each([1, 2])('a group of whole brokers keeps all rules (seed %i)', async (seed) => {
+  const result = await simulate({ ...SHORT, seed, workload: 'broker' })
+
+  expect(result.violation).toBe(null)
+  expect(result.counts['delayed']).toBeGreaterThan(5)
+})
+
 test('a seed is the same run to the bit each time, and another seed is another run', async () => {
+  const whole = { ...SHORT, seed: 7, workload: 'broker' } as const
   const first = await simulate({ ...SHORT, seed: 7 })
   const second = await simulate({ ...SHORT, seed: 7 })
+  const firstWhole = await simulate(whole)
+  const secondWhole = await simulate(whole)
   const other = await simulate({ ...SHORT, seed: 8 })
 
   expect(second.hashes).toEqual(first.hashes)
   expect(second).toEqual(first)
+  expect(secondWhole).toEqual(firstWhole)
   expect(other.hash).not.toBe(first.hash)
 })

@@ -8,6 +8,8 @@ import type { GetResult, PutResult } from '../store/types.ts'
 import { RecordReader } from '../common/message-codec.ts'
 import type { Checker } from './checker.ts'
 import type { Engine } from './engine.ts'
+import type { Load } from './load.ts'
+import type { SimulatedNetwork } from './network.ts'
 import type { Member } from './member.ts'
 import type { SeededRandom } from './random.ts'
 import type { Settings } from './settings.ts'
@@ -47,11 +49,12 @@ export interface WorkloadOptions {
   readonly checker: Checker
   readonly random: SeededRandom
   readonly members: readonly Member[]
+  readonly network: SimulatedNetwork
   readonly isRotten: (member: Member) => boolean
   readonly operations: number
 }
 
-export class Workload {
+export class Workload implements Load {
   readonly #options: WorkloadOptions
   readonly sent: Map<string, Sent> = new Map()
   /** Changes of the table that were told to be made. */
@@ -59,7 +62,7 @@ export class Workload {
   /** The highest acknowledged offset of each queue, by the time of its acknowledgement. */
   readonly #acknowledged = new Map<string, number>()
   #acknowledgedEnd = 0
-  readonly counts: Counts = {
+  readonly counts: Counts & Record<string, number> = {
     operations: 0,
     acknowledged: 0,
     read: 0,
@@ -134,6 +137,11 @@ export class Workload {
       Math.max(this.#acknowledged.get(sent.queue) ?? -1, sent.queueOffset),
     )
     this.#acknowledgedEnd = Math.max(this.#acknowledgedEnd, record?.endOffset ?? 0)
+  }
+
+  /** Nothing is begun that takes time. */
+  missing(): string | null {
+    return null
   }
 
   /** After everything: whatever was acknowledged is in the log. */

@@ -124,7 +124,7 @@ export class Appender {
   /** See `Store.put`. */
   put(
     given: readonly MessageToStore[],
-    waitForFlush: boolean,
+    waitForFlush: boolean | 'certainly',
     done: (result: PutResult) => void,
   ): void {
     const { commitLog, consumeQueues, statistics, isSyncFlush, isReplicated, light } = this.#options
@@ -145,11 +145,12 @@ export class Appender {
       done(refusal(PutStatus.SERVICE_NOT_AVAILABLE, this.#refusedReason))
       return
     }
-    const waits = isReplicated || (isSyncFlush && waitForFlush)
+    const waits = isReplicated || (isSyncFlush && waitForFlush !== false)
     const waiting = waits ? this.#afterCommit : this.#afterWrite
     const entry = waiting.entryOf(waiter, this.#batchNumber, this.#batchStartedAt)
     entry.endOffset = commitLog.endOffset
     entry.messages = messages.length
+    entry.isPatient = isReplicated && waitForFlush !== true
     entry.bytes = commitLog.endOffset - (waiter.physicalOffsets[0] ?? 0)
   }
 

@@ -206,7 +206,7 @@ export class MessageStore implements Store, AsyncDisposable {
 
   put(
     messages: readonly MessageToStore[],
-    waitForFlush: boolean,
+    waitForFlush: boolean | 'certainly',
     done: (result: PutResult) => void,
   ): void {
     this.#appender.put(messages, waitForFlush, done)

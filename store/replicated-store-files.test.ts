@@ -124,3 +124,22 @@ test('what another member sends is taken in ranges of any size, over segments an
     expect(target.messageAt(place)?.body.toString()).toBe(`m${offset}`)
   }
 })
+
+// Goal: the broker's own services never store a message twice because they did not wait long enough. Method: a group whose other members
+// do not answer for a minute.
+test('clients hear after a while that no majority has a message, the broker itself what has become of it', async () => {
+  const time = new SimulatedTime()
+  const store = await openMember(time, new SimulatedDisk({ clock: time }))
+  const answers: string[] = []
+
+  store.put([testMessage()], true, ({ status }) => answers.push(`client ${status}`))
+  store.put([testMessage()], false, ({ status }) => answers.push(`service ${status}`))
+  store.put([testMessage()], 'certainly', ({ status }) => answers.push(`transaction ${status}`))
+  await time.advance(60_000)
+  const before = [...answers]
+  store.commitTo(store.endOffset)
+  await time.advance(100)
+
+  expect(before).toEqual(['client OS_PAGE_CACHE_BUSY'])
+  expect(answers.slice(1)).toEqual(['service OK', 'transaction OK'])
+})

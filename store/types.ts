@@ -218,10 +218,14 @@ export interface Store extends ControlLog {
   /**
    * Appends messages of one queue as consecutive records with consecutive queue offsets, all or none.
    * `done` is called exactly once, when the records are committed as `waitForFlush` and the flush type ask, or refused; perhaps before `put` returns.
+   *
+   * In a group of several members `true` is answered OS_PAGE_CACHE_BUSY when no majority has them in time, although they may be committed
+   * later: for clients, who ask again. The broker itself, which would store them twice, says `false`, or `'certainly'` to wait for the sync too:
+   * it hears what has become of them, however late; with the leadership they are lost to it.
    */
   put(
     messages: readonly MessageToStore[],
-    waitForFlush: boolean,
+    waitForFlush: boolean | 'certainly',
     done: (result: PutResult) => void,
   ): void
 

@@ -12,6 +12,8 @@ export interface Waiting {
   messages: number
   bytes: number
   isAnswered: boolean
+  /** Waits for as long as it takes to know what has become of the records. */
+  isPatient: boolean
 }
 
 export class WaiterQueue {
@@ -35,6 +37,7 @@ export class WaiterQueue {
       messages: 0,
       bytes: 0,
       isAnswered: false,
+      isPatient: false,
     }
     this.#entries.push(entry)
     return entry
@@ -73,11 +76,11 @@ export class WaiterQueue {
     return this.#entries.splice(start)
   }
 
-  /** The oldest entry that has not been answered yet. */
+  /** The oldest entry that has not been answered yet, and will not wait for ever. */
   get oldestUnanswered(): Waiting | null {
     for (let index = this.#head; index < this.#entries.length; index++) {
       const entry = this.#entries[index]
-      if (entry !== undefined && !entry.isAnswered) return entry
+      if (entry !== undefined && !entry.isAnswered && !entry.isPatient) return entry
     }
     return null
   }

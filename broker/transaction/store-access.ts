@@ -13,7 +13,7 @@ const READ_AT_ONCE = 32
 export function putMessage(
   store: Pick<Store, 'put'>,
   message: MessageToStore,
-  waitForFlush: boolean,
+  waitForFlush: boolean | 'certainly',
 ): Promise<PutResult> {
   return new Promise((resolve) => {
     store.put([message], waitForFlush, resolve)

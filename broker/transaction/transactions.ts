@@ -187,7 +187,7 @@ export class Transactions implements LeaderService {
   ): Promise<ResponseContent> {
     if (!transaction.isInDoubt || !this.#isCommitted(transaction, half)) {
       const message = committedMessageOf(half)
-      const result = await putMessage(this.#parts.store, message, true)
+      const result = await putMessage(this.#parts.store, message, 'certainly')
       if (!isStored(result.status)) {
         transaction.isInDoubt = true
         return putAnswer(result)
@@ -430,7 +430,7 @@ export class Transactions implements LeaderService {
       return
     }
     const times = isDue ? checkTimes + 1 : checkTimes
-    const result = await putMessage(store, putBackMessageOf(half, times), true)
+    const result = await putMessage(store, putBackMessageOf(half, times), 'certainly')
     if (leadership.isOver || !isStored(result.status)) return
     await this.#read(leadership)
     const copy = store.messageAt(result.physicalOffsets[0] ?? -1)
@@ -456,7 +456,7 @@ export class Transactions implements LeaderService {
     await topics.ensure(topicConfig(CHECK_MAX_TIME_TOPIC, queues))
     if (leadership.isOver) return
     const expired = expiredMessageOf(half)
-    const result = await putMessage(store, expired, true)
+    const result = await putMessage(store, expired, 'certainly')
     if (leadership.isOver || !isStored(result.status)) return
     this.#countPut(expired)
     this.#decided(leadership, transaction)

@@ -1,0 +1,87 @@
+/** Messages that are to come later, by level or by time: each comes once, and none too early. */
+import { PropertyName } from '../common/properties.ts'
+import { send } from './sender.ts'
+import type { BrokerClient } from './broker-client.ts'
+import type { Feature } from './feature.ts'
+import type { WorkloadOptions } from './workload.ts'
+
+/** Of `messageDelayLevel`. */
+const LEVELS_MS = [1000, 5000, 10_000] as const
+const TIMER_MAX_MS = 15_000
+/** What clocks may be apart, and how much longer their seconds may be. */
+const APART_MS = 2000
+const DRIFT = 0.07
+
+interface Delayed {
+  readonly sentMs: number
+  readonly delayMs: number
+  readonly isTimer: boolean
+  isCommitted: boolean
+}
+
+export class DelayFeature implements Feature {
+  readonly topic = 'Later'
+  readonly counts: Record<string, number> = { acknowledged: 0, delayed: 0 }
+  readonly #options: WorkloadOptions
+  readonly #messages = new Map<string, Delayed>()
+  /** Acknowledged, and not there yet. */
+  readonly #waiting = new Set<string>()
+  #sequence = 0
+
+  constructor(options: WorkloadOptions) {
+    this.#options = options
+  }
+
+  async operate(client: BrokerClient): Promise<void> {
+    const { random, settings, engine } = this.#options
+    const isTimer = random.integer(2) === 0
+    const level = random.integer(LEVELS_MS.length)
+    const delayMs = isTimer ? 1 + random.integer(TIMER_MAX_MS) : (LEVELS_MS[level] ?? 0)
+    const key = `l${this.#sequence++}`
+    const message = { sentMs: engine.now, delayMs, isTimer, isCommitted: false }
+    this.#messages.set(key, message)
+    const answer = await send(client, {
+      topic: this.topic,
+      queueId: random.integer(2),
+      key,
+      properties: isTimer
+        ? [[PropertyName.TIMER_DELAY_MS, String(delayMs)]]
+        : [[PropertyName.DELAY, String(level + 1)]],
+      bodyBytes: random.integer(settings.bodyBytes),
+    })
+    if (answer === null) return
+    this.counts['acknowledged'] = (this.counts['acknowledged'] ?? 0) + 1
+    if (!message.isCommitted) this.#waiting.add(key)
+  }
+
+  committed(key: string): string | null {
+    const { engine, settings } = this.#options
+    const message = this.#messages.get(key)
+    if (message === undefined) return 'nobody sent it'
+    message.isCommitted = true
+    this.#waiting.delete(key)
+    this.counts['delayed'] = (this.counts['delayed'] ?? 0) + 1
+    const { sentMs, delayMs, isTimer } = message
+    // A timer is due by the wall clock: by one that was set forward, rightly earlier.
+    if (isTimer && !settings.hasExactClocks) return null
+    const toleranceMs = settings.hasExactClocks ? 0 : APART_MS + delayMs * DRIFT
+    const waitedMs = engine.now - sentMs
+    if (waitedMs + toleranceMs >= delayMs) return null
+    return `it comes ${waitedMs} ms after it was sent, with a delay of ${delayMs} ms`
+  }
+
+  /** By clocks that were set back a timer may take a day. */
+  missing(): string | null {
+    const { settings } = this.#options
+    for (const key of this.#waiting) {
+      const message = this.#messages.get(key)
+      if (message?.isTimer === true && !settings.hasExactClocks) continue
+      return `${this.#waiting.size} delayed messages, ${key} among them`
+    }
+    return null
+  }
+
+  checkEnd(): void {
+    // What is missing has been waited for.
+  }
+}
