@@ -20,8 +20,11 @@ afterEach(async () => {
   await deleteNamespace(new Kube(), NAMESPACE)
 })
 
-test('E7: a leader that is killed is followed by another within seconds, and nothing acknowledged is lost', async () => {
-  const scenario = await startScenario(NAMESPACE, { members: 3, groups: 1 })
+test.each([
+  ['nothing acknowledged is lost', 1],
+  ['no send fails while there is another group', 2],
+])('E7: a killed leader is followed by another within seconds; %s', async (_what, groups) => {
+  const scenario = await startScenario(NAMESPACE, { members: 3, groups })
   const { kube } = scenario.fixture
   const before = await leaderOf(scenario)
   const term = await termOf(scenario)
@@ -39,12 +42,14 @@ test('E7: a leader that is killed is followed by another within seconds, and not
   const healed = await untilReady(kube, NAMESPACE, scenario.name, 120_000)
 
   const healedMs = Math.round(performance.now() - killed)
-  const summary = await expectCommonRule(scenario, { scenario: 'E7', endpointMs, healedMs })
+  const figures = { scenario: 'E7', groups, endpointMs, healedMs }
+  const summary = await expectCommonRule(scenario, figures)
   expect(textAt(groupStatus(healed.cluster, 0), 'inSync')).toBe('3/3')
   expect(numberAt(groupStatus(healed.cluster, 0), 'term')).toBeGreaterThan(term)
   expect(endpointMs).toBeLessThanOrEqual(5_000)
   expect(healedMs).toBeLessThanOrEqual(60_000)
   expect(summary.maxGapMs).toBeLessThanOrEqual(35_000)
+  if (groups > 1) expect(summary.failedSends).toBe(0)
 })
 
 test('E4: a roll takes followers first, one pod of a group at a time, and changes each leader once', async () => {
