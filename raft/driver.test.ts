@@ -139,6 +139,66 @@ test('a group is not founded while a configured member is missing', async () => 
   expect(world.machine(0).driver?.raft).toBe(null)
 })
 
+/** Less than an election timeout, from when all have started. */
+const TOGETHER_MS = 900
+
+test.each([1, 2, 3, 4, 5])(
+  'members that start at about the same time lead at once (seed %i)',
+  async (seed) => {
+    const world = new World(3, seed)
+    for (const machine of world.machines) {
+      await machine.start(3)
+      await world.time.advance(world.random.integer(2000))
+    }
+
+    await world.time.advance(TOGETHER_MS)
+    expect(world.leader.id).toBe(0)
+    world.leader.log.append('before')
+    await world.time.advance(500)
+
+    for (const machine of world.machines) await machine.kill()
+    for (const machine of world.machines.toReversed()) {
+      await machine.start(3)
+      await world.time.advance(world.random.integer(200))
+    }
+    await world.time.advance(TOGETHER_MS)
+    expect(world.leader.log.texts).toEqual(['before'])
+  },
+)
+
+test('a first member whose log is behind lets the next one lead', async () => {
+  const world = new World(3)
+  await world.startAll()
+  await world.machine(0).kill()
+  await world.time.advance(2000)
+  world.leader.log.append('after the first')
+  await world.time.advance(1000)
+  for (const machine of world.machines) if (machine.driver !== null) await machine.kill()
+
+  for (const machine of world.machines) await machine.start(3)
+  await world.time.advance(TOGETHER_MS)
+
+  expect(world.leader.id).not.toBe(0)
+  expect(world.leader.log.texts).toEqual(['after the first'])
+})
+
+test('who comes to a group that has a leader takes nothing from it', async () => {
+  const world = new World(3)
+  await world.startAll()
+  const { leader } = world
+  const term = leader.driver?.raft?.term
+  const [follower] = world.followers
+  assert(follower !== undefined && term !== undefined)
+  await follower.kill()
+
+  await follower.start(3)
+  await world.time.advance(3000)
+
+  expect(world.leader).toBe(leader)
+  expect(follower.driver?.raft?.term).toBe(term)
+  expect(follower.driver?.raft?.leader).toBe(leader.id)
+})
+
 test('when the leader is killed another leads within a fraction of the election timeout', async () => {
   const world = new World(3)
   await world.startAll()

@@ -14,6 +14,7 @@ import { Peers } from './peers.ts'
 import type { PeerAddress } from './peers.ts'
 import { Raft } from './raft.ts'
 import type { ReplicatedLog, Tables } from './replicated-log.ts'
+import { votersOf } from './quorum.ts'
 import { StateFile } from './state-file.ts'
 import { TermsFile } from './terms-file.ts'
 
@@ -81,6 +82,8 @@ export class RaftDriver {
   #isTermsFileAhead = false
   #reads: Read[] = []
   #ticks = 0
+  /** A leader is known, or all voters are there to find one. */
+  #hasStarted = false
 
   constructor(options: DriverOptions) {
     const { runtime, storePathRootDir } = options
@@ -118,6 +121,7 @@ export class RaftDriver {
       } catch (error) {
         this.#fail(error)
       }
+      this.#startTogether()
       this.#event((raft) => raft.tick())
     })
   }
@@ -225,6 +229,17 @@ export class RaftDriver {
       logger.info({ members: finding.members }, 'the member has found its group')
       this.#begin([{ offset: 0, members: finding.members }], true)
     }
+  }
+
+  /** Once in the life of the process. */
+  #startTogether(): void {
+    if (this.#hasStarted || this.#raft === null) return
+    const { id } = this.#options
+    const others = votersOf(this.#raft.configuration).filter((voter) => voter !== id)
+    this.#hasStarted = this.#raft.leader !== null
+    if (this.#hasStarted || !others.every((voter) => this.#peers.isReachable(voter))) return
+    this.#hasStarted = true
+    this.#event((raft) => raft.startTogether())
   }
 
   #self(): Member {

@@ -54,6 +54,13 @@ export class PeerLink {
     return true
   }
 
+  /** The member has just been heard of: no need to wait until it is asked again. */
+  wake(): void {
+    if (this.#retry === null || !this.#isOpen) return
+    this.#retry.cancel()
+    this.#connect()
+  }
+
   /** Leaves the connection, and opens another one. */
   reconnect(): void {
     const socket = this.#socket
@@ -70,6 +77,7 @@ export class PeerLink {
   }
 
   #connect(): void {
+    this.#retry = null
     const { network, address, logger } = this.#options
     network
       .connect({

@@ -118,6 +118,11 @@ export class Peers {
     }
   }
 
+  /** Messages to the member arrive, unless they are lost on the way. */
+  isReachable(id: MemberId): boolean {
+    return this.#reachable(id) !== null
+  }
+
   send(to: MemberId, message: RaftMessage<Buffer>): void {
     const peer = this.#reachable(to)
     if (peer === null) return
@@ -266,6 +271,7 @@ export class Peers {
         else {
           socket.write(encodeHello(this.#hello()))
           this.#leaveFormerLife(from)
+          this.#peers.get(from.id)?.link.wake()
         }
       } else {
         this.#onFrame(from, frame)
