@@ -15,7 +15,6 @@ const DRIFT = 0.07
 interface Delayed {
   readonly sentMs: number
   readonly delayMs: number
-  readonly isTimer: boolean
   isCommitted: boolean
 }
 
@@ -38,7 +37,7 @@ export class DelayFeature implements Feature {
     const level = random.integer(LEVELS_MS.length)
     const delayMs = isTimer ? 1 + random.integer(TIMER_MAX_MS) : (LEVELS_MS[level] ?? 0)
     const key = `l${this.#sequence++}`
-    const message = { sentMs: engine.now, delayMs, isTimer, isCommitted: false }
+    const message = { sentMs: engine.now, delayMs, isCommitted: false }
     this.#messages.set(key, message)
     const answer = await send(client, {
       topic: this.topic,
@@ -61,23 +60,16 @@ export class DelayFeature implements Feature {
     message.isCommitted = true
     this.#waiting.delete(key)
     this.counts['delayed'] = (this.counts['delayed'] ?? 0) + 1
-    const { sentMs, delayMs, isTimer } = message
-    // A timer is due by the wall clock: by one that was set forward, rightly earlier.
-    if (isTimer && !settings.hasExactClocks) return null
-    const toleranceMs = settings.hasExactClocks ? 0 : APART_MS + delayMs * DRIFT
+    const { sentMs, delayMs } = message
+    const toleranceMs = settings.clocks === 'exact' ? 0 : APART_MS + delayMs * DRIFT
     const waitedMs = engine.now - sentMs
     if (waitedMs + toleranceMs >= delayMs) return null
     return `it comes ${waitedMs} ms after it was sent, with a delay of ${delayMs} ms`
   }
 
-  /** By clocks that were set back a timer may take a day. */
   missing(): string | null {
-    const { settings } = this.#options
-    for (const key of this.#waiting) {
-      const message = this.#messages.get(key)
-      if (message?.isTimer === true && !settings.hasExactClocks) continue
+    for (const key of this.#waiting)
       return `${this.#waiting.size} delayed messages, ${key} among them`
-    }
     return null
   }
 

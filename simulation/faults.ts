@@ -225,7 +225,7 @@ export class Faults {
 
   jumpClock(member: Member): void {
     const { random, settings } = this.#options
-    if (settings.hasExactClocks) return
+    if (settings.clocks !== 'set') return
     this.#count('clock jump')
     const jumps = [-3_600_000, 3_600_000, -1000, 1000, 86_400_000]
     member.process.wallJumpMs += jumps[random.integer(jumps.length)] ?? 0

@@ -242,9 +242,9 @@ export class Member {
   #newProcess(): SimulatedProcess {
     const { engine, random, settings } = this.#context
     return new SimulatedProcess(engine, this.id + 100 * this.#lives, {
-      wallMs: WALL_MS + (settings.hasExactClocks ? 0 : random.integer(2000) - 1000),
+      wallMs: WALL_MS + (settings.clocks === 'exact' ? 0 : random.integer(2000) - 1000),
       bootMs: random.integer(1_000_000),
-      rate: settings.hasExactClocks ? 1 : 0.97 + random.next() * 0.06,
+      rate: settings.clocks === 'exact' ? 1 : 0.97 + random.next() * 0.06,
     })
   }
 

@@ -26,8 +26,8 @@ export interface Settings {
   readonly chunkSize: number
   readonly chunkCount: number
   readonly faultEveryMs: number
-  /** All clocks tell the same time, and nobody sets them. */
-  readonly hasExactClocks: boolean
+  /** All clocks tell the same time; or they are apart, and go a little wrong; or somebody sets them besides. */
+  readonly clocks: 'exact' | 'apart' | 'set'
 }
 
 /** What the processes of the members run. */
@@ -49,14 +49,14 @@ export function settingsOf(options: RunOptions): Settings {
     chunkSize: pick(8, 16, 32) * 1024,
     chunkCount: pick(2, 4),
     faultEveryMs: pick(700, 1500, 4000),
-    hasExactClocks: false,
-    ...(options.workload === 'broker' ? wholeBroker(pick(true, false)) : {}),
+    clocks: 'set',
+    ...(options.workload === 'broker' ? wholeBroker(pick('exact', 'apart')) : {}),
   }
 }
 
-/** A segment holds the largest message; times of messages can be told exactly only by exact clocks. */
-function wholeBroker(hasExactClocks: boolean): Partial<Settings> {
-  return { segmentSize: 160 * 1024, hasExactClocks }
+/** A segment holds the largest message; when a message is due can be told only by clocks that nobody sets. */
+function wholeBroker(clocks: Settings['clocks']): Partial<Settings> {
+  return { segmentSize: 160 * 1024, clocks }
 }
 
 export function storeConfigOf({ segmentSize, flushDiskType }: Settings): StoreConfig {

@@ -126,6 +126,24 @@ describe.each(TEST_WORLDS)('append on the %s disk', (_kind, createWorld) => {
     world.cleanUp()
   })
 
+  test('tells a waiter once also when puts and other waiters come between', async () => {
+    const world = createWorld()
+    const { store } = await openStore(world)
+    const [first, second] = [new NotingWaiter(), new NotingWaiter()]
+
+    append(store, first, testMessage({ body: 'a' }))
+    const between = put(store, testMessage({ body: 'b' }))
+    append(store, first, testMessage({ body: 'c' }))
+    append(store, second, testMessage({ body: 'd' }))
+    await world.settle(between)
+    await turn(world)
+
+    expect([first.told, second.told]).toEqual([[['OK', null]], [['OK', null]]])
+    expect(await bodiesOf(world, store)).toEqual(['a', 'b', 'c', 'd'])
+    await world.settle(store.close())
+    world.cleanUp()
+  })
+
   test('a turn larger than the buffer is written in several batches, and nothing is lost', async () => {
     const world = createWorld()
     const { store } = await openStore(world)

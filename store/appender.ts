@@ -114,7 +114,7 @@ export class Appender {
       return PutStatus.SERVICE_NOT_AVAILABLE
     }
     const waiting = isSyncFlush || isReplicated ? this.#afterCommit : this.#afterWrite
-    const entry = waiting.entryOf(waiter, batchNumber, this.#batchStartedAt)
+    const entry = waiting.sharedEntryOf(waiter, batchNumber, this.#batchStartedAt)
     entry.endOffset = commitLog.endOffset
     entry.messages++
     entry.bytes += commitLog.endOffset - this.#place.physicalOffset
@@ -147,7 +147,7 @@ export class Appender {
     }
     const waits = isReplicated || (isSyncFlush && waitForFlush !== false)
     const waiting = waits ? this.#afterCommit : this.#afterWrite
-    const entry = waiting.entryOf(waiter, this.#batchNumber, this.#batchStartedAt)
+    const entry = waiting.add(waiter, this.#batchNumber, this.#batchStartedAt)
     entry.endOffset = commitLog.endOffset
     entry.messages = messages.length
     entry.isPatient = isReplicated && waitForFlush !== true

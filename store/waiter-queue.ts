@@ -19,16 +19,27 @@ export interface Waiting {
 export class WaiterQueue {
   #entries: Waiting[] = []
   #head = 0
+  /** Made last for appends. */
+  #shared: Waiting | null = null
 
   get length(): number {
     return this.#entries.length - this.#head
   }
 
-  /** The entry that the waiter's next append of this batch belongs to. */
-  entryOf(waiter: CommitWaiter, batchNumber: number, startedAt: number): Waiting {
-    const last = this.#entries[this.#entries.length - 1]
-    if (last !== undefined && last.waiter === waiter && last.batchNumber === batchNumber)
-      return last
+  /**
+   * The entry that the waiter's next append of this batch belongs to: one for all of them, also when others come between, so that it is told
+   * once. What came between waits until all of that is committed too.
+   */
+  sharedEntryOf(waiter: CommitWaiter, batchNumber: number, startedAt: number): Waiting {
+    const shared = this.#shared
+    const isSame = shared?.waiter === waiter && shared.batchNumber === batchNumber
+    if (shared !== null && isSame && !shared.isAnswered) return shared
+    this.#shared = this.add(waiter, batchNumber, startedAt)
+    return this.#shared
+  }
+
+  /** An entry for a waiter that comes once. */
+  add(waiter: CommitWaiter, batchNumber: number, startedAt: number): Waiting {
     const entry = {
       waiter,
       batchNumber,

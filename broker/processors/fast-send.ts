@@ -8,6 +8,7 @@
  * A message costs: one pass over the header, one over its properties, the record, one copy of an answer template. Per connection and
  * turn there is one small object, per turn one batch (send-batch.ts), both used for as many messages as came.
  */
+import assert from 'node:assert/strict'
 import { MessageSysFlag } from '../../common/message.ts'
 import { PropertyName } from '../../common/properties.ts'
 import { RecordDraft } from '../../common/message-codec.ts'
@@ -298,6 +299,7 @@ export class FastSend {
   }
 
   #giveBack(batch: SendBatch): void {
+    assert(batch.batchNumber !== -1, 'a batch is told once')
     batch.batchNumber = -1
     if (this.#batch === batch) this.#batch = null
     if (this.#freeBatches.length < MAX_FREE_BATCHES) this.#freeBatches.push(batch)
