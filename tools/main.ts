@@ -65,9 +65,9 @@ const ROLES: readonly RoleCommand[] = [
 const ADMIN_COMMANDS: Readonly<Record<string, string>> = {
   admin: "commands and flags of RocketMQ's mqadmin",
   topic: 'topics: list, describe, create, delete',
-  group: 'consumer groups: list, lag, describe, create, reset, delete',
-  message: 'messages: get, tail, send',
-  cluster: 'the cluster: describe, health',
+  group: 'consumer groups: list, lag, describe, create, reset, delete, dead-letters, resend',
+  message: 'messages: get, tail, send, consume',
+  cluster: 'the cluster: describe, health, transfer',
   definitions: 'topics and groups as a file: export, import',
   debug: 'for whoever helps: bundle',
   context: 'clusters by name: list, set, use, delete',

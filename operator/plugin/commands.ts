@@ -211,6 +211,8 @@ export function exitCodeOf(error: unknown): number {
 /** Why a pod's admin port refused, out of the API server's words. */
 export function refusalOf(error: unknown): string {
   const message = messageOf(error)
+  // A member's admin port answers `{"reason": SENTENCE}`, which the transport takes for the reason of a Status.
+  if (error instanceof KubeError && error.reason.includes(' ')) return error.reason
   const reason = /\{"(?:reason|error)":"([^"]+)"/u.exec(message)?.[1]
   return reason ?? textAt(error, 'message') ?? message
 }

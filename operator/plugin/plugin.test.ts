@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { FakeApiServer } from '../fake-api-server.ts'
 import { createManualTime } from '../manual-time.ts'
+import { KubeError } from '../kube-error.ts'
 import { createKubeTransport, kubeConfigFor } from '../kube.ts'
 import { listAt, valueAt } from '../json.ts'
 import { ClusterAccess } from './cluster-access.ts'
@@ -254,6 +255,9 @@ describe('transfer', () => {
     const error = new Error('POST …: 409 {"reason":"nobody has caught up"}')
 
     expect(refusalOf(error)).toBe('nobody has caught up')
+    expect(refusalOf(new KubeError('conflict', 'x', { reason: 'nobody has caught up' }))).toBe(
+      'nobody has caught up',
+    )
   })
 })
 

@@ -5,7 +5,9 @@ import { clusterPicture } from '../../../client/cluster-picture.ts'
 import { verdictsOf } from '../../../client/health-verdicts.ts'
 import type { Finding } from '../../../client/health-verdicts.ts'
 import { messageOf } from '../../../common/errors.ts'
-import { acting, show, verb } from '../modern.ts'
+import { RequestCode } from '../../../remoting/request-code.ts'
+import { numberIn } from '../../bench-options.ts'
+import { acting, changingVerb, isMeant, show, verb } from '../modern.ts'
 import type { CommonFlags } from '../modern.ts'
 import { makeCommand } from '../program.ts'
 import { AdminError } from '../session.ts'
@@ -77,13 +79,45 @@ async function health(session: Session, flags: CommonFlags): Promise<void> {
   if (!isHealthy) throw new AdminError('failed', 'the cluster is not healthy')
 }
 
+interface TransferFlags extends CommonFlags {
+  readonly to?: number
+}
+
+/** Asks the leader of a broker group; it hands over within a moment, or goes on leading when the other one cannot. */
+async function transfer(
+  session: Session,
+  flags: TransferFlags,
+  [brokerName = '']: readonly string[],
+): Promise<void> {
+  const { address } = await session.leaderNamed(brokerName)
+  const to = flags.to === undefined ? 'the member that is furthest' : `member ${flags.to}`
+  if (!isMeant(session, flags, `hand the leadership of ${brokerName} over to ${to}`)) return
+  await session.admin.ask(address, {
+    code: RequestCode.CONTROLLER_ELECT_MASTER,
+    extFields: { brokerName, ...(flags.to === undefined ? {} : { brokerId: String(flags.to) }) },
+  })
+  session.options.warn(`${brokerName} hands over to ${to}`)
+}
+
 export function clusterCommand(): Command {
-  const noun = makeCommand('cluster', 'the cluster: describe, health')
+  const noun = makeCommand('cluster', 'the cluster: describe, health, transfer')
   noun.addCommand(acting<CommonFlags>(verb('describe', 'brokers, rates, disks'), describe))
   noun.addCommand(
     acting<CommonFlags>(
       verb('health', 'what is wrong, and what to do; exit code 1 when it is serious'),
       health,
+    ),
+  )
+  noun.addCommand(
+    acting<TransferFlags>(
+      changingVerb('transfer', 'hand the leadership of a broker group over')
+        .argument('<broker group>')
+        .option(
+          '--to <id>',
+          'the member that shall lead; the furthest when not given',
+          numberIn(0, 4),
+        ),
+      transfer,
     ),
   )
   return noun

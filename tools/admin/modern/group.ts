@@ -7,6 +7,7 @@ import { groupOverview } from '../group-progress.ts'
 import { timeOf } from '../legacy-command.ts'
 import { acting, changingVerb, destroyingVerb, isAllowed, isMeant, show, verb } from '../modern.ts'
 import type { CommonFlags } from '../modern.ts'
+import { deadLetterCommands } from './consume.ts'
 import { makeCommand } from '../program.ts'
 import { AdminError } from '../session.ts'
 import type { Session } from '../session.ts'
@@ -192,7 +193,10 @@ async function create(
 }
 
 export function groupCommand(): Command {
-  const noun = makeCommand('group', 'consumer groups: list, lag, describe, create, reset, delete')
+  const noun = makeCommand(
+    'group',
+    'consumer groups: list, lag, describe, create, reset, delete, dead-letters, resend',
+  )
   noun.addCommand(acting<CommonFlags>(verb('list', 'all groups, furthest behind first'), list))
   noun.addCommand(
     acting<LagFlags>(
@@ -225,5 +229,6 @@ export function groupCommand(): Command {
       remove,
     ),
   )
+  for (const command of deadLetterCommands()) noun.addCommand(command)
   return noun
 }

@@ -1,22 +1,18 @@
 /** `gantry message`. */
 import type { Command } from 'commander'
 import { PullConsumer } from '../../../client/pull-consumer.ts'
-import { messageBody } from '../../../client/message-body.ts'
 import { messagesByKey } from '../../../client/admin-questions.ts'
-import { messageOf } from '../../../common/errors.ts'
-import { formatHostAddress } from '../../../common/host-address.ts'
 import { silentLogger } from '../../../common/log.ts'
 import type { StoredMessage } from '../../../common/message.ts'
-import { parseProperties } from '../../../common/properties.ts'
-import type { MessageQueue } from '../../../remoting/bodies/message-queue.ts'
 import { numberIn } from '../../bench-options.ts'
-import { makeProducer, messageById, offsetIdOf, uniqueIdOf } from '../legacy/messages.ts'
+import { makeProducer, messageById } from '../legacy/messages.ts'
 import { acting, changingVerb, isMeant, show, verb } from '../modern.ts'
 import type { CommonFlags } from '../modern.ts'
 import { makeCommand } from '../program.ts'
+import { consumeCommand } from './consume.ts'
+import { recordOf, tailLine } from './message-text.ts'
 import { AdminError } from '../session.ts'
 import type { Session } from '../session.ts'
-import { render } from '../table.ts'
 
 const TAIL_POLL_MS = 200
 const KEYS_MAX = 64
@@ -38,39 +34,6 @@ interface SendFlags extends CommonFlags {
   readonly tags?: string
   readonly keys?: string
   readonly property?: readonly string[]
-}
-
-/** A message as programs get it. */
-function recordOf(message: StoredMessage): Readonly<Record<string, unknown>> {
-  return {
-    id: uniqueIdOf(message),
-    offsetId: offsetIdOf(message),
-    topic: message.topic,
-    queue: message.queueId,
-    queueOffset: message.queueOffset,
-    born: new Date(message.bornTimestamp).toISOString(),
-    stored: new Date(message.storeTimestamp).toISOString(),
-    bornHost: formatHostAddress(message.bornHost),
-    reconsumeTimes: message.reconsumeTimes,
-    properties: Object.fromEntries(parseProperties(message.properties)),
-    body: bodyText(message),
-  }
-}
-
-/** Text where it is text, else the beginning in hex. */
-function bodyText(message: StoredMessage): string {
-  let body: Buffer
-  try {
-    body = messageBody(message)
-  } catch (error) {
-    return `(${messageOf(error)})`
-  }
-  const text = body.toString()
-  // Control characters of a body must not reach the terminal.
-  // eslint-disable-next-line no-control-regex
-  return /[\u0000-\u0008\u000b-\u001f\u007f\ufffd]/u.test(text)
-    ? `0x${body.subarray(0, 64).toString('hex')}${body.length > 64 ? '…' : ''}`
-    : text
 }
 
 async function get(session: Session, flags: GetFlags, [id = '']: readonly string[]): Promise<void> {
@@ -114,7 +77,7 @@ async function tail(
     onMessages: (messages, queue) => {
       for (const message of messages) {
         if (left-- <= 0) break
-        session.options.print(tailLine(flags, message, queue))
+        session.options.print(tailLine(flags, message, queue.brokerName))
       }
       return Promise.resolve()
     },
@@ -125,18 +88,6 @@ async function tail(
   }
   // Pulls that brokers hold end with their connection.
   await Promise.all([session.client.close(), consumer.close()])
-}
-
-function tailLine(flags: CommonFlags, message: StoredMessage, queue: MessageQueue): string {
-  const record = { ...recordOf(message), broker: queue.brokerName }
-  if (flags.output === 'json') return `${JSON.stringify(record)}\n`
-  if (flags.output === 'name') return `${uniqueIdOf(message)}\n`
-  if (flags.output === 'yaml')
-    return `---\n${render({ columns: [], rows: [], data: record }, 'yaml')}`
-  const { TAGS } = Object.fromEntries(parseProperties(message.properties))
-  const place = `${queue.brokerName}:${message.queueId}:${message.queueOffset}`
-  const time = new Date(message.storeTimestamp).toISOString()
-  return `${time}  ${place}  ${TAGS ?? '-'}  ${bodyText(message)}\n`
 }
 
 async function send(
@@ -172,7 +123,7 @@ async function readInput(): Promise<Buffer> {
 }
 
 export function messageCommand(): Command {
-  const noun = makeCommand('message', 'messages: get, tail, send')
+  const noun = makeCommand('message', 'messages: get, tail, send, consume')
   noun.addCommand(
     acting<GetFlags>(
       verb('get', 'by its id, or by a key')
@@ -203,5 +154,6 @@ export function messageCommand(): Command {
       send,
     ),
   )
+  noun.addCommand(consumeCommand())
   return noun
 }
