@@ -58,8 +58,8 @@ test('a dead letter that is sent again comes to its group alone, as it was sent'
   expect(again).toContain(`sent 0 dead letters to ${group} again`)
   expect(received.map((line) => textAt(line, 'topic'))).toEqual(sent.acks.map(() => topic))
   expect(received.map((line) => textAt(line, 'tags'))).toEqual(sent.acks.map(() => 'A'))
-  expect(received.map((line) => numberAt(line, 'seq')).toSorted()).toEqual(
-    sent.acks.map(({ seq }) => seq).toSorted(),
+  expect(new Set(received.map((line) => numberAt(line, 'seq')))).toEqual(
+    new Set(sent.acks.map(({ seq }) => seq)),
   )
   expect(seenByOther).toBe(COUNT)
 })
