@@ -185,6 +185,11 @@ export class RaftNode<Records> {
   setHardState(hardState: HardState): void {
     assert(hardState.term >= this.term)
     if (hardState.term === this.term && hardState.votedFor === this.hardState.votedFor) return
+    if (hardState.term > this.term) {
+      // Nothing is known of the log that the new term's leader has; also when this member asked for the term itself, and another got it.
+      this.verifiedOffset = this.commitOffset
+      this.heardCommitOffset = 0
+    }
     this.hardState = hardState
     this.emit({ type: 'persistHardState', hardState })
   }
@@ -199,11 +204,7 @@ export class RaftNode<Records> {
   becomeFollower(term: number, leader: MemberId | null): void {
     const isNewTerm = term > this.term
     const isChange = isNewTerm || this.role !== 'follower' || this.leader !== leader
-    if (isNewTerm) {
-      this.setHardState({ term, votedFor: null })
-      this.verifiedOffset = this.commitOffset
-      this.heardCommitOffset = 0
-    }
+    if (isNewTerm) this.setHardState({ term, votedFor: null })
     if (this.role === 'leader') this.#leaveLeadership()
     this.role = 'follower'
     this.leader = leader
