@@ -20,6 +20,8 @@ export class Progress {
   isActive = false
   /** Ticks since its last answer. */
   ticksSinceAnswer = 0
+  /** Ticks for which records have been under way and none of them has been acknowledged. */
+  ticksWithoutGain = 0
   /** Installing: ticks since it was sent. */
   installTicks = 0
   /** Greatest read context that it has confirmed. */
@@ -42,6 +44,14 @@ export class Progress {
     this.state = 'probe'
     this.nextOffset = nextOffset
     this.isWaiting = false
+    this.ticksWithoutGain = 0
+  }
+
+  /** A tick has passed. */
+  tick(): void {
+    this.ticksSinceAnswer++
+    this.installTicks++
+    this.ticksWithoutGain = this.inFlight > 0 ? this.ticksWithoutGain + 1 : 0
   }
 
   install(): void {
@@ -50,6 +60,7 @@ export class Progress {
   }
 
   accepted(offset: number): void {
+    if (offset > this.matchOffset) this.ticksWithoutGain = 0
     this.matchOffset = Math.max(this.matchOffset, offset)
     this.nextOffset = Math.max(this.nextOffset, this.matchOffset)
     this.isWaiting = false

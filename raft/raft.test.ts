@@ -257,6 +257,43 @@ describe('membership', () => {
   })
 })
 
+describe('replication', () => {
+  test('records that are lost while the connection stands are sent again, though the member answers', () => {
+    const group = led(3)
+    const { leader } = group
+    leader?.propose(1, 5)
+    leader?.run()
+    group.network = []
+
+    group.run(60)
+
+    for (const member of group.members.values()) expect(member.ids).toEqual([1])
+  })
+
+  test('what is committed is told with the next records, and with the next tick when there are none', () => {
+    const group = led(3)
+    const { leader } = group
+    assert(leader !== null)
+    const followers = [...group.members.values()].filter((member) => member !== leader)
+    const propose = (id: number): number => {
+      leader.propose(id, 5)
+      leader.run()
+      group.deliver()
+      return leader.commitOffset
+    }
+
+    const first = propose(1)
+    const told = followers.map(({ commitOffset }) => commitOffset)
+    const second = propose(2)
+    const toldNext = followers.map(({ commitOffset }) => commitOffset)
+    group.run(1)
+
+    expect(told.every((offset) => offset < first)).toBe(true)
+    expect(toldNext).toEqual([first, first])
+    expect(followers.map(({ commitOffset }) => commitOffset)).toEqual([second, second])
+  })
+})
+
 describe('under faults', () => {
   test.each(Array.from({ length: 150 }, (_, seed) => seed))('seed %i loses nothing', (seed) => {
     const random = new SeededRandom(seed)

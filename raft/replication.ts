@@ -275,15 +275,16 @@ function advanceCommit(node: RaftNode<unknown>): void {
     node.isReady = true
     node.emit({ type: 'leaderReady', term: node.term })
   }
-  // Followers learn of it with the next records, or now when there are none.
-  for (const id of node.peers) {
-    const progress = node.progress.get(id)
-    if (
-      progress !== undefined &&
-      progress.nextOffset >= node.endOffset &&
-      progress.state === 'replicate'
-    ) {
-      if (progress.sentCommitOffset < node.commitOffset) sendEmpty(node, id, progress)
+}
+
+/**
+ * Followers learn what is committed with the next records. Those that nothing was sent to since are told with the tick: telling it at once
+ * would double the messages between members under load, and only what a follower derives from its log waits for it.
+ */
+function tellCommit(node: RaftNode<unknown>): void {
+  for (const [id, progress] of node.progress) {
+    if (progress.state === 'replicate' && progress.sentCommitOffset < node.commitOffset) {
+      sendEmpty(node, id, progress)
     }
   }
 }
@@ -292,10 +293,7 @@ function advanceCommit(node: RaftNode<unknown>): void {
 export function tickLeader(node: RaftNode<unknown>): void {
   const { heartbeatTicks, electionTicks } = node.options
   node.ticksSinceContact++
-  for (const progress of node.progress.values()) {
-    progress.ticksSinceAnswer++
-    progress.installTicks++
-  }
+  for (const progress of node.progress.values()) progress.tick()
   if (node.ticksSinceContact >= electionTicks) {
     node.ticksSinceContact = 0
     const isHeard = (id: MemberId): boolean =>
@@ -307,10 +305,12 @@ export function tickLeader(node: RaftNode<unknown>): void {
       return
     }
   }
+  tellCommit(node)
   if (node.ticks % heartbeatTicks !== 0) return
   for (const [id, progress] of node.progress) {
-    // What was sent and not answered for so long is lost.
-    if (progress.ticksSinceAnswer > electionTicks && progress.state === 'replicate') {
+    // What was sent and not acknowledged for so long is lost, though the member may answer to other things.
+    const waited = Math.max(progress.ticksSinceAnswer, progress.ticksWithoutGain)
+    if (waited > electionTicks && progress.state === 'replicate') {
       progress.probe(Math.max(progress.matchOffset, node.log.startOffset))
     }
     const isOverdue = progress.installTicks > electionTicks * INSTALL_ELECTION_TIMEOUTS
