@@ -31,7 +31,7 @@ export class OwnCluster {
     this.broker = this.#startBroker()
   }
 
-  /** `portOffset` is added to RocketMQ's ports, `config` are keys of broker.conf. */
+  /** `portOffset` is added to RocketMQ's ports, `config` are keys of broker.conf; the name server has its `bindAddress`. */
   static async start(
     portOffset: number,
     config: Readonly<Record<string, string | number | boolean>> = {},
@@ -41,7 +41,11 @@ export class OwnCluster {
       kind: 'gantry',
       role: 'namesrv',
       folder,
-      config: { listenPort: 9876 + portOffset, metricsPromExporterPort: 5558 + portOffset },
+      config: {
+        listenPort: 9876 + portOffset,
+        metricsPromExporterPort: 5558 + portOffset,
+        bindAddress: config['bindAddress'] ?? '0.0.0.0',
+      },
     }).ready()
     const cluster = new OwnCluster(folder, nameServer, {
       brokerClusterName: 'DefaultCluster',

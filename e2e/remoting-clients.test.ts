@@ -80,6 +80,20 @@ describe.each(CLIENTS)('the %s client', (client) => {
     expect(new Set(received.map(({ bodySize }) => bodySize))).toEqual(new Set([20_000]))
   })
 
+  test('sends to the queues of all brokers in turn', async ({ task }) => {
+    covers(task, 'M5')
+    const topic = topicFor(client, 'round')
+    // Until it has the route of the new topic a client sends to one queue after the other of what it believes there is.
+    await produce(client, topic, { count: 64, id: 'before' })
+
+    const sent = await produce(client, topic, { count: 160, verbose: true })
+
+    const counts = [...grouped(sent.acked, ({ queue }) => queue).values()].map((all) => all.length)
+    const brokers = new Set(sent.acked.map(({ queue }) => queue.split(':')[0]))
+    expect(brokers.size).toBe(server.configured ? 2 : brokers.size)
+    expect(Math.max(...counts) - Math.min(...counts)).toBeLessThanOrEqual(1)
+  })
+
   test('keeps all messages of a key in one queue, in order, by the hash selector', async ({
     task,
   }) => {

@@ -149,6 +149,44 @@ describe.each(['java-5.5.0', 'go'] as const)('the %s client', (client) => {
   })
 })
 
+test.for(['java-5.5.0', 'java-4.9.8'] as const)(
+  'the %s client keeps transactions apart from batches, delays and other producers of its group',
+  async (client, { task }) => {
+    covers(task, 'M18')
+    const topic = topicFor(client, 'apart')
+    const group = `${topic}-producers`
+    const consumer = consume(client, topic)
+
+    // The client takes the level off, the broker refuses the timer.
+    const levels = transact(client, topic, {
+      count: 5,
+      local: 'commit,rollback',
+      'delay-level': 18,
+    })
+    const timers = transact(client, topic, { count: 2, local: 'commit', 'timer-ms': 1000 })
+    await Promise.all([line(levels, 'sent'), line(timers, 'sent')])
+    const plain = { topic, group, count: 6, 'timeout-ms': 15_000 }
+    await startClient(client, 'produce', cluster.namesrv, { ...plain, id: 'plain' }).finished()
+    const batch = { ...plain, mode: 'batch', id: 'batch', properties: 'TRAN_MSG=true' }
+    const batches = await startClient(client, 'produce', cluster.namesrv, batch).finished()
+    await arrived(consumer, 9)
+    await delay(3000)
+    await Promise.all([levels.stop(), timers.stop(), consumer.stop()])
+
+    const received = messages(consumer.lines, 'message')
+    const { id } = await idOf(levels)
+    const of = (name: string): readonly number[] =>
+      received.filter((message) => message.id === name).map(({ seq }) => seq)
+    expect(of(id).toSorted()).toEqual([0, 2, 4])
+    expect(of('plain').toSorted()).toEqual(range(6))
+    expect(received.length).toBe(9)
+    const refused = events(timers.lines, 'failed').map((one) => textAt(one, 'message'))
+    expect(refused.length).toBe(2)
+    expect(numberAt(batches.summary, 'acked')).toBe(0)
+    expect(JSON.stringify(batches.summary)).toContain('TRAN_MSG')
+  },
+)
+
 function topicFor(client: Client, purpose: string): string {
   return `Tx-${client.replaceAll('.', '_')}-${purpose}-${RUN}`
 }

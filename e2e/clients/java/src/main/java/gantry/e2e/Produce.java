@@ -44,6 +44,7 @@ final class Produce {
         DefaultMQProducer producer = Clients.producer(flags, flags.text("group", "e2e-producer"));
         Clients.configure(producer, flags, flags.text("instance", "p1"));
         producer.setSendMsgTimeout(flags.number("timeout-ms", 3000));
+        producer.setRetryTimesWhenSendAsyncFailed(flags.number("client-retries", 2));
         producer.start();
         long start = System.nanoTime();
         String mode = flags.text("mode", "sync");

@@ -8,6 +8,7 @@ import org.apache.rocketmq.client.producer.TransactionListener;
 import org.apache.rocketmq.client.producer.TransactionMQProducer;
 import org.apache.rocketmq.client.producer.TransactionSendResult;
 import org.apache.rocketmq.common.message.Message;
+import org.apache.rocketmq.common.message.MessageAccessor;
 import org.apache.rocketmq.common.message.MessageExt;
 
 /**
@@ -42,6 +43,12 @@ final class Transact implements TransactionListener {
             Message message = new Message(flags.need("topic"), "tx", id + "-" + seq, Body.encode(id, "", seq, 0));
             if (flags.has("immunity")) {
                 message.putUserProperty("CHECK_IMMUNITY_TIME_IN_SECONDS", flags.need("immunity"));
+            }
+            if (flags.has("delay-level")) {
+                message.setDelayTimeLevel(flags.number("delay-level", 0));
+            }
+            if (flags.has("timer-ms")) {
+                MessageAccessor.putProperty(message, "TIMER_DELAY_MS", flags.need("timer-ms"));
             }
             try {
                 TransactionSendResult result = producer.sendMessageInTransaction(message, seq);
