@@ -37,14 +37,17 @@ export function loadAssets(disk: Disk): ReadonlyMap<string, Asset> {
     const etag = `"${createHash('sha256').update(body).digest('base64url').slice(0, 22)}"`
     assets.set(path, { contentType, body, gzipped: gzipSync(body), etag })
   }
-  for (const { name } of disk.listSync(PAGE)) {
+  const names = disk.listSync(PAGE).map(({ name }) => name)
+  for (const name of names) {
     const content = read(disk, `${PAGE}${name}`)
-    if (name.endsWith('.ts')) {
+    if (isScript(name)) {
       const script = stripTypeScriptTypes(content.toString('utf8'))
       add(name, 'text/javascript; charset=utf-8', withPaths(script, '.'))
     } else if (name.endsWith('.css')) add(name, 'text/css; charset=utf-8', content)
-    else if (name.endsWith('.html')) add(name, 'text/html; charset=utf-8', content)
-    else if (name.endsWith('.svg')) add(name, 'image/svg+xml', content)
+    else if (name.endsWith('.html')) {
+      const scripts = [...names.filter(isScript), ...LIBRARIES.map(({ path }) => path)]
+      add(name, 'text/html; charset=utf-8', withPreloads(content.toString('utf8'), scripts))
+    } else if (name.endsWith('.svg')) add(name, 'image/svg+xml', content)
   }
   for (const { path, module } of LIBRARIES) {
     const script = read(disk, fileURLToPath(import.meta.resolve(module))).toString('utf8')
@@ -54,6 +57,16 @@ export function loadAssets(disk: Disk): ReadonlyMap<string, Asset> {
   const style = fileURLToPath(import.meta.resolve('uplot/dist/uPlot.min.css'))
   add(UPLOT_STYLE, 'text/css; charset=utf-8', read(disk, style))
   return assets
+}
+
+function isScript(name: string): boolean {
+  return name.endsWith('.ts')
+}
+
+/** All modules are asked for at once, not each after the one that imports it. */
+function withPreloads(page: string, scripts: readonly string[]): string {
+  const links = scripts.map((path) => `    <link rel="modulepreload" href="${path}" />\n`)
+  return page.replace('  </head>', `${links.join('')}  </head>`)
 }
 
 function read(disk: Disk, path: string): Buffer {

@@ -26,6 +26,8 @@ export interface DevOptions {
   readonly config: Readonly<Record<string, string>>
   /** Where the data is kept, for those who look at it; else in a folder that goes with the server. */
   readonly data?: string
+  /** With the console. */
+  readonly dashboard?: boolean
 }
 
 const READY_TIMEOUT_MS = 60_000
@@ -47,7 +49,8 @@ export async function startDevServer(options: DevOptions): Promise<DevServer> {
   await writeFile(manifest, JSON.stringify(clusterManifest(options)))
   const portOffset = String(options.portOffset)
   const place = options.data === undefined ? ['--ephemeral'] : ['--data', options.data]
-  const args = ['dev', '-f', manifest, ...place, '--port-offset', portOffset]
+  const more = options.dashboard === true ? [] : ['--no-dashboard']
+  const args = ['dev', '-f', manifest, ...place, ...more, '--port-offset', portOffset]
   const child = spawn(join(ROOT, 'gantry'), args, { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] })
   let output = ''
   const closed = once(child, 'close')

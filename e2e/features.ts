@@ -70,6 +70,7 @@ export const FEATURES = {
   P18: 'Clients that are gone are noticed',
   A1: 'gantry admin: names and flags of mqadmin',
   A2: 'The official mqadmin',
+  A14: 'The console',
   A15: 'The official dashboard',
   A16: 'Alerts',
   O1: 'The metrics of RocketMQ 5.x',

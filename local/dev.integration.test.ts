@@ -46,10 +46,14 @@ class DevProcess {
   readonly #ended: Promise<void>
 
   constructor(args: readonly string[]) {
-    this.child = spawn(GANTRY, ['dev', '--port-offset', String(PORT_OFFSET), ...args], {
-      cwd: folder,
-      stdio: ['ignore', 'pipe', 'pipe'],
-    })
+    this.child = spawn(
+      GANTRY,
+      ['dev', '--no-dashboard', '--port-offset', String(PORT_OFFSET), ...args],
+      {
+        cwd: folder,
+        stdio: ['ignore', 'pipe', 'pipe'],
+      },
+    )
     const collect = (chunk: Buffer): void => {
       this.output += chunk.toString('utf8')
     }

@@ -18,6 +18,7 @@ import type { EventRecorder, KubeObject } from '../operator/ports.ts'
 import { WorkQueue } from '../operator/work-queue.ts'
 import type { WorkResult } from '../operator/work-queue.ts'
 import type { Console } from './console.ts'
+import { DashboardProcess } from './dashboard-process.ts'
 import type { DataFolder } from './data-folder.ts'
 import type { FileLogger } from './file-logger.ts'
 import { LocalKube } from './local-kube.ts'
@@ -46,6 +47,8 @@ export interface DevOptions {
   readonly console: Console
   /** Shown as the data folder. */
   readonly shownFolder: string
+  /** The console runs beside the pods. */
+  readonly withDashboard: boolean
 }
 
 const SAVED_KINDS = [
@@ -74,6 +77,7 @@ export class Dev {
   readonly #kube: LocalKube
   readonly #pods: LocalPods
   readonly #addresses: GroupAddresses
+  readonly #dashboard: DashboardProcess | null
   readonly #queue: WorkQueue
   readonly #admin: OpenAdmin
   readonly #dataPlane: ReturnType<typeof createDataPlane>
@@ -120,6 +124,17 @@ export class Dev {
       onChange: () => void this.#refresh(),
       onProblem: (sentence) => this.#sayOnce(sentence),
     })
+    this.#dashboard = options.withDashboard
+      ? new DashboardProcess({
+          ...runtime,
+          folder,
+          bindHost,
+          advertisedHost,
+          portOffset,
+          onChange: () => this.#publish(),
+          onProblem: (sentence) => this.#sayOnce(sentence),
+        })
+      : null
     const slotOf = (pod: string, role: Role, ordinal: number): PodSlot =>
       this.#pods.slotOf(pod, role, ordinal)
     const controller = createController({
@@ -205,6 +220,7 @@ export class Dev {
     this.#isClosed = true
     for (const timer of this.#timers) timer.cancel()
     this.#saveTimer?.cancel()
+    await this.#dashboard?.close()
     await this.#queue.close()
     await this.#pods.close()
     await this.#addresses.close()
@@ -215,6 +231,7 @@ export class Dev {
 
   /** Ends all processes at once. */
   kill(): void {
+    this.#dashboard?.kill()
     this.#pods.kill()
   }
 
@@ -269,6 +286,7 @@ export class Dev {
       if (role === null) this.#roles.delete(pod.name)
       else this.#roles.set(pod.name, role)
     }
+    if (this.#isReady) await this.#dashboard?.follow(this.#status().namesrv)
     this.#publish()
   }
 
@@ -306,18 +324,22 @@ export class Dev {
   #status(): DevStatus {
     const pods = this.#pods.list()
     const nameServers = pods.filter((pod) => pod.role === 'namesrv')
+    const dashboard = this.#dashboard?.status ?? null
     return {
       namesrv: nameServers.map((pod) => this.#addressOf(pod)).join(';'),
-      pods: pods.map((pod): DevPodStatus => ({
-        name: pod.name,
-        kind: pod.role,
-        group: pod.group,
-        role: this.#roles.get(pod.name) ?? null,
-        pid: pod.state.pid,
-        address: this.#addressOf(pod),
-        dataDir: pod.dataFolder,
-        ready: pod.state.isReady,
-      })),
+      pods: [
+        ...pods.map((pod): DevPodStatus => ({
+          name: pod.name,
+          kind: pod.role,
+          group: pod.group,
+          role: this.#roles.get(pod.name) ?? null,
+          pid: pod.state.pid,
+          address: this.#addressOf(pod),
+          dataDir: pod.dataFolder,
+          ready: pod.state.isReady,
+        })),
+        ...(dashboard === null ? [] : [dashboard]),
+      ],
       groups: this.#groups(),
     }
   }
@@ -379,7 +401,9 @@ export class Dev {
     this.#isReady = true
     const { namesrv, groups } = this.#status()
     const brokers = groups.map(({ address }) => address)
-    console.say(`ready namesrv=${namesrv} brokers=${brokers.join(';')} data=${shownFolder}`)
+    const page = this.#dashboard === null ? '' : ` dashboard=${this.#dashboard.url}`
+    console.say(`ready namesrv=${namesrv} brokers=${brokers.join(';')}${page} data=${shownFolder}`)
+    void this.#refresh()
     this.#publish()
   }
 

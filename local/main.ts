@@ -12,7 +12,7 @@ import { DataFolder, DataFolderError } from './data-folder.ts'
 import { PORT_OFFSET_MAX } from './ports.ts'
 import { statusOf } from './status.ts'
 
-const USAGE = `Usage: gantry dev [-f FILE] [--data DIR] [--host ADDRESS] [--port-offset N] [--ephemeral]
+const USAGE = `Usage: gantry dev [-f FILE] [--data DIR] [--host ADDRESS] [--port-offset N] [--ephemeral] [--no-dashboard]
        gantry dev status [--data DIR] [-o json]
 
 Runs a RocketMQCluster manifest on this machine, without Kubernetes: every pod is a process. Edits to the file are followed.
@@ -21,6 +21,7 @@ Runs a RocketMQCluster manifest on this machine, without Kubernetes: every pod i
   --data DIR           where everything is kept (default ./gantry-data)
   --host ADDRESS       what to listen on, and what clients are told (default 127.0.0.1)
   --port-offset N      added to every port: name servers 9876 …, brokers 10911, 10921 …, admin 5557 …
+  --no-dashboard       run without the console, which is on port 8080
   --ephemeral          keep everything in a temporary folder, and remove it at the end
 `
 
@@ -30,6 +31,7 @@ const FLAGS = {
   host: { type: 'string', default: '127.0.0.1' },
   'port-offset': { type: 'string', default: '0' },
   ephemeral: { type: 'boolean', default: false },
+  'no-dashboard': { type: 'boolean', default: false },
   output: { type: 'string', short: 'o' },
   help: { type: 'boolean', short: 'h', default: false },
 } as const
@@ -45,6 +47,7 @@ interface Settings {
   readonly host: string
   readonly portOffset: number
   readonly isEphemeral: boolean
+  readonly withDashboard: boolean
   readonly output: 'json' | 'text'
 }
 
@@ -106,6 +109,7 @@ async function runDev(settings: Settings): Promise<number> {
         logger,
         console,
         shownFolder: shown(root),
+        withDashboard: settings.withDashboard,
       })
       const { portInUse } = await import('./port-owner.ts')
       const busy = await portInUse(host, dev.ports)
@@ -160,6 +164,7 @@ function parseSettings(argv: readonly string[]): Settings {
     host: values.host,
     portOffset: portOffsetOf(values['port-offset']),
     isEphemeral: ephemeral,
+    withDashboard: !values['no-dashboard'],
     output: output ?? 'text',
   }
 }
@@ -170,6 +175,7 @@ interface FlagValues {
   readonly host: string
   readonly 'port-offset': string
   readonly ephemeral: boolean
+  readonly 'no-dashboard': boolean
   readonly output?: string
   readonly help: boolean
 }

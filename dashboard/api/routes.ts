@@ -1,6 +1,8 @@
 /** All requests of the page. */
 import type { ApiRoute } from './api.ts'
+import { deadLetterRoutes } from './dead-letters.ts'
 import { groupRoutes } from './groups.ts'
+import { messageRoutes } from './messages.ts'
 import { overviewRoutes } from './overview.ts'
 import { topicRoutes } from './topics.ts'
 import { userRoutes } from './users.ts'
@@ -9,5 +11,7 @@ export const API_ROUTES: readonly ApiRoute[] = [
   ...overviewRoutes,
   ...topicRoutes,
   ...groupRoutes,
+  ...messageRoutes,
+  ...deadLetterRoutes,
   ...userRoutes,
 ]

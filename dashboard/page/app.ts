@@ -5,9 +5,11 @@ import { useEffect, useState } from 'preact/hooks'
 import type { SessionAnswer } from '../api-types.ts'
 import { Account } from './account-page.ts'
 import { Brokers } from './brokers-page.ts'
+import { DeadLetters, DeadLettersOf } from './dead-letters-page.ts'
 import { Connections, Events, Operations } from './record-pages.ts'
 import { Group } from './group-page.ts'
 import { Groups } from './groups-page.ts'
+import { Messages } from './messages-page.ts'
 import { Overview } from './overview-page.ts'
 import { Refusal, currentSession, login, onSessionEnd, send } from './server.ts'
 import { Topic } from './topic-page.ts'
@@ -37,6 +39,19 @@ const PAGES: readonly Page[] = [
     label: 'Consumer groups',
     view: ([name]) =>
       name === undefined ? html`<${Groups} />` : html`<${Group} key=${name} name=${name} />`,
+  },
+  {
+    path: 'messages',
+    label: 'Messages',
+    view: ([topic]) => html`<${Messages} key=${topic ?? ''} topic=${topic} />`,
+  },
+  {
+    path: 'dead-letters',
+    label: 'Dead letters',
+    view: ([name]) =>
+      name === undefined
+        ? html`<${DeadLetters} />`
+        : html`<${DeadLettersOf} key=${name} group=${name} />`,
   },
   { path: 'connections', label: 'Connections', view: () => html`<${Connections} />` },
   { path: 'events', label: 'Events', view: () => html`<${Events} />` },

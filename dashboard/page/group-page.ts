@@ -37,6 +37,7 @@ export function Group({ name }: { readonly name: string }): ComponentChildren {
     <header class="title">
       <h1>${name}</h1>
       <span class="grow"></span>
+      ${data !== null && data.group.deadLetters > 0 ? html`<a class="button" href=${`#/dead-letters/${part(name)}`}>Dead letters</a>` : null}
       ${isOurs && may('operator') ? html`<button type="button" onClick=${() => setAsk({ type: 'settings' })}>Settings</button>` : null}
       ${isOurs && may('admin') ? html`<button type="button" class="danger" onClick=${() => setAsk({ type: 'delete' })}>Delete</button>` : null}
     </header>

@@ -32,6 +32,7 @@ export function Topic({ name }: { readonly name: string }): ComponentChildren {
     <header class="title">
       <h1>${name}</h1>
       <span class="grow"></span>
+      <a class="button" href=${`#/messages/${part(name)}`}>Messages</a>
       ${isOurs && may('operator') ? html`<button type="button" onClick=${() => setAsk('send')}>Send a message</button>` : null}
       ${isOurs && may('operator') ? html`<button type="button" onClick=${() => setAsk('change')}>Settings</button>` : null}
       ${isOurs && may('admin') ? html`<button type="button" class="danger" onClick=${() => setAsk('delete')}>Delete</button>` : null}
