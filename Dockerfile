@@ -32,6 +32,7 @@ COPY raft raft
 COPY namesrv namesrv
 COPY client client
 COPY broker broker
+COPY dashboard dashboard
 COPY tools tools
 COPY local local
 COPY operator operator
