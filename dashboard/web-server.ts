@@ -214,7 +214,7 @@ async function act(
   asked: ApiRequest,
   address: string,
 ): Promise<unknown> {
-  const what = route.what(asked)
+  const what = whatOf(route, asked)
   const { userName } = asked
   const tell = (result: string): void => {
     api.operations.add({ at: clock.now(), userName, address, what, result })
@@ -229,6 +229,19 @@ async function act(
     return result ?? {}
   } catch (error) {
     tell(refusalOf(error)?.sentence ?? 'failed')
+    throw error
+  }
+}
+
+/** What lacks a field is told by its path; the handler says which field. */
+function whatOf(
+  route: ApiRoute & { readonly what: (request: ApiRequest) => string },
+  asked: ApiRequest,
+): string {
+  try {
+    return route.what(asked)
+  } catch (error) {
+    if (error instanceof ApiError) return `${route.method} ${route.path}`
     throw error
   }
 }

@@ -2,7 +2,7 @@
 import { ApiError } from '../api-error.ts'
 import { integerOf } from '../fields.ts'
 import type { MessageRow, MessagesAnswer, TailAnswer, TraceStep } from '../message-types.ts'
-import { leadersOfTopic } from './api.ts'
+import { leadersOfTopic, pictureOf } from './api.ts'
 import type { Api, ApiRequest, ApiRoute, Leader } from './api.ts'
 import { SCAN_MAX, byKey, byOffsetId, newestOf, rangesOf, readQueue } from './message-reader.ts'
 import { holds, newestFirst } from './message-rows.ts'
@@ -144,6 +144,8 @@ async function trace(api: Api, { query }: ApiRequest): Promise<readonly TraceSte
   const id = query.get('id') ?? ''
   if (id === '') throw new ApiError('badRequest', 'id is missing')
   const topic = query.get('topic') ?? TRACE_TOPIC
+  // It comes with the first trace.
+  if (!pictureOf(api).topics.has(topic)) return []
   const rows = await byKey(api, { topic, key: id, isUniqueId: false }, true)
   const bodies = rows.map(({ body }) => Buffer.from(body ?? '', 'base64').toString('utf8'))
   return bodies.flatMap((body) => traceStepsIn(body, id)).toSorted((a, b) => a.at - b.at)

@@ -83,7 +83,7 @@ function usePlot(
         cursor: { show: false },
         scales: { y: { range: (_plot, _min, max) => [0, max > 0 ? max * 1.1 : 1] } },
         axes: [
-          { ...axis, values: (_plot, ticks) => tickTimes(ticks) },
+          { ...axis, size: 26, values: (_plot, ticks) => tickTimes(ticks) },
           { ...axis, size: 52, values: (_plot, ticks) => ticks.map((tick) => format(tick)) },
         ],
         series: [

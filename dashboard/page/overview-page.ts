@@ -19,7 +19,7 @@ export function Overview(): ComponentChildren {
     <dl class="cards">
       <${Card} label="Messages in" value=${`${rate(totals.inTps)} /s`} />
       <${Card} label="Messages out" value=${`${rate(totals.outTps)} /s`} />
-      <${Card} label="Lag of all groups" value=${short(totals.lag)} />
+      <${Card} label="Total lag" value=${short(totals.lag)} />
       <${Card}
         label="Dead letters"
         value=${count(totals.deadLetters)}
@@ -27,7 +27,7 @@ export function Overview(): ComponentChildren {
       />
       <${Card} label="Topics" value=${count(totals.topics)} />
       <${Card}
-        label="Consumer groups"
+        label="Groups"
         value=${count(totals.groups)}
         hint=${`${count(totals.onlineGroups)} connected`}
       />
@@ -84,8 +84,7 @@ function Health({ answer }: { readonly answer: OverviewAnswer }): ComponentChild
   ]
   return html`<section class=${`health ${isHealthy ? 'warning' : 'error'}`} aria-label="Health">
     <strong
-      >${isHealthy ? 'The cluster works, but needs a look' : 'The cluster needs help'}:
-      ${parts.join(', ')}.</strong
+      >${`${isHealthy ? 'The cluster works, but needs a look' : 'The cluster needs help'}: ${parts.join(', ')}.`}</strong
     >
     <ul>
       ${findings.map(
