@@ -39,7 +39,27 @@ async function updateSubGroup(session: Session, flags: LegacyFlags): Promise<voi
     }
     await session.admin.createGroup(broker, config)
     session.line(`create subscription group to ${broker} success.`)
+    session.line(configText(config))
   }
+}
+
+/** The plain fields, in Java's order. */
+function configText(config: SubscriptionGroupConfig): string {
+  const fields = [
+    ['groupName', config.groupName],
+    ['consumeEnable', config.consumeEnable],
+    ['consumeFromMinEnable', config.consumeFromMinEnable],
+    ['consumeBroadcastEnable', config.consumeBroadcastEnable],
+    ['consumeMessageOrderly', config.consumeMessageOrderly],
+    ['retryQueueNums', config.retryQueueNums],
+    ['retryMaxTimes', config.retryMaxTimes],
+    ['brokerId', config.brokerId],
+    ['whichBrokerWhenConsumeSlowly', config.whichBrokerWhenConsumeSlowly],
+    ['notifyConsumerIdsChangedEnable', config.notifyConsumerIdsChangedEnable],
+    ['groupSysFlag', config.groupSysFlag],
+    ['consumeTimeoutMinute', config.consumeTimeoutMinute],
+  ]
+  return `SubscriptionGroupConfig[${fields.map(([name, value]) => `${name}=${value}`).join(',')}]`
 }
 
 async function deleteSubGroup(session: Session, flags: LegacyFlags): Promise<void> {

@@ -106,7 +106,10 @@ async function topicRoute(session: Session, flags: LegacyFlags): Promise<void> {
       brokerAddrs: Object.fromEntries(brokerAddrs),
     }))
     const shown = { brokerDatas, filterServerTable: {}, queueDatas: route.queueDatas }
-    session.line(JSON.stringify(shown, null, '\t'))
+    // As Java's tool: tabs, and no blank behind a name.
+    session.line(
+      JSON.stringify(shown, null, '\t').replaceAll(/^(\t*"(?:[^"\\]|\\.)*"): /gmu, '$1:'),
+    )
     return
   }
   const names = ['#ClusterName', '#BrokerName', '#BrokerAddrs']
