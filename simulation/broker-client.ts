@@ -72,6 +72,11 @@ export class BrokerClient {
     }
   }
 
+  /** Wall clock. */
+  get now(): number {
+    return WALL_MS + Math.floor(this.#options.engine.now)
+  }
+
   /** Lets virtual time pass. */
   sleep(ms: number): Promise<void> {
     return new Promise((resolve) => {

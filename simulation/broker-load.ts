@@ -6,6 +6,7 @@ import { BrokerClient } from './broker-client.ts'
 import { DelayFeature } from './delay-feature.ts'
 import { PlainFeature } from './plain-feature.ts'
 import { send } from './sender.ts'
+import { TransactionFeature } from './transaction-feature.ts'
 import type { Feature } from './feature.ts'
 import type { Load } from './load.ts'
 import type { Member } from './member.ts'
@@ -24,7 +25,11 @@ export class BrokerLoad implements Load {
 
   constructor(options: WorkloadOptions) {
     this.#options = options
-    this.#features = [new PlainFeature(options), new DelayFeature(options)]
+    this.#features = [
+      new PlainFeature(options),
+      new DelayFeature(options),
+      new TransactionFeature(options),
+    ]
     this.#byTopic = new Map(this.#features.map((feature) => [feature.topic, feature]))
     const { checker } = options
     checker.isOfClients = (topic) => topic === PROBES || this.#byTopic.has(topic)
@@ -52,7 +57,9 @@ export class BrokerLoad implements Load {
     const { settings } = this.#options
     for (let id = 0; id < settings.clients; id++) {
       this.#working++
-      void this.#work(new BrokerClient(this.#options, `c${id}`), id === 0)
+      const client = new BrokerClient(this.#options, `c${id}`)
+      for (const feature of this.#features) feature.join?.(client)
+      void this.#work(client, id === 0)
     }
   }
 

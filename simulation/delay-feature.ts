@@ -8,9 +8,9 @@ import type { WorkloadOptions } from './workload.ts'
 /** Of `messageDelayLevel`. */
 const LEVELS_MS = [1000, 5000, 10_000] as const
 const TIMER_MAX_MS = 15_000
-/** What clocks may be apart, and how much longer their seconds may be. */
+/** What clocks are apart at most at the beginning, and how much further with each millisecond. */
 const APART_MS = 2000
-const DRIFT = 0.07
+const DRIFT = 0.06
 
 interface Delayed {
   readonly sentMs: number
@@ -61,7 +61,7 @@ export class DelayFeature implements Feature {
     this.#waiting.delete(key)
     this.counts['delayed'] = (this.counts['delayed'] ?? 0) + 1
     const { sentMs, delayMs } = message
-    const toleranceMs = settings.clocks === 'exact' ? 0 : APART_MS + delayMs * DRIFT
+    const toleranceMs = settings.clocks === 'exact' ? 0 : APART_MS + engine.now * DRIFT
     const waitedMs = engine.now - sentMs
     if (waitedMs + toleranceMs >= delayMs) return null
     return `it comes ${waitedMs} ms after it was sent, with a delay of ${delayMs} ms`

@@ -5,6 +5,8 @@ export interface Feature {
   /** All its messages end here, each once at most. */
   readonly topic: string
   readonly counts: Readonly<Record<string, number>>
+  /** A client comes; what it does besides its operations begins. */
+  join?(client: BrokerClient): void
   /** One operation of a client; its random decisions come first. */
   operate(client: BrokerClient): Promise<void>
   /** A message has been committed in the topic; returns what is wrong with that. */

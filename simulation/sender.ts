@@ -32,7 +32,7 @@ export async function send(
       d: '2',
       e: String(queueId),
       f: String(isTransaction === true ? TRANSACTION_PREPARED : 0),
-      g: '1700000000000',
+      g: String(client.now),
       h: '0',
       i: formatProperties([['UNIQ_KEY', key], ...properties]),
       j: '0',
