@@ -5,6 +5,7 @@ import { ResponseCode } from '../remoting/response-code.ts'
 import { BrokerClient } from './broker-client.ts'
 import { DelayFeature } from './delay-feature.ts'
 import { PlainFeature } from './plain-feature.ts'
+import { PopFeature } from './pop-feature.ts'
 import { send } from './sender.ts'
 import { TransactionFeature } from './transaction-feature.ts'
 import type { Feature } from './feature.ts'
@@ -23,12 +24,13 @@ export class BrokerLoad implements Load {
   #operations = 0
   #working = 0
 
-  constructor(options: WorkloadOptions) {
+  constructor(options: WorkloadOptions, hasPops: boolean) {
     this.#options = options
     this.#features = [
       new PlainFeature(options),
       new DelayFeature(options),
       new TransactionFeature(options),
+      ...(hasPops ? [new PopFeature(options)] : []),
     ]
     this.#byTopic = new Map(this.#features.map((feature) => [feature.topic, feature]))
     const { checker } = options

@@ -1,5 +1,5 @@
 /**
- * `npm run simulate -- [--seed N] [--count M] [--members 3|5] [--operations K] [--workload store|broker] [--planted NAME] [--json] [--trace FILE]`
+ * `npm run simulate -- [--seed N] [--count M] [--members 3|5] [--operations K] [--workload store|broker|pops] [--planted NAME] [--json] [--trace FILE]`
  *
  * Runs one simulated broker group for each seed from N on, on all cores. The last line is a summary; the exit code is 1 when a rule was
  * broken, and the line says by which seed, and how to see it again.
@@ -12,6 +12,7 @@ import { Worker, isMainThread, parentPort, workerData } from 'node:worker_thread
 import { PLANTS, plantOf } from './planted.ts'
 import { simulate } from './run.ts'
 import type { RunResult } from './run.ts'
+import { WORKLOADS } from './settings.ts'
 import type { WorkloadName } from './settings.ts'
 
 const USAGE = 2
@@ -92,9 +93,9 @@ function parse(args: readonly string[]): Arguments {
   if (planted !== null && plantOf(planted) === null) {
     fail(`--planted ${planted}: there is ${PLANTS.map(({ name }) => name).join(', ')}`)
   }
-  const { workload } = values
-  if (workload !== 'store' && workload !== 'broker') {
-    fail(`--workload ${workload}: there is store, broker`)
+  const workload = WORKLOADS.find((name) => name === values.workload)
+  if (workload === undefined) {
+    fail(`--workload ${values.workload}: there is ${WORKLOADS.join(', ')}`)
   }
   const count = number('count', 1_000_000_000)
   const trace = values.trace ?? null

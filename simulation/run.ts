@@ -76,7 +76,7 @@ class World {
 
   constructor(options: RunOptions, trace: ((line: string) => void) | null) {
     const { seed, members: size } = options
-    const isWhole = options.workload === 'broker'
+    const isWhole = options.workload !== 'store'
     const plant = plantOf(options.planted)
     const settings = {
       ...settingsOf(options),
@@ -116,7 +116,9 @@ class World {
     const { operations } = options
     const isRotten = (member: Member): boolean => this.#faults.isRotten(member)
     const load = { ...parts, random: random(4), network: this.#network, isRotten, operations }
-    this.#workload = isWhole ? new BrokerLoad(load) : new Workload(load)
+    this.#workload = isWhole
+      ? new BrokerLoad(load, options.workload === 'pops')
+      : new Workload(load)
     engine.betweenEvents = (last) => {
       for (const member of this.#members) {
         // What runs in a process changes no other one.
@@ -234,7 +236,7 @@ class World {
 
   /** Tables hold the same everywhere, and everything that was told to be in them. */
   #compareTables(): void {
-    if (this.#options.workload === 'broker') return
+    if (this.#options.workload !== 'store') return
     const [first] = this.#members
     for (const { host, journal } of this.#members) {
       if (journal?.content === first?.journal?.content) continue
@@ -287,7 +289,7 @@ class World {
     const disk: Disk = member.disk
     const report = fsck({ disk, root: '/store' })
     // What a broker writes when the others have stopped is not committed, and not in its queues.
-    const pending = this.#options.workload === 'broker' ? 0 : report.pendingUnits
+    const pending = this.#options.workload !== 'store' ? 0 : report.pendingUnits
     if (report.problemCount > 0 || pending > 0 || report.tornTail !== null) {
       const facts = [
         ...report.problems.slice(0, 3),

@@ -31,7 +31,8 @@ export interface Settings {
 }
 
 /** What the processes of the members run. */
-export type WorkloadName = 'store' | 'broker'
+export const WORKLOADS = ['store', 'broker', 'pops'] as const
+export type WorkloadName = (typeof WORKLOADS)[number]
 
 export function settingsOf(options: RunOptions): Settings {
   const random = new SeededRandom(options.seed ^ 0x5e771265)
@@ -50,7 +51,7 @@ export function settingsOf(options: RunOptions): Settings {
     chunkCount: pick(2, 4),
     faultEveryMs: pick(700, 1500, 4000),
     clocks: 'set',
-    ...(options.workload === 'broker' ? wholeBroker(pick('exact', 'apart')) : {}),
+    ...(options.workload !== 'store' ? wholeBroker(pick('exact', 'apart')) : {}),
   }
 }
 
