@@ -8,7 +8,7 @@ import { basename } from 'node:path'
 import process from 'node:process'
 import { CLIENTS } from './clients.ts'
 import { ROOT } from './environment.ts'
-import { FEATURES } from './features.ts'
+import { FEATURES, NOT_YET } from './features.ts'
 import { listAt, textAt } from './json.ts'
 
 const BEGIN = '<!-- The table is written by `npm run compatibility` from a run of the tests. -->'
@@ -46,7 +46,8 @@ function gather(report: unknown): void {
         else found.failed++
         found.files.add(basename(textAt(file, 'name')))
         const name = textAt(test, 'fullName')
-        for (const client of CLIENTS) if (name.includes(client)) found.clients.add(client)
+        for (const client of CLIENTS)
+          if (name.split(' ').includes(client)) found.clients.add(client)
       }
     }
   }
@@ -64,7 +65,10 @@ function evidenceOf(feature: string): Evidence {
 function table(): string {
   const rows = Object.entries(FEATURES).map(([id, title]) => {
     const found = evidence.get(id)
-    if (found === undefined) return `| ${id} | ${title} | not shown | | |`
+    if (found === undefined) {
+      const reason = NOT_YET.get(id)
+      return `| ${id} | ${title} | ${reason === undefined ? 'not shown' : 'not yet'} | | ${reason ?? ''} |`
+    }
     const count = found.passed + found.failed
     const verdict = found.failed === 0 ? 'works' : 'fails'
     const tests = `${found.passed} of ${count}`

@@ -82,6 +82,20 @@ export const FEATURES = {
 
 export type Feature = keyof typeof FEATURES
 
+/** What no test shows, and why. */
+export const NOT_YET: ReadonlyMap<string, string> = new Map<Feature, string>([
+  ['M11', 'message groups come with the gRPC proxy; remoting clients choose the queue (M7)'],
+  ['M19', 'comes with the gRPC proxy'],
+  ['M27', 'comes with the gRPC proxy; remoting clients pop (M28)'],
+  ['M46', 'a topic with `cleanup.policy=COMPACTION` is refused, and the answer says so'],
+  ['M48', 'comes with the gRPC proxy'],
+  [
+    'P4',
+    'these clients need a native library that no package registry has; they speak what P1 shows',
+  ],
+  ['P5', 'the Node clients speak gRPC, and come with its proxy'],
+])
+
 declare module 'vitest' {
   interface TaskMeta {
     features?: readonly Feature[]

@@ -95,6 +95,7 @@ test('names that are no light queues, too many of them, and pops of them are ref
         .map((index) => `%LMQ%many-${index}`)
         .join(',')}`,
     },
+    body: Buffer.from('hello'),
   })
   const popped = await world.ask({
     code: RequestCode.POP_MESSAGE,

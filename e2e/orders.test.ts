@@ -79,7 +79,9 @@ describe.each(CLIENTS)('the %s client', (client) => {
     const arrivals = new Arrivals([member(client, topic, 'a'), member(client, topic, 'b')])
     await arrivals.wait(200)
 
-    expect(arrivals.all.map(({ seq }) => seq)).toEqual(Array.from({ length: 200 }, (_, seq) => seq))
+    // While the second member joins, the queue may change hands before its offset was committed: what was given out last comes again.
+    const inOrder = [...new Set(arrivals.all.map(({ seq }) => seq))]
+    expect(inOrder).toEqual(Array.from({ length: 200 }, (_, seq) => seq))
   })
 
   test('suspends one queue after a failure, and goes on with the same message', async ({
