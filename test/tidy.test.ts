@@ -143,3 +143,19 @@ function isTest(file: string): boolean {
 function folderOf(path: string): string {
   return path.slice(0, path.indexOf('/'))
 }
+
+test('suites of e2e, which run beside each other, have ports of their own', () => {
+  const offsets = tracked
+    .filter((file) => /^e2e\/[^/]+\.test\.ts$/.test(file))
+    .flatMap((file) => {
+      const found = /(?:portOffset: |OwnCluster\.start\(|OFFSET = )(\d[\d_]*)/.exec(
+        readFileSync(file, 'utf8'),
+      )
+      return found === null ? [] : [Number(found[1]?.replaceAll('_', ''))]
+    })
+    .toSorted((left, right) => left - right)
+
+  expect(offsets.length).toBeGreaterThan(10)
+  const distances = offsets.slice(1).map((offset, index) => offset - (offsets[index] ?? 0))
+  expect(Math.min(...distances)).toBeGreaterThanOrEqual(100)
+})
