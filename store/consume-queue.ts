@@ -60,6 +60,8 @@ export class ConsumeQueue implements AppendQueue {
   isTelling = false
   /** True while the owner has this queue on its list of those to be written and synced. */
   isListed = false
+  /** The end that `queuepositions` tells, or is being told; -1: none since the start. */
+  recordedEnd = -1
   readonly #context: ConsumeQueueContext
   readonly #files: SegmentQueue
   /** The end is known from elsewhere, and the files have not been looked at; then units of lost records may stand behind the end. */

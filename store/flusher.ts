@@ -333,7 +333,10 @@ export class Flusher {
     return { derivedOffset, logStart: this.#positionsLogStart }
   }
 
-  /** Where the queues that will be written now end; all queues when the file needs them, or when the log's start has moved. */
+  /**
+   * Where the queues that will be written now end; all queues when the file needs them, or when the log's start has moved. A unit that
+   * comes while the round waits for the disk is written by it, too, and its queue named by the next one: it is on the list again then.
+   */
   #changedPositions(dirty: readonly ConsumeQueue[]): readonly QueuePosition[] {
     const { consumeQueues, commitLog, positions } = this.#options
     const hasMoved = this.#positionsLogStart !== commitLog.startOffset
@@ -341,8 +344,9 @@ export class Flusher {
     this.#hasUnrecorded = true
     const changed: QueuePosition[] = []
     for (const queue of isWhole ? consumeQueues.all() : dirty) {
-      if (!isWhole && !queue.isDirty) continue
       const { topic, queueId, minOffset, maxOffset } = queue
+      if (!isWhole && !queue.isDirty && queue.recordedEnd === maxOffset) continue
+      queue.recordedEnd = maxOffset
       changed.push({ topic, queueId, minOffset, maxOffset })
     }
     return changed

@@ -103,6 +103,8 @@ async function replay(
   isRebuild: boolean,
 ): Promise<RecoveryResult> {
   const { commitLog, consumeQueues, index, dispatcher } = parts
+  // It knows nothing of a derivation that was given up.
+  dispatcher.resume(plan.startOffset)
   if (isRebuild) {
     // First, so that a crash meanwhile does not find it believable.
     parts.disk.removeSync(`${parts.root}/queuepositions`)
