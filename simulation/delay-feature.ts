@@ -11,6 +11,8 @@ const TIMER_MAX_MS = 15_000
 /** What clocks are apart at most at the beginning, and how much further with each millisecond. */
 const APART_MS = 2000
 const DRIFT = 0.06
+/** A clock tells whole milliseconds that are over: what it says of two moments may be so much more than what lies between them. */
+const ROUNDED_MS = 1
 
 interface Delayed {
   readonly sentMs: number
@@ -61,7 +63,7 @@ export class DelayFeature implements Feature {
     this.#waiting.delete(key)
     this.counts['delayed'] = (this.counts['delayed'] ?? 0) + 1
     const { sentMs, delayMs } = message
-    const toleranceMs = settings.clocks === 'exact' ? 0 : APART_MS + engine.now * DRIFT
+    const toleranceMs = settings.clocks === 'exact' ? ROUNDED_MS : APART_MS + engine.now * DRIFT
     const waitedMs = engine.now - sentMs
     if (waitedMs + toleranceMs >= delayMs) return null
     return `it comes ${waitedMs} ms after it was sent, with a delay of ${delayMs} ms`
