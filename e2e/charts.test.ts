@@ -28,6 +28,7 @@ test.each([
   [CLUSTER, 'broker.storage.size=lots'],
   [CLUSTER, 'clusterName=1prod'],
   [CLUSTER, 'brokers.groups=2'],
+  [CLUSTER, 'dashboard.service.port=0'],
 ])('%s refuses %s', async (chart, value) => {
   await expect(run('helm', ['template', 'x', chart, '--set', value])).rejects.toThrow(
     /values don't meet the specifications of the schema/,
@@ -64,9 +65,16 @@ test('every pod of the charts holds the restricted Pod Security Standard', async
   const [deployment] = (await render(OPERATOR)).filter(
     (one) => textAt(one, 'kind') === 'Deployment',
   )
-  const [pod] = (await render(CLUSTER)).filter((one) => textAt(one, 'kind') === 'Pod')
+  const cluster = await render(CLUSTER)
+  const pod = cluster.find((one) => textAt(one, 'kind') === 'Pod')
+  const dashboard = cluster.find((one) => textAt(one, 'kind') === 'Deployment')
+  const specs = [
+    at(deployment, 'spec', 'template', 'spec'),
+    at(dashboard, 'spec', 'template', 'spec'),
+    at(pod, 'spec'),
+  ]
 
-  for (const spec of [at(deployment, 'spec', 'template', 'spec'), at(pod, 'spec')]) {
+  for (const spec of specs) {
     expect(at(spec, 'securityContext', 'runAsNonRoot')).toBe(true)
     expect(textAt(spec, 'securityContext', 'seccompProfile', 'type')).toBe('RuntimeDefault')
     expect(at(spec, 'containers', 0, 'securityContext')).toEqual({
@@ -75,6 +83,25 @@ test('every pod of the charts holds the restricted Pod Security Standard', async
       capabilities: { drop: ['ALL'] },
     })
   }
+})
+
+test('the console has a first password that only its Secret tells, or a given one, or is left out', async () => {
+  const kinds = async (...values: readonly string[]): Promise<readonly string[]> =>
+    (await render(CLUSTER, values)).map((object) => textAt(object, 'kind')).toSorted()
+  const objects = await render(CLUSTER)
+  const secret = objects.find((object) => textAt(object, 'kind') === 'Secret')
+  const password = Buffer.from(textAt(secret, 'data', 'password'), 'base64').toString()
+  const others = JSON.stringify(objects.filter((object) => object !== secret))
+
+  expect(password).toMatch(/^[0-9A-Za-z]{24}$/u)
+  expect(others).not.toContain(password)
+  expect(await kinds('dashboard.existingSecret=mine', 'dashboard.storage.size=')).toEqual([
+    'Deployment',
+    'Pod',
+    'RocketMQCluster',
+    'Service',
+  ])
+  expect(await kinds('dashboard.enabled=false')).toEqual(['Pod', 'RocketMQCluster'])
 })
 
 test('monitors, alerts and boards come when they are asked for, or where Prometheus has its definitions', async ({
@@ -197,7 +224,7 @@ async function render(
 /** Paths of the values that a person sets; maps which end in an empty one or in Kubernetes' own types count as one. */
 function leaves(value: unknown, path = ''): readonly string[] {
   const opaque =
-    /^(resources|podSecurityContext|securityContext|nameServer\.resources|broker\.resources)$/
+    /^(resources|podSecurityContext|securityContext|(nameServer|broker|dashboard)\.resources)$/
   if (typeof value !== 'object' || value === null || Array.isArray(value) || opaque.test(path)) {
     return [path]
   }

@@ -1,6 +1,6 @@
 /** The charts as an administrator uses them: install, test, upgrade, uninstall; definitions and data outlive the uninstall. */
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { figures } from './environment.ts'
+import { figures, run } from './environment.ts'
 import { images } from './kube-images.ts'
 import type { Images } from './kube-images.ts'
 import {
@@ -43,6 +43,7 @@ test('both charts install, test, upgrade and uninstall, and the messages are the
   const ready = await untilReady(kube, NAMESPACE, 'shop')
   const tested = await helm(`test shop --namespace ${NAMESPACE} --logs --timeout 120s`)
   await runGo('produce', { count: 50, retries: 5, mode: 'sync' })
+  const console = await consolePage()
 
   await installCluster(3, built.nextTag)
   await installOperator(built, ['logLevel=debug'])
@@ -57,7 +58,9 @@ test('both charts install, test, upgrade and uninstall, and the messages are the
   )
   await helm(`uninstall ${OPERATOR_RELEASE} --namespace ${OPERATOR_NAMESPACE} --wait`)
   const definition = await kube.get('CustomResourceDefinition', '', CRD)
-  const claims = await kube.list('PersistentVolumeClaim', NAMESPACE)
+  const claims = (await kube.list('PersistentVolumeClaim', NAMESPACE)).filter((claim) =>
+    claim.metadata.name.includes('-broker-'),
+  )
 
   await installOperator(built)
   await installCluster(3, built.nextTag)
@@ -71,6 +74,7 @@ test('both charts install, test, upgrade and uninstall, and the messages are the
     claims: claims.length,
   })
   expect(tested).toContain('Succeeded')
+  expect(console).toContain('<title>')
   expect([...running.values()].map((pod) => textAt(pod, 'spec', 'containers', 0, 'image'))).toEqual(
     Array.from({ length: GROUPS * MEMBERS }, () => `${built.repository}:${built.nextTag}`),
   )
@@ -89,7 +93,19 @@ async function installCluster(groups: number, version: string): Promise<void> {
     'broker.resources.requests.memory=256Mi',
     `test.image.repository=${built.repository}`,
     `test.image.tag=${built.tag}`,
+    `dashboard.image.repository=${built.repository}`,
+    `dashboard.image.tag=${built.tag}`,
   ])
+}
+
+/** What a browser is given first, once the console has seen the cluster. */
+async function consolePage(): Promise<string> {
+  const service = `/api/v1/namespaces/${NAMESPACE}/services/shop-dashboard:8080/proxy`
+  await eventually('the console is ready', 120_000, () =>
+    run('kubectl', ['get', '--raw', `${service}/readyz`]),
+  )
+  const { stdout } = await run('kubectl', ['get', '--raw', `${service}/`])
+  return stdout
 }
 
 async function runGo(

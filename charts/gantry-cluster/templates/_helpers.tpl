@@ -10,6 +10,18 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end }}
 
+{{- define "gantry-cluster.dashboardSelector" -}}
+app.kubernetes.io/name: gantry-dashboard
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "gantry-cluster.dashboardLabels" -}}
+{{ include "gantry-cluster.dashboardSelector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{- end }}
+
 {{/* The spec without what the values leave empty, so that the operator's defaults hold there. */}}
 {{- define "gantry-cluster.spec" -}}
 {{- $spec := dict "version" (default .Chart.AppVersion .Values.version) "paused" .Values.paused -}}
