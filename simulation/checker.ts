@@ -58,6 +58,11 @@ export class Checker {
     return this.#endOffset
   }
 
+  /** How many leaders there were, one after the other. */
+  get reigns(): number {
+    return this.#leaderOfTerm.size
+  }
+
   /** Where the record begins that has `count` others behind it. */
   offsetBack(count: number): number {
     return this.records[Math.max(0, this.records.length - 1 - count)]?.physicalOffset ?? 0

@@ -17,6 +17,8 @@ const CONSUMERS = 2
 const INVISIBLE_MIN_MS = 1500
 const INVISIBLE_RANGE_MS = 4000
 const PAUSE_MS = 50
+/** After healing all has come back and is acknowledged: times of invisibility, what clocks are apart, and elections. */
+const BACK_MS = 30_000
 
 /** A time in which only one consumer has the message, by the clock of the broker. */
 interface Lease {
@@ -24,15 +26,24 @@ interface Lease {
   until: number
 }
 
-interface Task {
+/** Where a message lies: as it was sent, or a copy that brought it back. */
+interface Place {
+  readonly name: string
+  readonly task: Task
   readonly leases: Lease[]
   /** When its consumer heard that it is acknowledged in time. */
   doneMs: number | null
 }
 
-interface Popped {
+interface Task {
   readonly key: string
-  readonly task: Task
+  readonly places: Map<string, Place>
+  /** Of the leader under whom it was sent. */
+  readonly reign: number
+}
+
+interface Popped {
+  readonly place: Place
   readonly lease: Lease
   /** What it is acknowledged by. */
   readonly handle: Readonly<Record<string, string>>
@@ -43,8 +54,10 @@ export class PopFeature implements Feature {
   readonly counts: Record<string, number> = { acknowledged: 0, popped: 0, done: 0 }
   readonly #options: WorkloadOptions
   readonly #tasks = new Map<string, Task>()
-  /** Sent for certain, and not acknowledged by a consumer. */
-  readonly #open = new Set<string>()
+  /** Sent for certain, and not acknowledged by a consumer as far as anybody knows. */
+  readonly #open = new Set<Task>()
+  /** When everything was healed: from then on consumers acknowledge all that they get. */
+  #healedMs: number | null = null
   #sequence = 0
   #consumers = 0
 
@@ -59,8 +72,7 @@ export class PopFeature implements Feature {
   async operate(client: BrokerClient): Promise<void> {
     const { random, settings } = this.#options
     const key = `p${this.#sequence++}`
-    const task = { leases: [], doneMs: null }
-    this.#tasks.set(key, task)
+    const task = this.#taskOf(key)
     const answer = await send(client, {
       topic: TOPIC,
       queueId: random.integer(2),
@@ -70,7 +82,8 @@ export class PopFeature implements Feature {
     })
     if (answer === null) return
     this.#count('acknowledged')
-    if (!this.#isDone(key)) this.#open.add(key)
+    // Otherwise it has been popped before.
+    if (task.places.size === 0) this.#open.add(task)
   }
 
   committed(key: string): string | null {
@@ -78,8 +91,15 @@ export class PopFeature implements Feature {
   }
 
   missing(): string | null {
-    for (const key of this.#open) return `${this.#open.size} popped messages, ${key} among them`
-    return null
+    const { engine } = this.#options
+    this.#healedMs ??= engine.now
+    const [first] = this.#open
+    if (first === undefined) return null
+    const missing = `${this.#open.size} popped messages, ${first.key} among them`
+    if (engine.now > this.#healedMs + BACK_MS) {
+      engine.violate('what is not acknowledged comes back in time', missing)
+    }
+    return missing
   }
 
   checkEnd(): void {
@@ -91,7 +111,7 @@ export class PopFeature implements Feature {
     while (engine.violation === null) {
       await client.sleep(PAUSE_MS + random.next() * settings.thinkMs)
       for (const popped of await this.#pop(client)) {
-        const choice = random.integer(10)
+        const choice = this.#healedMs === null ? random.integer(10) : 0
         if (choice < 7) await this.#acknowledge(client, popped)
         else if (choice < 8) await this.#change(client, popped)
       }
@@ -110,7 +130,8 @@ export class PopFeature implements Feature {
         maxMsgNums: String(1 + random.integer(8)),
         invisibleTime: String(INVISIBLE_MIN_MS + random.integer(INVISIBLE_RANGE_MS)),
         pollTime: '0',
-        bornTime: String(client.now),
+        // The time of the broker, which refuses requests of clients whose clocks are half a second behind.
+        bornTime: '0',
         initMode: '0',
         order: 'false',
       },
@@ -120,41 +141,73 @@ export class PopFeature implements Feature {
     const until = popTime + Number(answer.extFields.get('invisibleTime'))
     return Array.from(iterateRecords(answer.body), (message) => {
       const key = keyOf(message.body.toString('latin1'))
-      const task = this.#tasks.get(key) ?? { leases: [], doneMs: null }
+      const handle = handleOf(message, answer)
+      const place = this.#placeOf(
+        key,
+        `${handle['topic']}/${handle['queueId']}@${handle['offset']}`,
+      )
       const lease = { from: popTime, until }
-      this.#check(key, task, lease, invokedMs)
-      task.leases.push(lease)
+      engine.note(`${client.id} pops ${key} of ${place.name}, ${popTime} to ${until}`)
+      this.#check(place, lease, invokedMs)
+      place.leases.push(lease)
+      if (place.doneMs === null) this.#open.add(place.task)
       this.#count('popped')
-      return { key, task, lease, handle: handleOf(message, answer) }
+      return { place, lease, handle }
     })
   }
 
-  #check(key: string, { leases, doneMs }: Task, lease: Lease, invokedMs: number): void {
-    const { engine } = this.#options
-    if (doneMs !== null && doneMs < invokedMs) {
-      const fact = `${key} is popped at ${invokedMs}, and was acknowledged at ${doneMs}`
-      engine.violate('what is acknowledged never comes again', fact)
+  #taskOf(key: string): Task {
+    let task = this.#tasks.get(key)
+    if (task === undefined) {
+      this.#tasks.set(key, (task = { key, places: new Map(), reign: this.#options.checker.reigns }))
     }
-    const other = leases.find(
-      ({ from, until }) => from + this.#apartMs < lease.until && lease.from + this.#apartMs < until,
-    )
-    if (other === undefined) return
-    const fact = `${key} is popped from ${lease.from} to ${lease.until}, and from ${other.from} to ${other.until}`
-    engine.violate('what is popped is invisible', fact)
+    return task
   }
 
-  async #acknowledge(client: BrokerClient, { key, task, lease, handle }: Popped): Promise<void> {
+  #placeOf(key: string, name: string): Place {
+    const task = this.#taskOf(key)
+    let place = task.places.get(name)
+    if (place === undefined) {
+      task.places.set(name, (place = { name, task, leases: [], doneMs: null }))
+    }
+    return place
+  }
+
+  #check({ name, task }: Place, lease: Lease, invokedMs: number): void {
+    const { engine, checker } = this.#options
+    for (const other of task.places.values()) {
+      // A leader that falls between a copy and the record of it leaves both to the next one, which makes another copy.
+      if (other.name !== name && checker.reigns > task.reign) continue
+      const what = `${task.key} of ${name} is popped`
+      if (other.doneMs !== null && other.doneMs < invokedMs) {
+        const fact = `${what} at ${invokedMs}, and was acknowledged at ${other.doneMs} at ${other.name}`
+        engine.violate('what is acknowledged never comes again', fact)
+      }
+      const overlap = other.leases.find(
+        ({ from, until }) =>
+          from + this.#apartMs < lease.until && lease.from + this.#apartMs < until,
+      )
+      if (overlap === undefined) continue
+      const fact = `${what} from ${lease.from} to ${lease.until}, and of ${other.name} from ${overlap.from} to ${overlap.until}`
+      engine.violate('what is popped is invisible', fact)
+    }
+  }
+
+  async #acknowledge(client: BrokerClient, { place, lease, handle }: Popped): Promise<void> {
+    const { engine } = this.#options
     const answer = await client.ask({ code: RequestCode.ACK_MESSAGE, extFields: handle })
-    if (answer?.code !== ResponseCode.SUCCESS) return
+    engine.note(`${client.id} acknowledges ${place.task.key} of ${place.name}: ${answer?.code}`)
+    if (answer !== null && answer.code !== ResponseCode.SUCCESS) return
+    // Without an answer it may be done all the same; if it is not, it comes again.
+    this.#open.delete(place.task)
     // Later it may be on its way back already, and comes again.
-    if (client.now + this.#apartMs >= lease.until) return
-    task.doneMs = this.#options.engine.now
-    this.#open.delete(key)
+    if (answer === null || client.now + this.#apartMs >= lease.until) return
+    place.doneMs = engine.now
     this.#count('done')
   }
 
   /** Asks for it to come back at another time. */
-  async #change(client: BrokerClient, { task, lease, handle }: Popped): Promise<void> {
+  async #change(client: BrokerClient, { place, lease, handle }: Popped): Promise<void> {
     const { random } = this.#options
     const invokedAt = client.now
     const invisibleTime = String(1000 + random.integer(3000))
@@ -168,17 +221,13 @@ export class PopFeature implements Feature {
     if (answer === null) return
     const from = Number(answer.extFields.get('popTime'))
     const until = from + Number(answer.extFields.get('invisibleTime'))
-    task.leases.push({ from, until })
+    place.leases.push({ from, until })
   }
 
   /** What the clocks of two members may differ by. */
   get #apartMs(): number {
     const { settings, engine } = this.#options
     return settings.clocks === 'exact' ? 0 : 2000 + engine.now * 0.06
-  }
-
-  #isDone(key: string): boolean {
-    return this.#tasks.get(key)?.doneMs !== null
   }
 
   #count(what: string): void {

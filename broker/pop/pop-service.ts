@@ -234,7 +234,6 @@ export class PopService implements LeaderService {
       invisibleTime: invisibleTimeMs,
       offsets: [queueOffset],
     })
-    // The new one first: a crash in between brings the message back twice instead of never.
     let committed = 0
     const recorded = (isCommitted: boolean): void => {
       committed += isCommitted ? 1 : Number.NaN
@@ -246,8 +245,7 @@ export class PopService implements LeaderService {
       }
     }
     let hasFailed = false
-    this.state.take(checkpoint, queueOffset + 1, clocks, recorded)
-    this.state.finish(old, queueOffset, recorded)
+    this.state.replace(old, queueOffset, { checkpoint, clocks }, recorded)
   }
 
   /** The same for a message of an orderly pop: it keeps its time of pop. */

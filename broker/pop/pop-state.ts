@@ -158,6 +158,21 @@ export class PopState {
     return true
   }
 
+  /**
+   * A message of one checkpoint goes on in another one. That one is recorded first, whatever was acknowledged in the same turn: a log that
+   * ends in between brings the message back twice instead of never.
+   */
+  replace(
+    old: Checkpoint,
+    queueOffset: number,
+    { checkpoint, clocks }: { readonly checkpoint: Checkpoint; readonly clocks: Clocks },
+    done: (isCommitted: boolean) => void,
+  ): void {
+    this.take(checkpoint, queueOffset + 1, clocks, done)
+    this.#options.log.separateAcks(old)
+    this.finish(old, queueOffset, done)
+  }
+
   /** What a pop took could not be recorded: it is read again. */
   giveBack(checkpoint: Checkpoint, range: OffsetRange): void {
     this.wheel.remove(checkpoint)

@@ -71,6 +71,11 @@ export class ReviveLog {
     this.#add(reviveQueueId, { record, done: [done] })
   }
 
+  /** What a checkpoint's acknowledgements of this turn were merged into is full: the next one stands behind all that was appended before. */
+  separateAcks(checkpoint: Checkpoint): void {
+    this.#acks.delete(checkpoint)
+  }
+
   /** Appends that messages of a checkpoint are finished. */
   appendAck(checkpoint: Checkpoint, queueOffset: number, done: Appended): void {
     const merged = this.#acks.get(checkpoint)
