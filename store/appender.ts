@@ -49,6 +49,8 @@ export interface AppenderOptions {
   readonly refusal: () => string | null
   /** After a write: the log reaches up to `writtenOffset`. The store commits, and calls `release`. */
   readonly onWritten: () => void
+  /** The log will be cut here, where it was written already, and `onWritten` not called. */
+  readonly onCut: (offset: number) => void
   readonly onDiskFull: (error: unknown) => void
   readonly onFailure: (error: unknown) => void
 }
@@ -69,6 +71,8 @@ export class Appender {
   #batchNumber = 0
   #isBatchOpen = false
   #batchStart = 0
+  /** Batches from here on were written in the middle of a turn, which `onWritten` does not know yet; -1: none. */
+  #untoldStart = -1
   #batchStartedAt = 0
   /** Queues that the open batch appended to. */
   #batchQueues: AppendQueue[] = []
@@ -163,6 +167,7 @@ export class Appender {
       this.#options.onFailure(this.#failure.error)
       return
     }
+    this.#untoldStart = -1
     this.#options.onWritten()
     this.#afterWrite.takeAll((entry) => this.#answer(entry, PutStatus.OK, null))
     if (this.#afterCommit.length > 0) this.#scheduleTimeout()
@@ -184,15 +189,19 @@ export class Appender {
   }
 
   /**
-   * Refuses everything that waits and drops what is not written: another member leads. What was written may still be committed by the
-   * next leader.
+   * Refuses everything that waits and drops what `onWritten` was not told of: another member leads. What was told may still be committed
+   * by the next leader.
    */
   abandon(reason: string): void {
-    const { commitLog } = this.#options
-    if (this.#isBatchOpen) {
+    const { commitLog, onCut } = this.#options
+    const isUntold = this.#untoldStart !== -1
+    const start = isUntold ? this.#untoldStart : this.#batchStart
+    if (isUntold || this.#isBatchOpen) {
       for (const queue of this.#batchQueues) queue.nextOffset = queue.offsetBeforeBatch
       this.#closeBatch()
-      commitLog.truncate(this.#batchStart)
+      this.#untoldStart = -1
+      if (start < commitLog.writtenOffset) onCut(start)
+      commitLog.truncate(start)
     }
     this.#tellRefused()
     const refuse = (entry: Waiting): void =>
@@ -334,6 +343,7 @@ export class Appender {
       this.#takeBack(error)
       return false
     }
+    if (this.#untoldStart === -1) this.#untoldStart = this.#batchStart
     this.#closeBatch()
     return true
   }

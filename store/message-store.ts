@@ -776,6 +776,7 @@ export class MessageStore implements Store, AsyncDisposable {
       light: this.#light,
       refusal: () => this.#refusal(),
       onWritten: () => this.#onWritten(),
+      onCut: (offset) => this.#flusher?.truncate(offset),
       onDiskFull: (error) => this.#noteDiskFull(error),
       onFailure: (error) => this.#fail(error),
     })

@@ -8,7 +8,11 @@ import { TEST_HOST, testConfig, testMessage } from './testing.ts'
 
 const SEGMENT = '/store/commitlog/00000000000000000000'
 
-async function openMember(time: SimulatedTime, disk: SimulatedDisk): Promise<MessageStore> {
+async function openMember(
+  time: SimulatedTime,
+  disk: SimulatedDisk,
+  written: (offset: number) => void = () => undefined,
+): Promise<MessageStore> {
   const store = new MessageStore({
     config: testConfig({ flushDiskType: 'SYNC_FLUSH' }),
     runtime: { clock: time, timers: time, disk },
@@ -17,7 +21,7 @@ async function openMember(time: SimulatedTime, disk: SimulatedDisk): Promise<Mes
     onFailure: (error) => {
       throw error
     },
-    replication: { written: () => undefined, persisted: () => undefined, refusal: () => null },
+    replication: { written, persisted: () => undefined, refusal: () => null },
     buffer: { chunkSize: 8 * 1024, chunkCount: 2 },
   })
   const starting = store.start()
@@ -142,4 +146,29 @@ test('clients hear after a while that no majority has a message, the broker itse
 
   expect(before).toEqual(['client OS_PAGE_CACHE_BUSY'])
   expect(answers.slice(1)).toEqual(['service OK', 'transaction OK'])
+})
+
+// Goal: a member that stops leading has the log that Raft knows of, to which the next leader's records are appended. Method: more than the
+// log's buffer takes in one piece comes in one turn, so that a part is written before the turn ends.
+test('what was written in a turn in whose middle the member stops leading is gone', async () => {
+  const time = new SimulatedTime()
+  let known = 0
+  const written = (offset: number): void => {
+    known = offset
+  }
+  const store = await openMember(time, new SimulatedDisk({ clock: time }), written)
+  await fill(store, time, 3)
+  const before = known
+  const answers: string[] = []
+  for (let id = 0; id < 10; id++) {
+    const message = testMessage({ body: Buffer.alloc(2000) })
+    store.put([message], true, ({ status }) => answers.push(status))
+  }
+
+  store.setNotLeading('another member leads')
+
+  expect(store.endOffset).toBe(before)
+  expect(new Set(answers)).toEqual(new Set(['SERVICE_NOT_AVAILABLE']))
+  await time.advance(2000)
+  expect(known).toBe(before)
 })
