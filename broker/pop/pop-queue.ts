@@ -181,6 +181,16 @@ export class PopQueue {
     return true
   }
 
+  /** Makes a message pending again that `finish` has finished. */
+  unfinish(checkpoint: Checkpoint, queueOffset: number): void {
+    const bit = 1 << checkpoint.offsets.indexOf(queueOffset)
+    const isGone = checkpoint.pending === 0
+    checkpoint.pending |= bit
+    if (isGone) this.add(checkpoint)
+    else this.inFlight++
+    this.isDirty = true
+  }
+
   /** Takes a checkpoint out, with all that is pending in it. */
   remove(checkpoint: Checkpoint): void {
     if (this.find(checkpoint.startOffset, checkpoint.popTime) !== checkpoint) return

@@ -189,10 +189,20 @@ export class PopService implements LeaderService {
   ack(target: PopTarget, queueOffset: number, done: (status: AckStatus) => void): void {
     const { startOffset, popTime } = target.receipt
     const checkpoint = this.state.find(target)?.find(startOffset, popTime) ?? null
-    if (checkpoint === null || checkpoint.isReviving) return done('EXPIRED')
-    const recorded = (isCommitted: boolean): void => done(isCommitted ? 'OK' : 'FAILED')
-    if (!this.state.finish(checkpoint, queueOffset, recorded)) return done('EXPIRED')
-    this.#freed(checkpoint.queue)
+    if (checkpoint?.isReviving === true) return done('EXPIRED')
+    const reign = this.#reign
+    const recorded = (isCommitted: boolean): void => {
+      if (!isCommitted && checkpoint !== null && this.#reign === reign) {
+        this.state.unfinish(checkpoint, queueOffset)
+      }
+      done(isCommitted ? 'OK' : 'FAILED')
+    }
+    if (checkpoint !== null && this.state.finish(checkpoint, queueOffset, recorded)) {
+      this.#freed(checkpoint.queue)
+      return
+    }
+    // Asked once more: the first one may be on its way, and whoever hears of success must not get the message again.
+    this.state.afterRecords(target, (isCommitted) => done(isCommitted ? 'EXPIRED' : 'FAILED'))
   }
 
   /** The same for a message of an orderly pop. */

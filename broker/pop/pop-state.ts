@@ -9,6 +9,7 @@ import { Checkpoint, PopQueue } from './pop-queue.ts'
 import { DueWheel } from './due-wheel.ts'
 import { OrderQueue } from './order-queue.ts'
 import { REVIVE_GROUP, REVIVE_QUEUES } from './revive-log.ts'
+import { ToldQueue, nameOf } from './told-queue.ts'
 import { RETRY_PREFIX } from '../names.ts'
 import { javaHashCode } from '../../common/bytes.ts'
 import type { Clock } from '../../common/ports.ts'
@@ -17,7 +18,7 @@ import type { BrokerConfig } from '../config.ts'
 import type { ConsumerOffsets } from '../consumer-offsets.ts'
 import type { OffsetRange } from './pop-queue.ts'
 import type { ReviveLog } from './revive-log.ts'
-import type { CheckpointRecord, QueueName } from './revive-record.ts'
+import type { QueueName } from './revive-record.ts'
 
 export type InitMode = 'min' | 'max'
 
@@ -156,6 +157,19 @@ export class PopState {
     if (checkpoint.pending === 0) this.wheel.remove(checkpoint)
     this.#options.log.appendAck(checkpoint, queueOffset, done)
     return true
+  }
+
+  /** That it is finished could not be recorded: it is pending again. */
+  unfinish(checkpoint: Checkpoint, queueOffset: number): void {
+    const { queue } = checkpoint
+    if (checkpoint.isReviving || this.find(queue) !== queue) return
+    queue.unfinish(checkpoint, queueOffset)
+    this.wheel.add(checkpoint)
+  }
+
+  /** Calls `done` when all is answered that was to be recorded of a queue. */
+  afterRecords(name: QueueName, done: (isCommitted: boolean) => void): void {
+    this.#options.log.afterLast(reviveQueueOf(name), done)
   }
 
   /**
@@ -450,59 +464,8 @@ export class PopState {
   }
 }
 
-/** What the revive log has told of one queue. */
-class ToldQueue {
-  readonly name: QueueName
-  readonly recordsFrom: number
-  readonly checkpoints = new Map<string, CheckpointRecord>()
-  handedOut: OffsetRange[] = []
-  resetTo: number | null = null
-  isGone = false
-  order: { readonly next: number; readonly batch: OrderQueue['batch'] } | null = null
-
-  constructor(name: QueueName, recordsFrom: number) {
-    this.name = nameOf(name)
-    this.recordsFrom = recordsFrom
-  }
-
-  take(record: Parameters<Parameters<ReviveLog['read']>[2]>[0]): void {
-    switch (record.type) {
-      case 'ck':
-        this.isGone = false
-        this.handedOut.push({ start: record.startOffset, end: record.nextOffset })
-        this.checkpoints.set(`${record.startOffset}@${record.popTime}`, record)
-        return
-      case 'ack': {
-        const key = `${record.startOffset}@${record.popTime}`
-        const checkpoint = this.checkpoints.get(key)
-        if (checkpoint === undefined) return
-        const offsets = checkpoint.offsets.filter((offset) => !record.offsets.includes(offset))
-        if (offsets.length === 0) this.checkpoints.delete(key)
-        else this.checkpoints.set(key, { ...checkpoint, offsets })
-        return
-      }
-      case 'base':
-        this.handedOut.push(...record.handedOut)
-        return
-      case 'reset':
-        this.checkpoints.clear()
-        this.handedOut = []
-        this.resetTo = record.queueOffset
-        this.isGone = record.queueOffset === null
-        if (this.isGone) this.order = null
-        return
-      case 'order':
-        this.order = { next: record.next, batch: record.batch }
-    }
-  }
-}
-
 function keyOf(topic: string, consumerGroup: string): string {
   return `${topic}@${consumerGroup}`
-}
-
-function nameOf({ topic, consumerGroup, queueId }: QueueName): QueueName {
-  return { topic, consumerGroup, queueId }
 }
 
 /** All queues of a topic are told of in one queue of the revive log, so that an acknowledgement and its checkpoint keep their order. */

@@ -56,6 +56,8 @@ export class ReviveLog {
   readonly #properties = new Map<string, Buffer>()
   /** Records that were taken, since the start: checkpoints and the like, and acknowledgements. */
   readonly counts: { ck: number; ack: number } = { ck: 0, ack: 0 }
+  /** By queue: batches that are not answered. */
+  readonly #batches: (readonly Waiting[])[][] = Array.from({ length: REVIVE_QUEUES }, () => [])
   #isScheduled = false
   /** Appends that have not been answered. */
   #underWay = 0
@@ -88,6 +90,14 @@ export class ReviveLog {
     const waiting = { record, done: [done] }
     this.#acks.set(checkpoint, waiting)
     this.#add(checkpoint.queue.reviveQueueId, waiting)
+  }
+
+  /** Calls `done` when what was appended to a queue last is answered; now when nothing waits. */
+  afterLast(reviveQueueId: number, done: Appended): void {
+    const batch = this.#batches[reviveQueueId]?.at(-1)
+    const last = this.#waiting[reviveQueueId]?.at(-1) ?? batch?.at(-1)
+    if (last === undefined) done(true)
+    else last.done.push(done)
   }
 
   /** Where the next record of a queue will stand, or before that. */
@@ -174,10 +184,14 @@ export class ReviveLog {
     const messages = batch.map(({ record }) =>
       this.#message(reviveQueueId, encodeReviveRecord(settledRecord(record), brokerName)),
     )
-    store.put(messages, false, (result) => this.#onPut(batch, result))
+    this.#batches[reviveQueueId]?.push(batch)
+    store.put(messages, false, (result) => this.#onPut(reviveQueueId, batch, result))
   }
 
-  #onPut(batch: readonly Waiting[], { status, reason }: PutResult): void {
+  #onPut(reviveQueueId: number, batch: readonly Waiting[], { status, reason }: PutResult): void {
+    const batches = this.#batches[reviveQueueId]
+    // The first one, but for those that are refused at once.
+    batches?.splice(batches.indexOf(batch), 1)
     const isCommitted = isStored(status)
     if (!isCommitted) {
       const fields = { topic: this.topic, records: batch.length, status, reason }
