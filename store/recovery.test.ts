@@ -88,6 +88,26 @@ describe('recovery', () => {
     )
   })
 
+  // Goal: nothing is told to be on disk that is only in the page cache. Method: the kernel forgets what a failed sync could not write.
+  test('puts on disk what a sync failed for before the process ended', async () => {
+    const world = simulatedWorld()
+    const config = { flushDiskType: 'SYNC_FLUSH' } as const
+    const { store } = await openStore(world, config)
+    // Several pages of them, since recovery touches the last one.
+    const bodies = ['a', 'b', 'c', 'd'].map((letter) => letter.repeat(3000))
+    const messages = bodies.map((body) => testMessage({ body }))
+    world.disk.failOn('datasync', 1, 'EIO')
+    await world.settle(put(store, messages))
+    world.kill()
+    const { store: second } = await openStore(world, config)
+    expect(await bodiesOf(world, second)).toEqual(bodies)
+
+    world.cutPower(null)
+
+    const { store: third } = await openStore(world, config)
+    expect(await bodiesOf(world, third)).toEqual(bodies)
+  })
+
   test('cuts a tail torn at any byte, and the next message takes its place', async () => {
     const world = simulatedWorld()
     const { store } = await openStore(world)

@@ -23,6 +23,9 @@ import type { MessageIndex } from './message-index.ts'
 /** Bytes of the log between two looks at the event loop. */
 const YIELD_BYTES = 4 * 1024 * 1024
 
+/** Written once more at a time. */
+const REWRITE_BYTES = 1024 * 1024
+
 /** After a clean stop of a Java broker its last files are read again (protocol §19.1). */
 const JAVA_CLEAN_SEGMENTS = 3
 
@@ -139,6 +142,7 @@ async function replay(
     clearBeyond(parts, endOffset)
     // A record that a reader saw before this crash must not be lost by the next one.
     commitLog.resume(endOffset, plan.startOffset, lastStoreTimestamp)
+    rewrite(commitLog, plan.flushedOffset ?? plan.startOffset)
     await commitLog.flush()
   } else {
     commitLog.resume(endOffset, endOffset, lastStoreTimestamp)
@@ -157,6 +161,21 @@ async function replay(
     derivedOffset: startOffset,
     records,
     wasRebuilt: isRebuild,
+  }
+}
+
+/**
+ * What a failed sync left in the page cache reads well and is on no disk, and the next sync passes it over: all that nobody knows to be on
+ * disk is written once more, so that it does not.
+ */
+function rewrite({ segments, endOffset }: CommitLog, fromOffset: number): void {
+  const bytes = Buffer.allocUnsafe(REWRITE_BYTES)
+  for (let at = Math.max(fromOffset, segments.firstOffset); at < endOffset;) {
+    const segmentEnd = segments.startOf(at) + segments.segmentSize
+    const size = Math.min(bytes.length, endOffset - at, segmentEnd - at)
+    segments.readSync(bytes, 0, size, at)
+    segments.writeSync(bytes, 0, size, at)
+    at += size
   }
 }
 
