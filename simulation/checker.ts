@@ -45,6 +45,8 @@ export class Checker {
   #endOffset = 0
   /** Said of a message of a client when it is committed for the first time; returns what is wrong with that. */
   onMessage: (key: string, topic: string) => string | null = () => null
+  /** Said of a message of any other topic when it is committed for the first time. */
+  onOther: (key: string, topic: string, reconsumeTimes: number) => void = () => undefined
   /** Topics in which each key is stored once at most; what the broker writes for itself may repeat it. */
   isOfClients: (topic: string) => boolean = () => true
 
@@ -126,9 +128,9 @@ export class Checker {
         `${member.name} commits ${queue} offset ${record.queueOffset} at ${at}, ${expected} is next`,
       )
     }
-    if (!this.isOfClients(topic)) return
     const body = bytes.toString('latin1', reader.bodyAt, reader.bodyAt + reader.bodySize)
     const key = keyOf(body)
+    if (!this.isOfClients(topic)) return this.onOther(key, topic, reader.reconsumeTimes)
     if (this.#byKey.has(key)) {
       this.#engine.violate('nothing is stored twice', `${key} at ${at} once more`)
     }

@@ -13,6 +13,7 @@ import type { WorkloadOptions } from './workload.ts'
 
 const GROUP = 'Workers'
 const TOPIC = 'Tasks'
+const RETRY_TOPIC = `%RETRY%${GROUP}_${TOPIC}`
 const CONSUMERS = 2
 const INVISIBLE_MIN_MS = 1500
 const INVISIBLE_RANGE_MS = 4000
@@ -40,6 +41,8 @@ interface Task {
   readonly places: Map<string, Place>
   /** Of the leader under whom it was sent. */
   readonly reign: number
+  /** How many copies there are of each attempt. */
+  readonly copies: Map<number, number>
 }
 
 interface Popped {
@@ -63,6 +66,9 @@ export class PopFeature implements Feature {
 
   constructor(options: WorkloadOptions) {
     this.#options = options
+    options.checker.onOther = (key, topic, attempt) => {
+      if (topic === RETRY_TOPIC) this.#copied(this.#taskOf(key), attempt)
+    }
   }
 
   join(client: BrokerClient): void {
@@ -159,9 +165,22 @@ export class PopFeature implements Feature {
   #taskOf(key: string): Task {
     let task = this.#tasks.get(key)
     if (task === undefined) {
-      this.#tasks.set(key, (task = { key, places: new Map(), reign: this.#options.checker.reigns }))
+      this.#tasks.set(
+        key,
+        (task = { key, places: new Map(), reign: this.#options.checker.reigns, copies: new Map() }),
+      )
     }
     return task
+  }
+
+  /** A leader that falls between a copy and the record of it leaves both to the next one, which makes another copy. */
+  #copied(task: Task, attempt: number): void {
+    const { engine, checker } = this.#options
+    const mayBeAgain = checker.reigns > task.reign
+    const count = (task.copies.get(attempt) ?? 0) + 1
+    task.copies.set(attempt, count)
+    if (count === 1 || mayBeAgain) return
+    engine.violate('a leader brings a message back once', `attempt ${attempt} of ${task.key}`)
   }
 
   #placeOf(key: string, name: string): Place {
@@ -174,10 +193,10 @@ export class PopFeature implements Feature {
   }
 
   #check({ name, task }: Place, lease: Lease, invokedMs: number): void {
-    const { engine, checker } = this.#options
+    const { engine } = this.#options
     for (const other of task.places.values()) {
-      // A leader that falls between a copy and the record of it leaves both to the next one, which makes another copy.
-      if (other.name !== name && checker.reigns > task.reign) continue
+      // Of two copies of one attempt each goes its own way.
+      if (other.name !== name && hasTwins(task)) continue
       const what = `${task.key} of ${name} is popped`
       if (other.doneMs !== null && other.doneMs < invokedMs) {
         const fact = `${what} at ${invokedMs}, and was acknowledged at ${other.doneMs} at ${other.name}`
@@ -235,6 +254,10 @@ export class PopFeature implements Feature {
   }
 }
 
+function hasTwins({ copies }: Task): boolean {
+  return [...copies.values()].some((count) => count > 1)
+}
+
 /** As clients make it of the message and the answer in which it came. */
 function handleOf(
   { queueId, queueOffset, properties }: StoredMessage,
@@ -248,7 +271,7 @@ function handleOf(
   const isRetry = extraInfo.split(' ')[4] !== '0'
   return {
     consumerGroup: GROUP,
-    topic: isRetry ? `%RETRY%${GROUP}_${TOPIC}` : TOPIC,
+    topic: isRetry ? RETRY_TOPIC : TOPIC,
     queueId: String(queueId),
     offset: String(queueOffset),
     extraInfo,
