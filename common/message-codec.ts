@@ -27,6 +27,11 @@ export const MAGIC_V2 = 0xdaa320ab
 export const MAGIC_BLANK = 0xcbd43194
 export const BLANK_HEADER_SIZE = 8
 
+/** The record at `at`, of which the first 8 bytes are there, is the blank one that ends a segment. */
+export function isBlankAt(bytes: Buffer, at: number): boolean {
+  return readInt32(bytes, at + 4) >>> 0 === MAGIC_BLANK
+}
+
 /** A topic longer than this makes a version 2 record. */
 const MAX_TOPIC_SIZE_V1 = 127
 const MAX_TOPIC_SIZE = 32_767

@@ -7,11 +7,11 @@
 import assert from 'node:assert/strict'
 import {
   BLANK_HEADER_SIZE,
-  MAGIC_BLANK,
   PHYSICAL_OFFSET_AT,
   RecordReader,
   encodeBlank,
   encodeDraft,
+  isBlankAt,
 } from '../common/message-codec.ts'
 import type { RecordDraft, RecordPlace } from '../common/message-codec.ts'
 import { readInt32, readInt64 } from '../common/bytes.ts'
@@ -307,10 +307,6 @@ export class CommitLog {
     }
     return true
   }
-}
-
-function isBlankAt(bytes: Buffer, at: number): boolean {
-  return readInt32(bytes, at + 4) >>> 0 === MAGIC_BLANK
 }
 
 /** The store timestamp ends here when the born host is an IPv6 address; no record is shorter. */

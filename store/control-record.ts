@@ -5,7 +5,7 @@
  */
 import { LogScanner } from './log-scanner.ts'
 import { readInt32 } from '../common/bytes.ts'
-import { BLANK_HEADER_SIZE, MAGIC_BLANK, RecordReader } from '../common/message-codec.ts'
+import { BLANK_HEADER_SIZE, RecordReader, isBlankAt } from '../common/message-codec.ts'
 import { MessageSysFlag } from '../common/message.ts'
 import type { HostAddress, MessageToStore } from '../common/message.ts'
 import type { Clock, Timers } from '../common/ports.ts'
@@ -45,7 +45,7 @@ export function controlMessage(
 export function controlRecordsIn(records: Buffer, fromOffset: number): readonly ControlRecord[] {
   const found: ControlRecord[] = []
   for (let at = 0; at < records.length;) {
-    if (readInt32(records, at + 4) >>> 0 === MAGIC_BLANK) {
+    if (isBlankAt(records, at)) {
       at += BLANK_HEADER_SIZE
       continue
     }

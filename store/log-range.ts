@@ -1,6 +1,6 @@
 /** Ranges of the CommitLog between record boundaries, as one member gives them to another. */
 import assert from 'node:assert/strict'
-import { BLANK_HEADER_SIZE, MAGIC_BLANK, RecordReader } from '../common/message-codec.ts'
+import { BLANK_HEADER_SIZE, RecordReader, isBlankAt } from '../common/message-codec.ts'
 import type { CommitLog } from './commit-log.ts'
 import { StoreError } from './errors.ts'
 
@@ -41,7 +41,7 @@ export function readRecords(
   let at = 0
   for (const piece of pieces) {
     if (!log.copyFromBuffer(piece.offset, piece.size, target, at)) {
-      return readCold(log, pieces, Buffer.allocUnsafe(size))
+      return readCold(log, pieces, hasSpace ? Buffer.allocUnsafe(size) : target)
     }
     at += piece.size
   }
@@ -71,7 +71,7 @@ function endOfRecords(log: CommitLog, fromOffset: number, segmentEnd: number): n
   const header = Buffer.allocUnsafe(SIZE_AND_MAGIC)
   for (let offset = fromOffset; offset < segmentEnd;) {
     const size = sizeAt(log, offset, header)
-    if (header.readUInt32BE(4) === MAGIC_BLANK) return offset + BLANK_HEADER_SIZE
+    if (isBlankAt(header, 0)) return offset + BLANK_HEADER_SIZE
     offset += size
   }
   return segmentEnd

@@ -3,20 +3,20 @@ import type { ComponentChildren } from 'preact'
 import { useState } from 'preact/hooks'
 import type { DeadLetterRow, MessageRow, MessagesAnswer, ResendAnswer } from '../message-types.ts'
 import { count, plural } from './format.ts'
-import { ListHead } from './list-head.ts'
+import { ListHead, ListRows } from './list-head.ts'
 import { useList } from './list-state.ts'
 import { MessageTable } from './message-view.ts'
 import { queryOf } from './server.ts'
-import { Dialog, Loading, Pager, Table, html, part, useAct, useMay, usePoll } from './ui.ts'
+import { Dialog, Loading, html, part, useAct, useMay, usePoll } from './ui.ts'
 
 const RESEND_MAX = 200
 
 export function DeadLetters(): ComponentChildren {
-  const { state, change, answer } = useList<DeadLetterRow>('dead-letters', {
+  const list = useList<DeadLetterRow>('dead-letters', {
     sort: 'messages',
     order: 'desc',
   })
-  const { data } = answer
+  const { state, change } = list
   const columns = [
     {
       name: 'group',
@@ -43,22 +43,13 @@ export function DeadLetters(): ComponentChildren {
   return html`<h1>Dead letters</h1>
     <p class="muted">Messages that a group has failed to consume after all its retries.</p>
     <${ListHead} state=${state} change=${change} label="Search groups" />
-    <${Loading} of=${answer} />
-    ${
-      data === null
-        ? null
-        : html`<${Table}
-              caption="Groups with dead letters"
-              rows=${data.rows}
-              keyOf=${({ group }: DeadLetterRow) => group}
-              empty="No group has given up a message."
-              sort=${state.sort}
-              order=${state.order}
-              onSort=${(sort: string, order: 'asc' | 'desc') => change({ sort, order })}
-              columns=${columns}
-            />
-            <${Pager} ...${data} onPage=${(page: number) => change({ page })} />`
-    }`
+    <${ListRows}
+      list=${list}
+      caption="Groups with dead letters"
+      keyOf=${({ group }: DeadLetterRow) => group}
+      empty="No group has given up a message."
+      columns=${columns}
+    />`
 }
 
 export function DeadLettersOf({ group }: { readonly group: string }): ComponentChildren {

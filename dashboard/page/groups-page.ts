@@ -4,9 +4,9 @@ import { useState } from 'preact/hooks'
 import type { GroupRow } from '../api-types.ts'
 import { age, count, rate } from './format.ts'
 import { GroupSettings } from './group-settings.ts'
-import { ListHead } from './list-head.ts'
+import { ListHead, ListRows } from './list-head.ts'
 import { useList } from './list-state.ts'
-import { Badge, Loading, Pager, Table, html, part, useMay } from './ui.ts'
+import { Badge, html, part, useMay } from './ui.ts'
 
 const KINDS = [
   { value: '', label: 'Groups of users' },
@@ -14,30 +14,21 @@ const KINDS = [
 ] as const
 
 export function Groups(): ComponentChildren {
-  const { state, change, answer } = useList<GroupRow>('groups', { sort: 'lag', order: 'desc' })
+  const list = useList<GroupRow>('groups', { sort: 'lag', order: 'desc' })
   const [isMaking, setMaking] = useState(false)
   const may = useMay()
-  const { data } = answer
+  const { state, change, answer } = list
   return html`<h1>Consumer groups</h1>
     <${ListHead} state=${state} change=${change} label="Search groups" kinds=${KINDS}>
       ${may('operator') ? html`<button class="primary" type="button" onClick=${() => setMaking(true)}>New group</button>` : null}
     </${ListHead}>
-    <${Loading} of=${answer} />
-    ${
-      data === null
-        ? null
-        : html`<${Table}
-              caption="Consumer groups"
-              rows=${data.rows}
-              keyOf=${({ name }: GroupRow) => name}
-              empty="There is no such group."
-              sort=${state.sort}
-              order=${state.order}
-              onSort=${(sort: string, order: 'asc' | 'desc') => change({ sort, order })}
-              columns=${COLUMNS}
-            />
-            <${Pager} ...${data} onPage=${(page: number) => change({ page })} />`
-    }
+    <${ListRows}
+      list=${list}
+      caption="Consumer groups"
+      keyOf=${({ name }: GroupRow) => name}
+      empty="There is no such group."
+      columns=${COLUMNS}
+    />
     ${isMaking ? html`<${GroupSettings} name=${null} config=${null} onClose=${() => setMaking(false)} onDone=${answer.reload} />` : null}`
 }
 

@@ -1,8 +1,8 @@
-/** Search and filter above a list. */
+/** Search and filter above a list, and its rows and pages below. */
 import type { ComponentChildren } from 'preact'
-import type { ListState } from './list-state.ts'
-import { Select, html } from './ui.ts'
-import type { Choice } from './ui.ts'
+import type { ListControl, ListState } from './list-state.ts'
+import { Loading, Pager, Select, Table, html } from './ui.ts'
+import type { Choice, Column } from './ui.ts'
 
 export function ListHead({
   state,
@@ -37,4 +37,38 @@ export function ListHead({
     <span class="grow"></span>
     ${children}
   </div>`
+}
+
+export function ListRows<Row>({
+  list: { state, change, answer },
+  caption,
+  keyOf,
+  empty,
+  columns,
+  defaultSort = '',
+}: {
+  readonly list: ListControl<Row>
+  readonly caption: string
+  readonly keyOf: (row: Row) => string
+  readonly empty: string
+  readonly columns: readonly Column<Row>[]
+  /** What the rows are sorted by while nothing was chosen. */
+  readonly defaultSort?: string
+}): ComponentChildren {
+  const { data } = answer
+  return html`<${Loading} of=${answer} /> ${
+      data === null
+        ? null
+        : html`<${Table}
+              caption=${caption}
+              rows=${data.rows}
+              keyOf=${keyOf}
+              empty=${empty}
+              sort=${state.sort === '' ? defaultSort : state.sort}
+              order=${state.order}
+              onSort=${(sort: string, order: 'asc' | 'desc') => change({ sort, order })}
+              columns=${columns}
+            />
+            <${Pager} ...${data} onPage=${(page: number) => change({ page })} />`
+    }`
 }

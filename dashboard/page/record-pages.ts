@@ -2,9 +2,9 @@
 import type { ComponentChildren } from 'preact'
 import type { ConnectionRow, EventRow, OperationRow } from '../api-types.ts'
 import { time } from './format.ts'
-import { ListHead } from './list-head.ts'
+import { ListHead, ListRows } from './list-head.ts'
 import { useList } from './list-state.ts'
-import { Badge, Loading, Pager, Table, html, part } from './ui.ts'
+import { Badge, html, part } from './ui.ts'
 import type { Column } from './ui.ts'
 
 interface RecordsProps<Row> {
@@ -20,26 +20,11 @@ interface RecordsProps<Row> {
 
 function Records<Row>(props: RecordsProps<Row>): ComponentChildren {
   const { title, path, label, empty, columns, keyOf, sort, order } = props
-  const { state, change, answer } = useList<Row>(path, { sort, order })
-  const { data } = answer
+  const list = useList<Row>(path, { sort, order })
+  const { state, change } = list
   return html`<h1>${title}</h1>
     <${ListHead} state=${state} change=${change} label=${label} />
-    <${Loading} of=${answer} />
-    ${
-      data === null
-        ? null
-        : html`<${Table}
-              caption=${title}
-              rows=${data.rows}
-              keyOf=${keyOf}
-              empty=${empty}
-              sort=${state.sort}
-              order=${state.order}
-              onSort=${(next: string, direction: 'asc' | 'desc') => change({ sort: next, order: direction })}
-              columns=${columns}
-            />
-            <${Pager} ...${data} onPage=${(page: number) => change({ page })} />`
-    }`
+    <${ListRows} list=${list} caption=${title} keyOf=${keyOf} empty=${empty} columns=${columns} />`
 }
 
 export function Connections(): ComponentChildren {

@@ -4,8 +4,8 @@ import { useState } from 'preact/hooks'
 import type { TopicRow } from '../api-types.ts'
 import { count, permission, rate } from './format.ts'
 import { useList } from './list-state.ts'
-import { ListHead } from './list-head.ts'
-import { Dialog, Field, Loading, Pager, Select, Table, html, part, useAct, useMay } from './ui.ts'
+import { ListHead, ListRows } from './list-head.ts'
+import { Dialog, Field, Select, html, part, useAct, useMay } from './ui.ts'
 
 const KINDS = [
   { value: 'user', label: 'Topics of users' },
@@ -26,27 +26,18 @@ export function Topics(): ComponentChildren {
   const [isMaking, setMaking] = useState(false)
   const may = useMay()
   const { state, change, answer } = list
-  const { data } = answer
   return html`<h1>Topics</h1>
     <${ListHead} state=${state} change=${change} label="Search topics" kinds=${KINDS}>
       ${may('operator') ? html`<button class="primary" type="button" onClick=${() => setMaking(true)}>New topic</button>` : null}
     </${ListHead}>
-    <${Loading} of=${answer} />
-    ${
-      data === null
-        ? null
-        : html`<${Table}
-              caption="Topics"
-              rows=${data.rows}
-              keyOf=${({ name }: TopicRow) => name}
-              empty="There is no such topic."
-              sort=${state.sort === '' ? 'name' : state.sort}
-              order=${state.order}
-              onSort=${(sort: string, order: 'asc' | 'desc') => change({ sort, order })}
-              columns=${COLUMNS}
-            />
-            <${Pager} ...${data} onPage=${(page: number) => change({ page })} />`
-    }
+    <${ListRows}
+      list=${list}
+      caption="Topics"
+      keyOf=${({ name }: TopicRow) => name}
+      empty="There is no such topic."
+      columns=${COLUMNS}
+      defaultSort="name"
+    />
     ${isMaking ? html`<${NewTopic} onClose=${() => setMaking(false)} onDone=${answer.reload} />` : null}`
 }
 
