@@ -34,6 +34,16 @@ beforeAll(async () => {
   await world.seed()
   await world.giveUp('billing', 'orders', 'the dead letter')
   admin = await world.login('admin', adminPassword, { problems })
+  // The console looks at the brokers every few seconds: what was just made has to be in its picture.
+  await open(admin, 'dead-letters')
+  await admin.getByRole('link', { name: 'billing', exact: true }).waitFor()
+  for (const [path, name] of [
+    ['topics', 'orders'],
+    ['groups', 'billing'],
+  ] as const) {
+    await open(admin, path)
+    await admin.getByRole('link', { name, exact: true }).waitFor()
+  }
 })
 
 afterAll(() => world[Symbol.asyncDispose]())
