@@ -1,6 +1,6 @@
 /** What a broker does only while its member leads the group: it begins all at once, and ends all at once. */
 import type { Logger } from '../common/log.ts'
-import type { Timers } from '../common/ports.ts'
+import type { Timer, Timers } from '../common/ports.ts'
 import type { RemotingServer } from '../remoting/server.ts'
 import type { GroupMember } from './group-member.ts'
 import type { LeaderEndpoint } from './leader-endpoint.ts'
@@ -15,7 +15,7 @@ const HAND_OVER_CHECK_MS = 20
 export interface LeadershipOptions {
   readonly member: GroupMember
   readonly parts: Pick<BrokerParts, 'longPolling' | 'offsets' | 'locks'>
-  readonly outerApi: OuterApi
+  readonly outerApi: Pick<OuterApi, 'hasRegistered' | 'start' | 'pause' | 'close'>
   /** In the order of their start; stopped in reverse. */
   readonly services: readonly LeaderService[]
   readonly servers: () => readonly Pick<RemotingServer, 'endConnections'>[]
@@ -29,6 +29,8 @@ export class Leadership {
   readonly #options: LeadershipOptions
   #isLeading = false
   #isHandingOver = false
+  /** Ends a hand-over that comes to nothing. */
+  #handOverTimer: Timer | null = null
   #areServicesStarted = false
   /** The services have ended their work of the former term. */
   #servicesStopped: Promise<void> = Promise.resolve()
@@ -77,7 +79,7 @@ export class Leadership {
     const { member, parts, outerApi, servers, logger } = this.#options
     logger.warn({ term: member.term }, 'leading the group no more')
     this.#isLeading = false
-    this.#isHandingOver = false
+    this.#endHandOver()
     outerApi.pause()
     this.#endpoint?.stop()
     this.#endpoint = null
@@ -96,15 +98,14 @@ export class Leadership {
   async handOver(to: number | null): Promise<string | null> {
     if (!this.#isLeading) return 'this member does not lead'
     if (this.#isHandingOver) return 'another transfer is under way'
+    const { term } = this.#options.member
     this.#isHandingOver = true
     await this.flushOffsets()
+    // Since then it may lead anew, and serve.
+    if (!this.#isHandingOver || this.#options.member.term !== term) return 'the leader has changed'
     const refusal = this.#options.member.transfer(to)
-    if (refusal !== null) this.#isHandingOver = false
-    else {
-      this.#options.timers.after(HAND_OVER_MS, () => {
-        this.#isHandingOver = false
-      })
-    }
+    if (refusal !== null) this.#endHandOver()
+    else this.#handOverTimer = this.#options.timers.after(HAND_OVER_MS, () => this.#endHandOver())
     return refusal
   }
 
@@ -133,6 +134,12 @@ export class Leadership {
     } catch (error) {
       this.#options.logger.warn({ err: error }, 'consumer offsets have not reached the log')
     }
+  }
+
+  #endHandOver(): void {
+    this.#isHandingOver = false
+    this.#handOverTimer?.cancel()
+    this.#handOverTimer = null
   }
 
   #stopServices(): void {

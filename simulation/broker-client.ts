@@ -84,8 +84,13 @@ export class BrokerClient {
     })
   }
 
+  /** Whom it asks next. */
+  get host(): string {
+    return `n${this.#target % this.#options.members.length}`
+  }
+
   get #address(): string {
-    return `n${this.#target % this.#options.members.length}:${CLIENT_PORT}`
+    return `${this.host}:${CLIENT_PORT}`
   }
 }
 

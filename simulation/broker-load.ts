@@ -4,17 +4,37 @@ import { RequestCode } from '../remoting/request-code.ts'
 import { ResponseCode } from '../remoting/response-code.ts'
 import { BrokerClient } from './broker-client.ts'
 import { DelayFeature } from './delay-feature.ts'
+import { OffsetFeature } from './offset-feature.ts'
+import { OrderlyFeature } from './orderly-feature.ts'
 import { PlainFeature } from './plain-feature.ts'
 import { PopFeature } from './pop-feature.ts'
+import { RecallFeature } from './recall-feature.ts'
+import { RetryFeature } from './retry-feature.ts'
 import { send } from './sender.ts'
 import { TransactionFeature } from './transaction-feature.ts'
 import type { Feature } from './feature.ts'
 import type { Load } from './load.ts'
 import type { Member } from './member.ts'
+import type { WorkloadName } from './settings.ts'
 import type { WorkloadOptions } from './workload.ts'
 
 const RETRY_MS = 200
 const PROBES = 'Probes'
+
+const FEATURES: Readonly<
+  Record<Exclude<WorkloadName, 'store'>, (options: WorkloadOptions) => readonly Feature[]>
+> = {
+  broker: (options) => [
+    new PlainFeature(options),
+    new DelayFeature(options),
+    new TransactionFeature(options),
+  ],
+  pops: (options) => [...FEATURES.broker(options), new PopFeature(options)],
+  retries: (options) => [new RetryFeature(options), new PlainFeature(options)],
+  recalls: (options) => [new RecallFeature(options), new PlainFeature(options)],
+  orderly: (options) => [new OrderlyFeature(options), new PlainFeature(options)],
+  offsets: (options) => [new OffsetFeature(options), new PlainFeature(options)],
+}
 
 export class BrokerLoad implements Load {
   readonly #options: WorkloadOptions
@@ -24,16 +44,14 @@ export class BrokerLoad implements Load {
   #operations = 0
   #working = 0
 
-  constructor(options: WorkloadOptions, hasPops: boolean) {
+  constructor(options: WorkloadOptions, workload: keyof typeof FEATURES) {
     this.#options = options
-    this.#features = [
-      new PlainFeature(options),
-      new DelayFeature(options),
-      new TransactionFeature(options),
-      ...(hasPops ? [new PopFeature(options)] : []),
-    ]
+    this.#features = FEATURES[workload](options)
     this.#byTopic = new Map(this.#features.map((feature) => [feature.topic, feature]))
     const { checker } = options
+    checker.onOther = (key, topic, reconsumeTimes) => {
+      for (const feature of this.#features) feature.other?.(key, topic, reconsumeTimes)
+    }
     checker.isOfClients = (topic) => topic === PROBES || this.#byTopic.has(topic)
     checker.onMessage = (key, topic) => {
       if (topic === PROBES) return this.#probes.has(key) ? null : 'nobody sent it'

@@ -6,13 +6,18 @@ import { loadBrokerConfig } from '../broker/config.ts'
 import { RaftMember } from '../broker/raft-member.ts'
 import { MessageStore } from '../store/message-store.ts'
 import { CLIENT_PORT, PEER_PORT } from './store-program.ts'
+import type { AdminRoutes } from '../common/admin-server.ts'
 import type { BrokerValues } from '../broker/config.ts'
 import type { StoreOptions } from '../broker/broker.ts'
 import type { RaftDriver } from '../raft/driver.ts'
 import type { Program, ProgramOptions } from './member.ts'
 
+const HAND_OVER = 'POST /admin/v1/raft/transfer'
+const ACCEPTED = 202
+
 export class BrokerProgram implements Program {
   readonly #broker: Broker
+  #admin: AdminRoutes = {}
   readonly store: MessageStore
 
   constructor(options: ProgramOptions) {
@@ -37,7 +42,10 @@ export class BrokerProgram implements Program {
       kubernetes: null,
       leaderService: null,
       pid: 1 + member.id,
-      listenAdmin: () => Promise.resolve({ port: 0, close: () => Promise.resolve() }),
+      listenAdmin: ({ routes }) => {
+        this.#admin = routes
+        return Promise.resolve({ port: 0, close: () => Promise.resolve() })
+      },
       onFatal: onFailure,
     })
     const [store] = stores
@@ -52,6 +60,13 @@ export class BrokerProgram implements Program {
 
   get isReady(): boolean {
     return this.driver?.raft?.role === 'leader' && this.#broker.member.facts?.isReady === true
+  }
+
+  /** As `gantry admin` and a pod that stops ask for it. */
+  async handOver(): Promise<boolean> {
+    const request = { path: HAND_OVER, query: new URLSearchParams(), body: '' }
+    const answer = await this.#admin[HAND_OVER]?.(request)
+    return answer?.status === ACCEPTED
   }
 
   start(): Promise<void> {
@@ -94,6 +109,7 @@ function valuesOf({ member, context }: ProgramOptions): BrokerValues {
     maxMessageSize: 4096,
     maxHashSlotNum: config.maxHashSlotNum,
     maxIndexNum: config.maxIndexNum,
+    recallMessageEnable: true,
     transactionTimeOut: 2000,
     transactionCheckInterval: 3000,
     transactionCheckMax: 1000,

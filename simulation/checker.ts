@@ -42,6 +42,7 @@ export class Checker {
   readonly #byKey = new Map<string, CommittedRecord>()
   readonly #leaderOfTerm = new Map<number, string>()
   readonly #reader = new RecordReader()
+  #leader: string | null = null
   #endOffset = 0
   /** Said of a message of a client when it is committed for the first time; returns what is wrong with that. */
   onMessage: (key: string, topic: string) => string | null = () => null
@@ -58,6 +59,11 @@ export class Checker {
   /** End of what any member has committed. */
   get endOffset(): number {
     return this.#endOffset
+  }
+
+  /** Who became leader last. */
+  get leader(): string | null {
+    return this.#leader
   }
 
   /** How many leaders there were, one after the other. */
@@ -86,8 +92,10 @@ export class Checker {
   leads(member: string, raft: ObservedRaft): void {
     if (raft.role !== 'leader') return
     const other = this.#leaderOfTerm.get(raft.term)
-    if (other === undefined) this.#leaderOfTerm.set(raft.term, member)
-    else if (other !== member) {
+    if (other === undefined) {
+      this.#leaderOfTerm.set(raft.term, member)
+      this.#leader = member
+    } else if (other !== member) {
       this.#engine.violate('one leader per term', `${other} and ${member} in term ${raft.term}`)
     }
   }

@@ -1,6 +1,7 @@
 /** Messages that are to come later, by level or by time: each comes once, and none too early. */
 import { PropertyName } from '../common/properties.ts'
 import { send } from './sender.ts'
+import { earliestAt } from './tolerance.ts'
 import type { BrokerClient } from './broker-client.ts'
 import type { Feature } from './feature.ts'
 import type { WorkloadOptions } from './workload.ts'
@@ -8,15 +9,10 @@ import type { WorkloadOptions } from './workload.ts'
 /** Of `messageDelayLevel`. */
 const LEVELS_MS = [1000, 5000, 10_000] as const
 const TIMER_MAX_MS = 15_000
-/** What clocks are apart at most at the beginning, and how much further with each millisecond. */
-const APART_MS = 2000
-const DRIFT = 0.06
-/** A clock tells whole milliseconds that are over: what it says of two moments may be so much more than what lies between them. */
-const ROUNDED_MS = 1
-
 interface Delayed {
   readonly sentMs: number
   readonly delayMs: number
+  readonly dueMs: number
   isCommitted: boolean
 }
 
@@ -39,7 +35,8 @@ export class DelayFeature implements Feature {
     const level = random.integer(LEVELS_MS.length)
     const delayMs = isTimer ? 1 + random.integer(TIMER_MAX_MS) : (LEVELS_MS[level] ?? 0)
     const key = `l${this.#sequence++}`
-    const message = { sentMs: engine.now, delayMs, isCommitted: false }
+    const dueMs = earliestAt(this.#options, delayMs)
+    const message = { sentMs: engine.now, delayMs, dueMs, isCommitted: false }
     this.#messages.set(key, message)
     const answer = await send(client, {
       topic: this.topic,
@@ -56,16 +53,15 @@ export class DelayFeature implements Feature {
   }
 
   committed(key: string): string | null {
-    const { engine, settings } = this.#options
+    const { engine } = this.#options
     const message = this.#messages.get(key)
     if (message === undefined) return 'nobody sent it'
     message.isCommitted = true
     this.#waiting.delete(key)
     this.counts['delayed'] = (this.counts['delayed'] ?? 0) + 1
+    if (engine.now >= message.dueMs) return null
     const { sentMs, delayMs } = message
-    const toleranceMs = settings.clocks === 'exact' ? ROUNDED_MS : APART_MS + engine.now * DRIFT
     const waitedMs = engine.now - sentMs
-    if (waitedMs + toleranceMs >= delayMs) return null
     return `it comes ${waitedMs} ms after it was sent, with a delay of ${delayMs} ms`
   }
 

@@ -308,7 +308,7 @@ export class Faults {
     const leader = this.leader()
     if (leader.driver === null || leader.process.isFrozen) return
     this.#count('transfer')
-    leader.driver.transferLeadership(null)
+    void leader.handOver()
   }
 
   #next(): void {

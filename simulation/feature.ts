@@ -11,6 +11,8 @@ export interface Feature {
   operate(client: BrokerClient): Promise<void>
   /** A message has been committed in the topic; returns what is wrong with that. */
   committed(key: string): string | null
+  /** A message of the topic of no feature has been committed, as those are in which brokers keep what waits. */
+  other?(key: string, topic: string, reconsumeTimes: number): void
   /** What has to come yet of that which was begun; null when all has. */
   missing(): string | null
   /** After everything. */

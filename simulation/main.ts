@@ -1,10 +1,11 @@
 /**
- * `npm run simulate -- [--seed N] [--count M] [--members 3|5] [--operations K] [--workload store|broker|pops] [--planted NAME] [--json] [--trace FILE]`
+ * `npm run simulate -- [--seed N] [--count M] [--members 3|5] [--operations K] [--workload NAME] [--planted NAME] [--jobs J] [--all]
+ * [--json] [--trace FILE]`
  *
- * Runs one simulated broker group for each seed from N on, on all cores. The last line is a summary; the exit code is 1 when a rule was
- * broken, and the line says by which seed, and how to see it again.
+ * Runs one simulated broker group for each seed from N on, J at a time: as many as there are cores, if nothing is said. The last line
+ * is a summary; the exit code is 1 when a rule was broken, and the line says by which seed, and how to see it again.
  */
-import { createWriteStream } from 'node:fs'
+import { closeSync, openSync, writeSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import process from 'node:process'
 import { parseArgs } from 'node:util'
@@ -18,7 +19,10 @@ import type { WorkloadName } from './settings.ts'
 const USAGE = 2
 /** Below this many seeds a second thread costs more than it brings. */
 const SEEDS_PER_WORKER = 8
+const WHOLE_SEEDS_PER_WORKER = 2
+const JOBS_MAX = 64
 const PROGRESS_MS = 5000
+const TRACE_CHARS = 64 * 1024
 
 interface Arguments {
   readonly seed: number
@@ -29,6 +33,7 @@ interface Arguments {
   readonly workload: WorkloadName
   readonly isJson: boolean
   readonly trace: string | null
+  readonly jobs: number
   /** Ends with the first broken rule. */
   readonly stopsAtFirst: boolean
 }
@@ -77,12 +82,16 @@ function parse(args: readonly string[]): Arguments {
       operations: { type: 'string', default: '2000' },
       planted: { type: 'string' },
       workload: { type: 'string', default: 'store' },
+      jobs: { type: 'string', default: String(availableParallelism()) },
       json: { type: 'boolean', default: false },
       trace: { type: 'string' },
       all: { type: 'boolean', default: false },
     },
   })
-  const number = (name: 'seed' | 'count' | 'members' | 'operations', max: number): number => {
+  const number = (
+    name: 'seed' | 'count' | 'members' | 'operations' | 'jobs',
+    max: number,
+  ): number => {
     const value = Number(values[name])
     if (!Number.isSafeInteger(value) || value < 1 || value > max) {
       fail(`--${name} ${values[name]}: a number from 1 to ${max} is needed`)
@@ -109,6 +118,7 @@ function parse(args: readonly string[]): Arguments {
     workload,
     isJson: values.json,
     trace,
+    jobs: number('jobs', JOBS_MAX),
     stopsAtFirst: !values.all,
   }
 }
@@ -120,7 +130,8 @@ function fail(problem: string): never {
 
 /** Seeds are dealt out one by one, so that the slow ones are spread. */
 async function runAll(given: Arguments, onResult: (result: RunResult) => void): Promise<void> {
-  const count = Math.min(availableParallelism(), Math.ceil(given.count / SEEDS_PER_WORKER))
+  const perWorker = given.workload === 'store' ? SEEDS_PER_WORKER : WHOLE_SEEDS_PER_WORKER
+  const count = Math.min(given.jobs, Math.ceil(given.count / perWorker))
   if (count === 1) {
     await runHere(given, onResult)
     return
@@ -149,16 +160,39 @@ async function runAll(given: Arguments, onResult: (result: RunResult) => void): 
 }
 
 async function runHere(given: Arguments, onResult: (result: RunResult) => void): Promise<void> {
-  const trace = given.trace === null ? null : createWriteStream(given.trace)
+  const trace = given.trace === null ? null : new TraceFile(given.trace)
   for (let seed = given.seed; seed < given.seed + given.count; seed++) {
-    const result = await simulate(
-      { ...given, seed },
-      trace === null ? null : (line) => trace.write(`${line}\n`),
-    )
+    const result = await simulate({ ...given, seed }, trace?.add ?? null)
     onResult(result)
     if (given.stopsAtFirst && result.violation !== null) break
   }
-  trace?.end()
+  trace?.close()
+}
+
+/** Written before the run goes on: a pipe gets all of it, also when the process ends at once. */
+class TraceFile {
+  readonly #file: number
+  #text = ''
+
+  constructor(path: string) {
+    this.#file = openSync(path, 'w')
+  }
+
+  readonly add = (line: string): void => {
+    this.#text += `${line}\n`
+    if (this.#text.length > TRACE_CHARS) this.#write()
+  }
+
+  close(): void {
+    this.#write()
+    closeSync(this.#file)
+  }
+
+  #write(): void {
+    const bytes = Buffer.from(this.#text)
+    this.#text = ''
+    for (let at = 0; at < bytes.length;) at += writeSync(this.#file, bytes, at)
+  }
 }
 
 function runWorker(given: Arguments): void {
@@ -191,7 +225,9 @@ function report(given: Arguments, totals: Totals, seconds: number): void {
     console.log(JSON.stringify({ ...totals, seconds, members: given.members }))
     return
   }
-  for (const { seed, violation } of failures.toSorted((left, right) => left.seed - right.seed)) {
+  const inOrder = failures.toSorted((left, right) => left.seed - right.seed)
+  // Of threads that stop at the first broken rule others may have found one of a later seed.
+  for (const { seed, violation } of given.stopsAtFirst ? inOrder.slice(0, 1) : inOrder) {
     if (violation === null) continue
     console.log(`seed ${seed}, step ${violation.step}: ${violation.rule}\n  ${violation.message}`)
     const workload = given.workload === 'store' ? '' : ` --workload ${given.workload}`

@@ -49,6 +49,8 @@ export interface Program {
   readonly isReady: boolean
   readonly journal?: Journal
   readonly handle?: TableHandle
+  /** Another member shall lead; false when that cannot be. */
+  handOver(): Promise<boolean>
   start(): Promise<void>
   close(): Promise<void>
 }
@@ -108,6 +110,10 @@ export class Member {
 
   get isUp(): boolean {
     return this.process.isAlive
+  }
+
+  handOver(): Promise<boolean> {
+    return this.program?.handOver() ?? Promise.resolve(false)
   }
 
   /** Starts a process on the disk; what becomes of it is told by `onExit`. */

@@ -1,8 +1,7 @@
 /** Messages without more, sent, and read behind the offset that their group has committed. */
-import { iterateRecords } from '../common/message-codec.ts'
 import { RequestCode } from '../remoting/request-code.ts'
 import { ResponseCode } from '../remoting/response-code.ts'
-import { keyOf } from './checker.ts'
+import { pull } from './puller.ts'
 import { placeOf, send } from './sender.ts'
 import type { BrokerClient } from './broker-client.ts'
 import type { Feature } from './feature.ts'
@@ -86,55 +85,15 @@ export class PlainFeature implements Feature {
       const fact = `${from} of queue ${queueId}, where ${this.#told[queueId] ?? 0} was the most`
       engine.violate('groups have the progress that their consumers told', fact)
     }
-    const next = await this.#pull(client, queue, from)
-    if (next === null) return
+    const pulled = await pull(client, this.#options, { ...queue, queueId }, from)
+    if (pulled === null) return
+    const { messages, next } = pulled
+    this.counts['read'] = (this.counts['read'] ?? 0) + messages.length
     this.#told[queueId] = Math.max(this.#told[queueId] ?? 0, next)
     this.counts['offsets'] = (this.counts['offsets'] ?? 0) + 1
     await client.tell({
       code: RequestCode.UPDATE_CONSUMER_OFFSET,
       extFields: { ...queue, commitOffset: String(next) },
     })
-  }
-
-  async #pull(
-    client: BrokerClient,
-    queue: Readonly<Record<string, string>>,
-    from: number,
-  ): Promise<number | null> {
-    const { checker, engine } = this.#options
-    const answer = await client.ask({
-      code: RequestCode.PULL_MESSAGE,
-      extFields: {
-        ...queue,
-        queueOffset: String(from),
-        maxMsgNums: '32',
-        sysFlag: '4',
-        commitOffset: '0',
-        suspendTimeoutMillis: '0',
-        subscription: '*',
-        subVersion: '0',
-      },
-    })
-    if (answer === null) return null
-    const next = Number(answer.extFields.get('nextBeginOffset'))
-    if (answer.code !== ResponseCode.SUCCESS) {
-      // Retention has taken what was not read yet.
-      return answer.code === ResponseCode.PULL_OFFSET_MOVED ? next : null
-    }
-    let expected = from
-    for (const message of iterateRecords(answer.body)) {
-      const { queueId, queueOffset, physicalOffset, body } = message
-      const place = `queue ${queueId} offset ${queueOffset} at ${physicalOffset}`
-      const known = checker.byKey(keyOf(body.toString('latin1')))
-      if (known?.physicalOffset !== physicalOffset || known.queueOffset !== queueOffset) {
-        engine.violate('consumers see what is committed', place)
-      }
-      if (queueOffset !== expected) {
-        engine.violate('consumers see everything in order', `${place}, ${expected} was next`)
-      }
-      expected++
-      this.counts['read'] = (this.counts['read'] ?? 0) + 1
-    }
-    return expected
   }
 }

@@ -2,18 +2,24 @@
  * Bugs that are put in on purpose, to see that the simulation finds them: each is one that a broker group could really have. They live
  * here alone, as wrong disks, wrong glue and overridden methods; nothing of Gantry knows of them.
  */
-import type { MessageStore } from '../store/message-store.ts'
+import { ConsumerOffsets } from '../broker/consumer-offsets.ts'
+import { PopState } from '../broker/pop/pop-state.ts'
+import { MessageStore } from '../store/message-store.ts'
+import { SCHEDULE_TOPIC, TIMER_TOPIC } from '../broker/names.ts'
+import type { MessageToStore } from '../common/message.ts'
 import type { Replication } from '../store/types.ts'
 import { RaftNode } from '../raft/node.ts'
 import { RecordReader } from '../common/message-codec.ts'
 import type { SimulatedDisk } from './disk.ts'
 import type { Member } from './member.ts'
-import type { Settings } from './settings.ts'
+import type { Settings, WorkloadName } from './settings.ts'
 
 export interface Plant {
   readonly name: string
   /** What is wrong, in a sentence. */
   readonly what: string
+  /** What it is found by; absent: the stores alone. */
+  readonly workload?: WorkloadName
   /** What the run needs for the bug to matter. */
   readonly settings?: Partial<Settings>
   readonly disk?: (disk: SimulatedDisk) => void
@@ -181,10 +187,89 @@ export const PLANTS: readonly Plant[] = [
       ),
     settings: { ...SYNC, syncMs: 60 },
   },
+  {
+    name: 'send-back-unconfirmed',
+    what: 'a message that is given back counts as soon as its copy is in the log of the leader',
+    workload: 'retries',
+    install: () =>
+      hasty(({ topic, reconsumeTimes }) => topic === SCHEDULE_TOPIC && reconsumeTimes > 0),
+  },
+  {
+    name: 'attempts-stand',
+    what: 'a message that is given back a second time keeps the number of its attempt',
+    workload: 'retries',
+    install: () =>
+      overriding(
+        MessageStore.prototype,
+        'put',
+        (original) =>
+          function (this: MessageStore, messages, waitForFlush, done) {
+            const changed = messages.map((message) =>
+              message.reconsumeTimes === 2 ? { ...message, reconsumeTimes: 1 } : message,
+            )
+            original.call(this, changed, waitForFlush, done)
+          },
+      ),
+  },
+  {
+    name: 'recall-unconfirmed',
+    what: 'a recall counts as soon as it is in the log of the leader',
+    workload: 'recalls',
+    install: () =>
+      hasty(
+        ({ topic, properties }) => topic === TIMER_TOPIC && properties.includes('_RECALL_TAG_'),
+      ),
+  },
+  {
+    name: 'order-in-memory',
+    what: 'what is popped in order, and acknowledged, is known to the leader alone',
+    workload: 'orderly',
+    install: () =>
+      overriding(
+        PopState.prototype,
+        'recordOrder',
+        () =>
+          function (_order, done) {
+            done(true)
+          },
+      ),
+  },
+  {
+    name: 'offsets-in-memory',
+    what: 'leaders do not write the progress of groups into the log',
+    workload: 'offsets',
+    install: () =>
+      overriding(
+        ConsumerOffsets.prototype,
+        'flush',
+        () =>
+          function () {
+            return Promise.resolve()
+          },
+      ),
+  },
 ]
 
 export function plantOf(name: string | null): Plant | null {
   return PLANTS.find((plant) => plant.name === name) ?? null
+}
+
+/** Messages of a kind are acknowledged before anybody has them. */
+function hasty(isOfKind: (message: MessageToStore) => boolean): () => void {
+  return overriding(
+    MessageStore.prototype,
+    'put',
+    (original) =>
+      function (this: MessageStore, messages, waitForFlush, done) {
+        if (!messages.some(isOfKind)) {
+          original.call(this, messages, waitForFlush, done)
+          return
+        }
+        original.call(this, messages, waitForFlush, () => undefined)
+        const nowhere = { physicalOffsets: [], queueOffset: 0, storeTimestamp: 0 }
+        done({ status: 'OK', reason: null, ...nowhere })
+      },
+  )
 }
 
 function overriding<Target extends object, Name extends keyof Target>(

@@ -5,6 +5,7 @@ import { RequestCode } from '../remoting/request-code.ts'
 import { ResponseCode } from '../remoting/response-code.ts'
 import { keyOf } from './checker.ts'
 import { send } from './sender.ts'
+import { apartMs } from './tolerance.ts'
 import type { StoredMessage } from '../common/message.ts'
 import type { RemotingCommand } from '../remoting/command.ts'
 import type { BrokerClient } from './broker-client.ts'
@@ -66,9 +67,6 @@ export class PopFeature implements Feature {
 
   constructor(options: WorkloadOptions) {
     this.#options = options
-    options.checker.onOther = (key, topic, attempt) => {
-      if (topic === RETRY_TOPIC) this.#copied(this.#taskOf(key), attempt)
-    }
   }
 
   join(client: BrokerClient): void {
@@ -94,6 +92,10 @@ export class PopFeature implements Feature {
 
   committed(key: string): string | null {
     return this.#tasks.has(key) ? null : 'nobody sent it'
+  }
+
+  other(key: string, topic: string, reconsumeTimes: number): void {
+    if (topic === RETRY_TOPIC) this.#copied(this.#taskOf(key), reconsumeTimes)
   }
 
   missing(): string | null {
@@ -204,7 +206,8 @@ export class PopFeature implements Feature {
       }
       const overlap = other.leases.find(
         ({ from, until }) =>
-          from + this.#apartMs < lease.until && lease.from + this.#apartMs < until,
+          from + apartMs(this.#options) < lease.until &&
+          lease.from + apartMs(this.#options) < until,
       )
       if (overlap === undefined) continue
       const fact = `${what} from ${lease.from} to ${lease.until}, and of ${other.name} from ${overlap.from} to ${overlap.until}`
@@ -220,7 +223,7 @@ export class PopFeature implements Feature {
     // Without an answer it may be done all the same; if it is not, it comes again.
     this.#open.delete(place.task)
     // Later it may be on its way back already, and comes again.
-    if (answer === null || client.now + this.#apartMs >= lease.until) return
+    if (answer === null || client.now + apartMs(this.#options) >= lease.until) return
     place.doneMs = engine.now
     this.#count('done')
   }
@@ -241,12 +244,6 @@ export class PopFeature implements Feature {
     const from = Number(answer.extFields.get('popTime'))
     const until = from + Number(answer.extFields.get('invisibleTime'))
     place.leases.push({ from, until })
-  }
-
-  /** What the clocks of two members may differ by. */
-  get #apartMs(): number {
-    const { settings, engine } = this.#options
-    return settings.clocks === 'exact' ? 0 : 2000 + engine.now * 0.06
   }
 
   #count(what: string): void {

@@ -116,9 +116,8 @@ class World {
     const { operations } = options
     const isRotten = (member: Member): boolean => this.#faults.isRotten(member)
     const load = { ...parts, random: random(4), network: this.#network, isRotten, operations }
-    this.#workload = isWhole
-      ? new BrokerLoad(load, options.workload === 'pops')
-      : new Workload(load)
+    this.#workload =
+      options.workload === 'store' ? new Workload(load) : new BrokerLoad(load, options.workload)
     engine.betweenEvents = (last) => {
       for (const member of this.#members) {
         // What runs in a process changes no other one.

@@ -30,8 +30,16 @@ export interface Settings {
   readonly clocks: 'exact' | 'apart' | 'set'
 }
 
-/** What the processes of the members run. */
-export const WORKLOADS = ['store', 'broker', 'pops'] as const
+/** What the processes of the members run: stores, or whole brokers with some kinds of messages. */
+export const WORKLOADS = [
+  'store',
+  'broker',
+  'pops',
+  'retries',
+  'recalls',
+  'orderly',
+  'offsets',
+] as const
 export type WorkloadName = (typeof WORKLOADS)[number]
 
 export function settingsOf(options: RunOptions): Settings {

@@ -42,6 +42,16 @@ test.each([1, 2])('a group of whole brokers keeps all rules (seed %i)', async (s
   expect(result.counts['delayed']).toBeGreaterThan(5)
 })
 
+test.each(['retries', 'recalls', 'orderly', 'offsets'] as const)(
+  'a group of whole brokers keeps all rules of %s',
+  async (workload) => {
+    const result = await simulate({ ...SHORT, seed: 1, workload })
+
+    expect(result.violation).toBe(null)
+    expect(result.counts['acknowledged']).toBeGreaterThan(20)
+  },
+)
+
 test('a seed is the same run to the bit each time, and another seed is another run', async () => {
   const whole = { ...SHORT, seed: 7, workload: 'broker' } as const
   const first = await simulate({ ...SHORT, seed: 7 })

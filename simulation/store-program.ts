@@ -47,6 +47,10 @@ export class StoreProgram implements Program {
     await this.#group.start()
   }
 
+  handOver(): Promise<boolean> {
+    return Promise.resolve(this.driver?.transferLeadership(null) === null)
+  }
+
   async close(): Promise<void> {
     this.isReady = false
     await this.#group.close()

@@ -104,7 +104,8 @@ export class OrderQueue {
   ): OrderAck {
     const batch = this.#batch
     if (batch === null) {
-      // The batch was forgotten: as in Java, the word of the consumer counts.
+      // The batch was forgotten: as in Java the word of the consumer counts, but nothing before is passed over by it.
+      if (queueOffset > this.next) return { type: 'stale' }
       this.next = Math.max(this.next, queueOffset + 1)
       return { type: 'committed', next: this.next }
     }

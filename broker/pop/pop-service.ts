@@ -210,7 +210,7 @@ export class PopService implements LeaderService {
     const { offsets } = this.#parts
     const { consumerGroup, topic, queueId } = target
     const committed = offsets.query(consumerGroup, topic, queueId) ?? 0
-    if (queueOffset < committed) return done('EXPIRED')
+    if (queueOffset < committed) return this.#ackedInOrder(target, done)
     const order = this.state.orderFor(target, 'min')
     const result = order.ack(queueOffset, target.receipt.popTime, this.#clocks())
     if (result.type === 'stale') return done('EXPIRED')
@@ -220,6 +220,13 @@ export class PopService implements LeaderService {
       offsets.commit(consumerGroup, topic, queueId, result.next)
     }
     if (!order.isBlocked(null, this.#parts.clock.monotonic())) this.#wake(order)
+  }
+
+  /** Acknowledged before, perhaps by a record that is under way or was refused: success is told when the log has it. */
+  #ackedInOrder(target: PopTarget, done: (status: AckStatus) => void): void {
+    const order = this.state.findOrder(target)
+    if (order === null) return done('EXPIRED')
+    this.state.recordOrder(order, (isCommitted) => done(isCommitted ? 'EXPIRED' : 'FAILED'))
   }
 
   /** Sets anew when a message comes back, counted from now. */

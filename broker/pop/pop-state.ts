@@ -427,13 +427,14 @@ export class PopState {
     const committed = offsets.query(consumerGroup, topic, queueId)
     const end = store.maxOffsetInQueue(topic, queueId)
     if (told.order !== null) {
-      const { next, batch } = told.order
-      if (committed === null || committed < next) {
-        offsets.commit(consumerGroup, topic, queueId, next)
-      }
-      if (batch !== null && (committed === null || committed <= next)) {
+      const { batch } = told.order
+      const next = Math.max(told.order.next, committed ?? 0)
+      if (next !== committed) offsets.commit(consumerGroup, topic, queueId, next)
+      if (batch !== null && next <= (batch.offsets.at(-1) ?? -1) + 1) {
+        // The committed offset may be in the log, and the record of the acknowledgement before which it was set may not.
+        const acked = new Set([...batch.acked, ...batch.offsets.filter((offset) => offset < next)])
         const order = this.#createOrder(told.name, next)
-        order.restore(batch, clocks)
+        order.restore({ ...batch, acked }, clocks)
         order.recordsFrom = told.recordsFrom
         order.recordsSince = clocks.monotonic
       }
