@@ -1,6 +1,6 @@
 /** What is wrong with a cluster, in words, and what to do next. Pure; `gantry cluster health` and the console say the same. */
 import { diskRatioOf } from './cluster-picture.ts'
-import type { BrokerState, ClusterPicture, GroupState } from './cluster-picture.ts'
+import type { BrokerState, ClusterPicture, GroupState, TopicProgress } from './cluster-picture.ts'
 
 export interface Finding {
   readonly severity: 'error' | 'warning'
@@ -18,6 +18,7 @@ export type FindingCode =
   | 'noBroker'
   | 'noLeader'
   | 'brokerSilent'
+  | 'brokerGone'
   | 'memberDown'
   | 'memberBehind'
   | 'diskFilling'
@@ -45,6 +46,10 @@ export const DEFAULT_LIMITS: VerdictLimits = {
   diskWarning: 0.75,
   diskError: 0.9,
 }
+
+/** What to do about messages that a group gave up. */
+export const DEAD_LETTER_ADVICE =
+  'find out why they fail, then send them again from the console (dead letters)'
 
 const BEHIND_BYTES = 64 * 1024 * 1024
 const WRITE = 2
@@ -75,7 +80,10 @@ function rank({ severity }: Finding): number {
   return severity === 'error' ? 0 : 1
 }
 
-function nameServerFindings({ nameServers }: ClusterPicture): readonly Finding[] {
+/** Name servers that do not answer. */
+export function nameServerFindings({
+  nameServers,
+}: Pick<ClusterPicture, 'nameServers'>): readonly Finding[] {
   const silent = nameServers.filter(({ problem }) => problem !== null)
   const isAll = silent.length === nameServers.length
   return silent.map(({ address, problem }) => ({
@@ -87,6 +95,17 @@ function nameServerFindings({ nameServers }: ClusterPicture): readonly Finding[]
       ? 'clients find no broker that they do not know yet; look at the pods of the name servers'
       : 'clients go on with the others; look at its pod',
   }))
+}
+
+/** A broker group that takes messages does not go by itself: it is told when the name servers know it no more. */
+export function brokerGoneFinding(brokerName: string, goneForMs: number): Finding {
+  return {
+    severity: 'error',
+    code: 'brokerGone',
+    subject: `broker ${brokerName}`,
+    problem: `it went from the name servers ${durationText(goneForMs)} ago, and was not emptied before`,
+    advice: 'look at its pods and their logs; the group needs a majority of its members',
+  }
 }
 
 /** What is wrong with a broker group, from what it says of itself. */
@@ -226,47 +245,65 @@ function groupFindings(picture: ClusterPicture, limits: VerdictLimits): readonly
       code: 'deadLetters',
       subject: 'dead letters',
       problem: `${count} messages were given up after all retries, of ${names.join(', ')}${others}`,
-      advice: 'find out why they fail, then send them again from the console (dead letters)',
+      advice: DEAD_LETTER_ADVICE,
     })
   }
   return findings
 }
 
 function lagFinding(
-  { name, lag, members, oldestUnread, config, consumeTps }: GroupState,
+  group: GroupState,
   at: number,
   limits: VerdictLimits,
 ): { readonly weight: number; readonly finding: Finding } | null {
-  if (lag === 0) return null
-  const subject = `group ${name}`
-  if (config?.consumeEnable === false && members > 0) {
-    const problem = `consumption is switched off, ${lag} messages wait`
-    const advice = 'switch it on again in the settings of the group'
-    return {
-      weight: lag,
-      finding: { severity: 'warning', code: 'consumptionOff', subject, problem, advice },
-    }
+  const { lag, members } = group
+  const off = consumptionOffFinding(group)
+  if (off !== null) return { weight: lag, finding: off }
+  // A group that nobody uses any more is left alone until much waits for it.
+  if (members === 0 && lag < limits.lagMessages) return null
+  const finding = backlogFinding(group, at, limits)
+  return finding === null ? null : { weight: lag, finding }
+}
+
+/** Members are connected, messages wait, and consumption is switched off; null: it is not so. */
+export function consumptionOffFinding({ name, lag, members, config }: GroupState): Finding | null {
+  if (lag === 0 || config?.consumeEnable !== false || members === 0) return null
+  return {
+    severity: 'warning',
+    code: 'consumptionOff',
+    subject: `group ${name}`,
+    problem: `consumption is switched off, ${lag} messages wait`,
+    advice: 'switch it on again in the settings of the group',
   }
+}
+
+/** A group that is behind by more than the limits, in all that it reads or in one topic; null: it is not. */
+export function backlogFinding(
+  group: GroupState,
+  at: number,
+  limits: Pick<VerdictLimits, 'lagMessages' | 'lagMs'>,
+  topic: TopicProgress | null = null,
+): Finding | null {
+  const { name, members } = group
+  const { lag, oldestUnread, consumeTps } = topic ?? group
+  if (lag === 0) return null
   const ageMs = oldestUnread === null ? 0 : at - oldestUnread
   const isFar = lag >= limits.lagMessages
-  if (!isFar && (ageMs < limits.lagMs || members === 0)) return null
+  if (!isFar && ageMs < limits.lagMs) return null
   const standsStill = members > 0 && consumeTps === 0
   const left = `${lag} messages are left to be read, by ${members} connected members`
   const age = ageMs < limits.lagMs ? '' : `; the oldest waits for ${durationText(ageMs)}`
   return {
-    weight: lag,
-    finding: {
-      severity: 'warning',
-      code: isFar ? 'groupLag' : 'groupOld',
-      subject,
-      problem: `${left}${age}`,
-      advice:
-        members === 0
-          ? 'start its consumers, or delete the group when nobody needs it'
-          : standsStill
-            ? 'its members read nothing: look at their logs, they may hang or fail at each message'
-            : `gantry group lag ${name} --watch; more members help up to the number of queues`,
-    },
+    severity: 'warning',
+    code: isFar ? 'groupLag' : 'groupOld',
+    subject: topic === null ? `group ${name}` : `group ${name}, topic ${topic.topic}`,
+    problem: `${left}${age}`,
+    advice:
+      members === 0
+        ? 'start its consumers, or delete the group when nobody needs it'
+        : standsStill
+          ? 'its members read nothing: look at their logs, they may hang or fail at each message'
+          : `gantry group lag ${name} --watch; more members help up to the number of queues`,
   }
 }
 

@@ -27,6 +27,7 @@ export type DashboardSchema = {
   readonly allowedBrokers: ConfigKey<string>
   readonly lagWarningMessages: ConfigKey<number>
   readonly lagWarningMinutes: ConfigKey<number>
+  readonly alarmsFile: ConfigKey<string>
   readonly logLevel: ConfigKey<LogLevel>
 }
 
@@ -84,6 +85,10 @@ export const DASHBOARD_SCHEMA: DashboardSchema = {
     unit: 'min',
     min: 1,
     max: 1_000_000,
+  }),
+  alarmsFile: text('', {
+    description:
+      'Who is told of alarms, and of which: a YAML file that docs/operations/console.md describes; empty: nobody.',
   }),
   logLevel: choice('info', ['trace', 'debug', 'info', 'warn', 'error'], {
     description: 'Events below this level are not logged.',

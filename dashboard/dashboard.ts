@@ -12,6 +12,9 @@ import { UniqueIdGenerator } from '../common/message-id.ts'
 import type { Registry } from '../common/metrics.ts'
 import type { Runtime, Timer } from '../common/ports.ts'
 import { RemotingClient } from '../remoting/client.ts'
+import { AlarmService } from './alarms/alarm-service.ts'
+import type { AlarmConfig } from './alarms/alarm-config.ts'
+import { sendersOf } from './alarms/senders.ts'
 import type { BrokerRates, EventRow, OperationRow } from './api-types.ts'
 import { loadAssets } from './assets.ts'
 import { Sessions } from './auth/sessions.ts'
@@ -32,6 +35,7 @@ export interface DashboardOptions {
   readonly values: DashboardValues
   /** Of `admin`, when there are no users yet; null: one is made. */
   readonly firstPassword: string | null
+  readonly alarms: AlarmConfig
   readonly runtime: Runtime
   readonly logger: Logger
   readonly registry: Registry
@@ -55,6 +59,7 @@ export class Dashboard {
   readonly #history: History
   readonly #events: Journal<EventRow>
   readonly #operations: Journal<OperationRow>
+  readonly #alarms: AlarmService
   #app: FastifyInstance | null = null
   #findings: readonly Finding[] = []
   #saveTimer: Timer | null = null
@@ -84,6 +89,14 @@ export class Dashboard {
       max: OPERATIONS_MAX,
       entryOf: operationRowOf,
       saveAfterMs: OPERATION_SAVE_MS,
+    })
+    this.#alarms = new AlarmService({
+      ...runtime,
+      logger,
+      config: options.alarms,
+      senders: sendersOf(options.alarms.receivers, disk, timers),
+      path: `${folder}/alarms.json`,
+      onEvent: (event) => this.#events.add(event),
     })
     this.#collector = new Collector({
       admin: new AdminClient(this.#client, values.requestTimeoutMs),
@@ -118,6 +131,7 @@ export class Dashboard {
         collector: this.#collector,
         history: this.#history,
         users,
+        alarms: this.#alarms,
         events: this.#events,
         operations: this.#operations,
         findings: () => this.#findings,
@@ -137,6 +151,7 @@ export class Dashboard {
     })
     this.#app = app
     const url = await app.listen({ host: values.bindAddress, port: values.listenPort })
+    this.#alarms.start()
     this.#collector.start()
     this.#saveHistoryLater()
     return { url, passwordFile: madeAt }
@@ -153,6 +168,7 @@ export class Dashboard {
     await this.#app?.close()
     await this.#client.close()
     await this.#collector.close()
+    await this.#alarms.close()
     await this.#saving
     await this.#saveHistory()
     this.#events.close()
@@ -165,11 +181,15 @@ export class Dashboard {
     rates: ReadonlyMap<string, BrokerRates>,
   ): void {
     const { lagWarningMessages, lagWarningMinutes } = this.#options.values
-    const findings = verdictsOf(picture, {
-      ...DEFAULT_LIMITS,
-      lagMessages: lagWarningMessages,
-      lagMs: lagWarningMinutes * 60_000,
-    })
+    this.#alarms.take(picture)
+    const findings = [
+      ...this.#alarms.findings,
+      ...verdictsOf(picture, {
+        ...DEFAULT_LIMITS,
+        lagMessages: lagWarningMessages,
+        lagMs: lagWarningMinutes * 60_000,
+      }),
+    ]
     const events = [
       ...(before === null ? [] : eventsBetween(before, picture)),
       ...findingEvents(picture.at, this.#findings, findings),

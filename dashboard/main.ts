@@ -11,9 +11,12 @@ import { createRegistry } from '../common/metrics.ts'
 import { collectProcessMetrics } from '../common/process-metrics.ts'
 import { listenProblem, nextSignal, usageProblem } from '../common/role-main.ts'
 import { createRuntime } from '../common/runtime.ts'
+import { defaultAlarmConfig, parseAlarmConfig } from './alarms/alarm-config.ts'
+import type { AlarmConfig } from './alarms/alarm-config.ts'
+import { missingFiles } from './alarms/senders.ts'
 import { UsersError } from './auth/users.ts'
 import { loadDashboardConfig } from './config.ts'
-import type { DashboardSchema } from './config.ts'
+import type { DashboardSchema, DashboardValues } from './config.ts'
 import { Dashboard } from './dashboard.ts'
 
 const USAGE = `Usage: gantry dashboard [-c FILE] [-n NAMESRV_LIST] [--listen HOST:PORT] [--data DIR] [-p key=value]...
@@ -45,6 +48,7 @@ const OPTIONS = {
 export async function run(argv: readonly string[]): Promise<number> {
   let config: LoadedConfig<DashboardSchema>
   let firstPassword: string | null
+  let alarms: AlarmConfig
   try {
     const { values: flags } = parseArgs({
       args: [...argv],
@@ -65,6 +69,7 @@ export async function run(argv: readonly string[]): Promise<number> {
         ...(flags.property ?? []),
       ],
     })
+    alarms = alarmsIn(config.values)
     if (flags['check-config'] === true) {
       for (const warning of config.warnings) process.stderr.write(`warning: ${warning}\n`)
       process.stdout.write('OK\n')
@@ -75,12 +80,13 @@ export async function run(argv: readonly string[]): Promise<number> {
     process.stderr.write(`gantry dashboard: ${usageProblem(error, OPTIONS)}\n`)
     return ExitCode.USAGE
   }
-  return serve(config, firstPassword)
+  return serve(config, firstPassword, alarms)
 }
 
 async function serve(
   { values, warnings }: LoadedConfig<DashboardSchema>,
   firstPassword: string | null,
+  alarms: AlarmConfig,
 ): Promise<number> {
   const logger = createLogger('dashboard', values.logLevel)
   for (const warning of warnings) logger.warn({ problem: warning }, 'unknown configuration key')
@@ -89,7 +95,7 @@ async function serve(
   collectProcessMetrics(registry, runtime.disk)
   const stopped = nextSignal()
   try {
-    const dashboard = new Dashboard({ values, firstPassword, runtime, logger, registry })
+    const dashboard = new Dashboard({ values, firstPassword, alarms, runtime, logger, registry })
     const { url, passwordFile } = await dashboard.start()
     process.stdout.write(`ready dashboard=${url}\n`)
     if (passwordFile !== null) {
@@ -110,6 +116,18 @@ async function serve(
 
 function configFile(path: string): { readonly path: string; readonly content: string } {
   return { path, content: readOrRefuse(path, 'the configuration file') }
+}
+
+/** Throws `ConfigError`, also when a file that it names cannot be read. */
+function alarmsIn(values: DashboardValues): AlarmConfig {
+  const { alarmsFile, lagWarningMessages, lagWarningMinutes } = values
+  const thresholds = { lagMessages: lagWarningMessages, lagMs: lagWarningMinutes * 60_000 }
+  if (alarmsFile === '') return defaultAlarmConfig(thresholds)
+  const content = readOrRefuse(alarmsFile, 'alarmsFile')
+  const alarms = parseAlarmConfig(content, alarmsFile, thresholds)
+  const [missing] = missingFiles(alarms.receivers, createRuntime().disk)
+  if (missing !== undefined) throw new ConfigError('badValue', `${alarmsFile}: ${missing}`)
+  return alarms
 }
 
 /** The first line; null: no file is named. */

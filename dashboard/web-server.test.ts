@@ -8,6 +8,8 @@ import { silentLogger } from '../common/log.ts'
 import { createRuntime } from '../common/runtime.ts'
 import { ROLES } from './api-types.ts'
 import type { OperationRow, Role } from './api-types.ts'
+import { defaultAlarmConfig } from './alarms/alarm-config.ts'
+import { AlarmService } from './alarms/alarm-service.ts'
 import type { Api } from './api/api.ts'
 import { API_ROUTES } from './api/routes.ts'
 import { Sessions } from './auth/sessions.ts'
@@ -70,6 +72,14 @@ beforeEach(async () => {
     }),
     history: new History(),
     users,
+    alarms: new AlarmService({
+      ...runtime,
+      logger: silentLogger,
+      config: defaultAlarmConfig({ lagMessages: 1, lagMs: 1 }),
+      senders: new Map(),
+      path: `${folder}/alarms.json`,
+      onEvent: () => undefined,
+    }),
     events: new Journal({ ...kept, path: `${folder}/e`, entryOf: eventRowOf }),
     operations: new Journal({ ...kept, path: `${folder}/o`, entryOf: operationRowOf }),
     findings: () => [],

@@ -5,6 +5,7 @@ import type { Finding } from '../../client/health-verdicts.ts'
 import type { Producer } from '../../client/producer.ts'
 import type { Clock } from '../../common/ports.ts'
 import { ApiError } from '../api-error.ts'
+import type { AlarmService } from '../alarms/alarm-service.ts'
 import type { EventRow, OperationRow, Role } from '../api-types.ts'
 import type { Users } from '../auth/users.ts'
 import type { Collector } from '../collector.ts'
@@ -20,6 +21,7 @@ export interface Api {
   readonly collector: Collector
   readonly history: History
   readonly users: Users
+  readonly alarms: AlarmService
   readonly events: Journal<EventRow>
   readonly operations: Journal<OperationRow>
   readonly findings: () => readonly Finding[]

@@ -1,4 +1,5 @@
 /** All requests of the page. */
+import { alarmRoutes } from './alarms.ts'
 import type { ApiRoute } from './api.ts'
 import { deadLetterRoutes } from './dead-letters.ts'
 import { groupRoutes } from './groups.ts'
@@ -13,5 +14,6 @@ export const API_ROUTES: readonly ApiRoute[] = [
   ...groupRoutes,
   ...messageRoutes,
   ...deadLetterRoutes,
+  ...alarmRoutes,
   ...userRoutes,
 ]

@@ -4,6 +4,7 @@ import type { ComponentChildren } from 'preact'
 import { useEffect, useState } from 'preact/hooks'
 import type { SessionAnswer } from '../api-types.ts'
 import { Account } from './account-page.ts'
+import { Alarms } from './alarms-page.ts'
 import { Brokers } from './brokers-page.ts'
 import { DeadLetters, DeadLettersOf } from './dead-letters-page.ts'
 import { Connections, Events, Operations } from './record-pages.ts'
@@ -27,6 +28,7 @@ interface Page {
 
 const PAGES: readonly Page[] = [
   { path: '', label: 'Overview', view: () => html`<${Overview} />` },
+  { path: 'alarms', label: 'Alarms', view: () => html`<${Alarms} />` },
   { path: 'brokers', label: 'Broker groups', view: () => html`<${Brokers} />` },
   {
     path: 'topics',
