@@ -11,7 +11,7 @@ let world: MessagingWorld
 beforeAll(async () => {
   await buildClients()
   world = await MessagingWorld.start({
-    portOffset: 24_200,
+    portOffset: 7200,
     groups: 1,
     config: { autoCreateTopicEnable: 'false', autoCreateSubscriptionGroup: 'false' },
   })

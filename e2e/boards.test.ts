@@ -24,7 +24,7 @@ import { listAt, textAt } from './json.ts'
 import { EXPORTER_QUERIES } from './monitoring/exporter-queries.ts'
 import { Prometheus } from './prometheus.ts'
 
-const OFFSET = 24_400
+const OFFSET = 7400
 const ADMIN_PORT = 5557 + OFFSET
 const MEMBERS = 3
 const OPERATOR_PORT = ADMIN_PORT + 50

@@ -27,7 +27,7 @@ beforeAll(async () => {
   await buildClients()
   data = await mkdtemp(join(tmpdir(), 'gantry-e2e-faults-'))
   server = await startDevServer({
-    portOffset: 25_400,
+    portOffset: 8400,
     groups: 1,
     members: 3,
     config: {

@@ -28,7 +28,7 @@ let network: RemotingClient
 
 beforeAll(async () => {
   await buildClients()
-  cluster = await OwnCluster.start(26_400)
+  cluster = await OwnCluster.start(9400)
   network = new RemotingClient({ ...createRuntime(), logger: silentLogger })
 })
 

@@ -6,7 +6,7 @@ import { parseProperties } from '../common/properties.ts'
 import { ConsoleWorld, eventually } from './console-world.ts'
 import { covers } from './features.ts'
 
-const PORT_OFFSET = 26_700
+const PORT_OFFSET = 9700
 const PAGES = [
   '',
   'brokers',

@@ -15,7 +15,7 @@ let world: MessagingWorld
 beforeAll(async () => {
   await buildClients()
   world = await MessagingWorld.start({
-    portOffset: 27_600,
+    portOffset: 10_600,
     groups: 1,
     config: { messageDelayLevel: LEVELS },
   })

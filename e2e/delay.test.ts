@@ -34,7 +34,7 @@ let data: string
 beforeAll(async () => {
   await buildClients()
   data = await mkdtemp(join(tmpdir(), 'gantry-e2e-delay-'))
-  server = await startDevServer({ portOffset: 25_000, groups: 1, config: CONFIG, data })
+  server = await startDevServer({ portOffset: 8000, groups: 1, config: CONFIG, data })
 })
 
 afterAll(async () => {

@@ -36,7 +36,7 @@ beforeAll(async () => {
   await Promise.all([buildClients(), buildMqadmin()])
   folder = await mkdtemp(join(tmpdir(), 'gantry-admin-'))
   server = await startDevServer({
-    portOffset: 27_900,
+    portOffset: 10_900,
     groups: 1,
     config: { traceTopicEnable: 'true' },
   })

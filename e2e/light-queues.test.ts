@@ -17,7 +17,7 @@ let world: MessagingWorld
 beforeAll(async () => {
   await buildClients()
   world = await MessagingWorld.start({
-    portOffset: 24_300,
+    portOffset: 7300,
     groups: 1,
     config: { enableLmq: 'true', enableMultiDispatch: 'true', maxLmqConsumeQueueNum: '12' },
   })

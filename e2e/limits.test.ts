@@ -12,7 +12,7 @@ import { OwnCluster } from './own-cluster.ts'
 import type { Client, ClientProcess, Flags, Scenario } from './clients.ts'
 
 const RUN = Date.now().toString(36)
-const PORT_OFFSET = 25_200
+const PORT_OFFSET = 8200
 const IPV6 = '[::1]'
 /** Each is more than a disk writes in a millisecond. */
 const LARGE = 3 * 1024 * 1024

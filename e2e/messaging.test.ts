@@ -32,7 +32,7 @@ let world: MessagingWorld
 beforeAll(async () => {
   await buildClients()
   world = await MessagingWorld.start({
-    portOffset: 24_100,
+    portOffset: 7100,
     groups: 1,
     config: {
       enablePropertyFilter: 'true',

@@ -33,7 +33,7 @@ const clients: ClientProcess[] = []
 beforeAll(async () => {
   await Promise.all([buildClients(), buildMqadmin()])
   folder = await mkdtemp(join(tmpdir(), 'gantry-mqadmin-'))
-  server = await startDevServer({ portOffset: 28_000, groups: 1, config: CONFIG })
+  server = await startDevServer({ portOffset: 11_000, groups: 1, config: CONFIG })
   mqadmin = new Mqadmin(folder)
   figures('mqadmin', { server: server.description })
   world = await prepareWorld({ namesrv: server.namesrv, mqadmin, folder, clients })

@@ -10,7 +10,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { ROOT } from './environment.ts'
 import { covers } from './features.ts'
 
-const OFFSET = 27_300
+const OFFSET = 10_300
 const READY_MS = 120_000
 const STEP_MS = 180_000
 

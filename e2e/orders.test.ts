@@ -30,7 +30,7 @@ let admin: AdminClient
 
 beforeAll(async () => {
   await buildClients()
-  cluster = await OwnCluster.start(26_200)
+  cluster = await OwnCluster.start(9200)
   const runtime = createRuntime()
   network = new RemotingClient({ ...runtime, logger: silentLogger })
   admin = new AdminClient(network)

@@ -15,7 +15,7 @@ import type { ClientResult, Flags } from './clients.ts'
 import type { DevServer } from './dev-server.ts'
 
 const CLIENT = 'java-5.5.0'
-const PORT_OFFSET = 27_000
+const PORT_OFFSET = 10_000
 const NAMESRV_PORT = 9876 + PORT_OFFSET + 500
 const BROKER_PORT = 10_911 + PORT_OFFSET + 500
 const RUN = Date.now().toString(36)

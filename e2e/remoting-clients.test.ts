@@ -33,7 +33,7 @@ let server: DevServer
 
 beforeAll(async () => {
   await buildClients()
-  server = await startDevServer({ portOffset: 9170, groups: 2, config: BROKER_CONFIG })
+  server = await startDevServer({ portOffset: 6000, groups: 2, config: BROKER_CONFIG })
   figures('remoting-clients', { server: server.description })
 })
 

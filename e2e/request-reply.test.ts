@@ -13,7 +13,7 @@ let cluster: OwnCluster
 
 beforeAll(async () => {
   await buildClients()
-  cluster = await OwnCluster.start(26_100)
+  cluster = await OwnCluster.start(9100)
 })
 
 afterAll(async () => {

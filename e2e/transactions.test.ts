@@ -21,7 +21,7 @@ let cluster: OwnCluster
 
 beforeAll(async () => {
   await buildClients()
-  cluster = await OwnCluster.start(26_000, {
+  cluster = await OwnCluster.start(9000, {
     transactionTimeOut: 2000,
     transactionCheckInterval: CHECK_INTERVAL_MS,
     transactionCheckMax: CHECK_MAX,

@@ -19,7 +19,7 @@ import { RouteCache } from '../client/route.ts'
 import { RemotingClient } from '../remoting/client.ts'
 
 const GANTRY = fileURLToPath(new URL('../gantry', import.meta.url))
-const PORT_OFFSET = 14_100
+const PORT_OFFSET = 11_100
 const NAMESRV = `127.0.0.1:${9876 + PORT_OFFSET}`
 const BROKER_PORT = 10_911 + PORT_OFFSET
 const runtime = createRuntime()
