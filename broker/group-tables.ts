@@ -53,10 +53,18 @@ export interface GroupTable {
    * malformed, which ends the process.
    */
   apply(change: JsonValue, record: TableRecord): void
+  /**
+   * A committed change that the table holds already is met once more: after a crash the store derives again from records of before. What
+   * follows from the change outside the table has to be done again.
+   */
+  repeat?(change: JsonValue, record: TableRecord): void
   /** The file's text in pieces of a few milliseconds, without the brace that ends it. What waits for its commit is no part of it. */
   render(): Iterable<string>
-  /** Puts the content of a file in the place of everything; null: there is none. Throws, and changes nothing, when it is malformed. */
-  restore(file: JsonObject | null): void
+  /**
+   * Puts the content of a file in the place of everything; null: there is none. Throws, and changes nothing, when it is malformed. The log
+   * that the file belongs to reaches up to `logEnd`, or will.
+   */
+  restore(file: JsonObject | null, logEnd: number): void
 }
 
 /** How a table changes itself. */
@@ -190,7 +198,7 @@ export class GroupTables {
       const file = asObject(parseFastjson(text), entry.table.fileName)
       const offset = optionalInteger(file, OFFSET_MEMBER)
       assert(offset !== null, 'a table says what it holds')
-      entry.table.restore(file)
+      entry.table.restore(file, Number.MAX_SAFE_INTEGER)
       entry.heldOffset = offset
       this.#options.folder.replace(entry.table.fileName, text)
       entry.savedOffset = offset
@@ -255,8 +263,12 @@ export class GroupTables {
       this.#options.logger.error({ table, physicalOffset }, 'a record of a table that is unknown')
       return
     }
-    if (physicalOffset < entry.heldOffset) return
-    entry.table.apply(record.get('change') ?? null, { physicalOffset, timestamp })
+    const change = record.get('change') ?? null
+    if (physicalOffset < entry.heldOffset) {
+      entry.table.repeat?.(change, { physicalOffset, timestamp })
+      return
+    }
+    entry.table.apply(change, { physicalOffset, timestamp })
     entry.heldOffset = physicalOffset + 1
     this.#saveLater(entry, entry.table.saveAfterMs)
     const waiter = this.#waiters.get(physicalOffset)
@@ -268,13 +280,14 @@ export class GroupTables {
 
   #readFile(entry: Entry): { readonly isThere: boolean; readonly offset: number | null } {
     const { fileName } = entry.table
+    const { log } = this.#options
     const found = this.#options.folder.read(fileName, (text) => {
       const file = asObject(parseFastjson(text), fileName)
-      entry.table.restore(file)
+      entry.table.restore(file, log.endOffset)
       return { isThere: true, offset: optionalInteger(file, OFFSET_MEMBER) }
     })
     if (found !== null) return found
-    entry.table.restore(null)
+    entry.table.restore(null, log.endOffset)
     return { isThere: false, offset: null }
   }
 

@@ -6,7 +6,14 @@
 import { isLightQueue } from '../common/light-queues.ts'
 import { dataVersionRecord, nextDataVersion } from '../remoting/bodies/data-version.ts'
 import { formatFastjson } from '../remoting/bodies/fastjson.ts'
-import { asObject, listMember, textList } from '../remoting/bodies/json-members.ts'
+import {
+  asObject,
+  integerMember,
+  listMember,
+  optionalObject,
+  textEntries,
+  textList,
+} from '../remoting/bodies/json-members.ts'
 import {
   Permission,
   topicConfig,
@@ -45,6 +52,11 @@ const BENCHMARK_QUEUES = 1024
 const REVIVE_QUEUES = 8
 const CLUSTER_QUEUES = 16
 
+/** A file of a Java broker does not have it. */
+const DELETIONS_MEMBER = 'gantryDeletions'
+/** Of more than these the oldest are forgotten: what was in their topics may be seen again once they are made anew. */
+const DELETIONS_MAX = 10_000
+
 export interface TopicTableOptions {
   readonly config: BrokerConfig
   readonly tables: Pick<GroupTables, 'add'>
@@ -60,6 +72,8 @@ export class TopicTable {
   /** Not yet committed: not yet visible. */
   readonly #pending = new Map<string, Promise<TopicConfig>>()
   readonly #systemTopics = new Set<string>()
+  /** Where in the log topics were deleted last; the oldest first. Queues are derived from the log, which holds what was before. */
+  readonly #deletions = new Map<string, number>()
   readonly #listeners: ((topics: readonly string[] | null) => void)[] = []
   /** How long it took to create or change topics, by outcome. */
   readonly createTimes: CreateTimes = createTimes(
@@ -76,8 +90,9 @@ export class TopicTable {
       fileName: 'topics.json',
       saveAfterMs: 0,
       apply: (change, record) => this.#apply(change, record),
+      repeat: (change, { physicalOffset }) => this.#repeat(change, physicalOffset),
       render: () => this.#render(),
-      restore: (file) => this.#restore(file),
+      restore: (file, logEnd) => this.#restore(file, logEnd),
     })
   }
 
@@ -208,17 +223,40 @@ export class TopicTable {
     const put = listMember(change, 'put').map((item) => topicConfigOf(asObject(item, 'put')))
     const deleted = textList(change, 'delete')
     for (const config of put) this.#topics.set(config.topicName, config)
-    for (const name of deleted) {
-      this.#topics.delete(name)
-      this.#options.onDelete(name, physicalOffset)
-    }
+    for (const name of deleted) this.#topics.delete(name)
+    this.#noteDeleted(deleted, physicalOffset)
+    for (const name of deleted) this.#options.onDelete(name, physicalOffset)
     this.#dataVersion = nextDataVersion(this.#dataVersion, timestamp)
     this.#announce(put.length > 0 ? put.map(({ topicName }) => topicName) : null)
   }
 
-  #restore(file: JsonObject | null): void {
+  #repeat(json: JsonValue, physicalOffset: number): void {
+    const deleted = textList(asObject(json, 'a change of topics'), 'delete')
+    for (const name of deleted) this.#options.onDelete(name, physicalOffset)
+  }
+
+  #noteDeleted(topics: readonly string[], physicalOffset: number): void {
+    for (const topic of topics) {
+      this.#deletions.delete(topic)
+      this.#deletions.set(topic, physicalOffset)
+    }
+    for (const topic of this.#deletions.keys()) {
+      if (this.#deletions.size <= DELETIONS_MAX) break
+      this.#deletions.delete(topic)
+    }
+  }
+
+  #restore(file: JsonObject | null, logEnd: number): void {
     const table = file === null ? null : topicConfigTableOf(file)
+    const deletions = file === null ? [] : deletionsOf(file)
     this.#topics.clear()
+    this.#deletions.clear()
+    for (const [topic, physicalOffset] of deletions) {
+      // What the log does not have must not hide what it is given in that place.
+      if (physicalOffset >= logEnd) continue
+      this.#noteDeleted([topic], physicalOffset)
+      this.#options.onDelete(topic, physicalOffset)
+    }
     if (table !== null) {
       this.#dataVersion = table.dataVersion
       for (const [name, config] of table.topics) this.#topics.set(name, config)
@@ -237,7 +275,13 @@ export class TopicTable {
 
   #render(): Iterable<string> {
     const version = formatFastjson(dataVersionRecord(this.#dataVersion)).toString()
-    return tablePieces(`{"dataVersion":${version},"topicConfigTable":{`, this.#entries(), '}')
+    const deletions = formatFastjson(this.#deletions).toString()
+    const noted = this.#deletions.size === 0 ? '' : `"${DELETIONS_MEMBER}":${deletions},`
+    return tablePieces(
+      `{"dataVersion":${version},${noted}"topicConfigTable":{`,
+      this.#entries(),
+      '}',
+    )
   }
 
   *#entries(): Iterable<string> {
@@ -273,4 +317,10 @@ export class TopicTable {
     add(TIMER_TOPIC, 1, READ_WRITE)
     return list
   }
+}
+
+function deletionsOf(file: JsonObject): readonly (readonly [string, number])[] {
+  const json = optionalObject(file, DELETIONS_MEMBER)
+  if (json === null) return []
+  return textEntries(json).map(([topic]) => [topic, integerMember(json, topic)] as const)
 }
