@@ -1,4 +1,5 @@
 import { beforeEach, expect, test } from 'vitest'
+import { LanguageCode } from '../remoting/command.ts'
 import { RequestCode } from '../remoting/request-code.ts'
 import { ResponseCode } from '../remoting/response-code.ts'
 import { SimulatedTime } from '../simulation/time.ts'
@@ -121,4 +122,37 @@ test('a member that stops sends clients away that understand it', async () => {
   const request = await call(send())
 
   expect(request.response?.code).toBe(ResponseCode.GO_AWAY)
+})
+
+// Goal: the Go client forgets a message that it gives back upon any answer, so none but a success may come while it waits.
+test.each([
+  { language: 'GO', within: null },
+  { language: 'JAVA', within: ResponseCode.SYSTEM_BUSY },
+] as const)(
+  'a message given back that is refused: what a client of $language hears in three seconds is $within',
+  async ({ language, within }) => {
+    isOpen = true
+    const request = new FakeRequest({
+      code: RequestCode.CONSUMER_SEND_MSG_BACK,
+      language: LanguageCode[language],
+    })
+    const guarded = gate.guarded((held) => held.respond({ code: ResponseCode.SYSTEM_BUSY }))
+
+    await guarded(request)
+    await time.advance(3000)
+    const heard = request.response?.code ?? null
+    await time.advance(1000)
+
+    expect(heard).toBe(within)
+    expect(request.response?.code).toBe(ResponseCode.SYSTEM_BUSY)
+  },
+)
+
+test('a message given back by a Go client is passed on, and only its success is answered at once', async () => {
+  leaderAddress = '10.0.0.2:10911'
+  const code = RequestCode.CONSUMER_SEND_MSG_BACK
+  const request = await call(new FakeRequest({ code, language: LanguageCode.GO }))
+
+  expect(asked.map(({ address }) => address)).toEqual([leaderAddress])
+  expect(request.response?.code).toBe(ResponseCode.SUCCESS)
 })

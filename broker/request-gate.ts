@@ -5,7 +5,7 @@
  * on over one connection; when no leader is known yet the request waits a little, so that a client's quick retries outlast an election.
  */
 import { messageOf } from '../common/errors.ts'
-import { isOneway } from '../remoting/command.ts'
+import { LanguageCode, isOneway } from '../remoting/command.ts'
 import { RequestCode } from '../remoting/request-code.ts'
 import { ResponseCode } from '../remoting/response-code.ts'
 import type { Timers } from '../common/ports.ts'
@@ -29,6 +29,8 @@ const FORWARDED_BYTES_MAX = 64 * 1024 * 1024
 const WAIT_FOR_LEADER_MS = 1000
 const LOOK_EVERY_MS = 50
 const ANSWER_TIMEOUT_MS = 3000
+/** A Go client waits three seconds for an answer to a message that it gives back. */
+const GO_PATIENCE_MS = 3500
 /** A pull or pop may be held. */
 const HELD_TIMEOUT_MS = 30_000
 
@@ -41,6 +43,11 @@ export interface RequestGateOptions {
   readonly leaderAddress: () => string | null
   /** Requests that are answered late on purpose. */
   readonly heldCodes: readonly number[]
+}
+
+/** The client is connected to another member of the group, which has passed its request on. */
+export function isForwarded({ extFields }: Pick<RemotingCommand, 'extFields'>): boolean {
+  return extFields.has(MARK)
 }
 
 export class RequestGate {
@@ -60,8 +67,9 @@ export class RequestGate {
         request.respond({ code: ResponseCode.GO_AWAY, remark: 'please go away' })
         return undefined
       }
-      if (isOpen() || isClosing() || MEMBER_CODES.includes(command.code)) return processor(request)
-      return this.#forward(new HeldRequest(request), processor)
+      const own = isUnheard(command) ? new LateFailure(request, this.#options.timers) : request
+      if (isOpen() || isClosing() || MEMBER_CODES.includes(command.code)) return processor(own)
+      return this.#forward(new HeldRequest(own), processor)
     }
   }
 
@@ -76,7 +84,7 @@ export class RequestGate {
     const bytes = command.body.length
     const isFull =
       this.#forwarded >= FORWARDED_MAX || this.#forwardedBytes + bytes > FORWARDED_BYTES_MAX
-    if (isFull || command.extFields.has(MARK)) {
+    if (isFull || isForwarded(command)) {
       request.respond(busy('this member of the group does not lead'))
       return
     }
@@ -120,6 +128,35 @@ export class RequestGate {
     } catch (error) {
       request.respond(busy(`the leader of the group cannot be asked: ${messageOf(error)}`))
     }
+  }
+}
+
+/**
+ * The Go client takes every answer to a message that it gives back for a success, and forgets the message; without an answer it consumes it
+ * again. So what fails is answered when it waits no longer.
+ */
+function isUnheard({ code, language }: RemotingCommand): boolean {
+  return code === RequestCode.CONSUMER_SEND_MSG_BACK && language === LanguageCode.GO
+}
+
+class LateFailure implements RemotingRequest {
+  readonly command: RemotingCommand
+  readonly connection: Connection
+  readonly receivedAt: number
+  readonly #request: RemotingRequest
+  readonly #timers: Pick<Timers, 'after'>
+
+  constructor(request: RemotingRequest, timers: Pick<Timers, 'after'>) {
+    this.#request = request
+    this.#timers = timers
+    this.command = request.command
+    this.connection = request.connection
+    this.receivedAt = request.receivedAt
+  }
+
+  respond(response: ResponseContent): void {
+    if (response.code === ResponseCode.SUCCESS) this.#request.respond(response)
+    else this.#timers.after(GO_PATIENCE_MS, () => this.#request.respond(response))
   }
 }
 

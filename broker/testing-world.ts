@@ -23,6 +23,7 @@ import type { FakeRequestOptions } from './testing.ts'
 import type { BrokerParts } from './parts.ts'
 import type { BrokerProcessors } from './processors.ts'
 import type { HostAddress } from '../common/message.ts'
+import type { Replication } from '../store/types.ts'
 
 const HOST: HostAddress = { ip: Buffer.from([10, 0, 0, 1]), port: 10911 }
 const SMALL: Readonly<Record<string, string>> = {
@@ -56,15 +57,49 @@ export interface BrokerWorld {
   call(options: FakeRequestOptions): Promise<FakeRequest>
 }
 
-/** `machine`: where a broker has run before, to be started again. */
+/** The other members of a broker's group: what is written is committed in the next turn, unless they are away. */
+export class OtherMembers implements Replication {
+  #commit: ((endOffset: number) => void) | null = null
+  #endOffset = 0
+  #areAway = false
+
+  join(time: Pick<SimulatedTime, 'soon'>, store: Pick<MessageStore, 'commitTo'>): void {
+    this.#commit = (endOffset) => time.soon(() => store.commitTo(endOffset))
+  }
+
+  written(endOffset: number): void {
+    this.#endOffset = endOffset
+    if (!this.#areAway) this.#commit?.(endOffset)
+  }
+
+  persisted(): void {
+    // What is written counts.
+  }
+
+  refusal(): null {
+    return null
+  }
+
+  leave(): void {
+    this.#areAway = true
+  }
+
+  return(): void {
+    this.#areAway = false
+    this.#commit?.(this.#endOffset)
+  }
+}
+
+/** `machine`: where a broker has run before, to be started again. Without other members it is the only one of its group. */
 export async function createBrokerWorld(
   keys: Readonly<Record<string, string>> = {},
   machine?: { readonly time: SimulatedTime; readonly disk: SimulatedDisk },
+  others?: OtherMembers,
 ): Promise<BrokerWorld> {
   const time = machine?.time ?? new SimulatedTime()
   const disk = machine?.disk ?? new SimulatedDisk({ clock: time })
   const config = new BrokerConfig(brokerValues({ ...SMALL, ...keys }), time.now())
-  const parts = createParts(time, disk, config)
+  const parts = createParts(time, disk, config, others)
   const processors = createProcessors({
     parts,
     registered: () => Promise.resolve(),
@@ -104,7 +139,12 @@ export async function createBrokerWorld(
   }
 }
 
-function createParts(time: SimulatedTime, disk: SimulatedDisk, config: BrokerConfig): BrokerParts {
+function createParts(
+  time: SimulatedTime,
+  disk: SimulatedDisk,
+  config: BrokerConfig,
+  others?: OtherMembers,
+): BrokerParts {
   const store = new MessageStore({
     config: config.storeConfig(),
     runtime: { clock: time, timers: time, disk },
@@ -112,7 +152,9 @@ function createParts(time: SimulatedTime, disk: SimulatedDisk, config: BrokerCon
     storeHost: () => HOST,
     onFailure: () => undefined,
     buffer: { chunkSize: 64 * 1024, chunkCount: 4 },
+    ...(others === undefined ? {} : { replication: others }),
   })
+  others?.join(time, store)
   const folder = diskConfigFolder(disk, '/store/config')
   const tables = new GroupTables({
     log: store,

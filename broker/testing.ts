@@ -78,6 +78,7 @@ export interface FakeRequestOptions {
   readonly extFields?: Readonly<Record<string, string>>
   readonly body?: Buffer
   readonly version?: number
+  readonly language?: LanguageCode
   readonly isOneway?: boolean
   readonly connection?: Connection
 }
@@ -108,10 +109,11 @@ export class FakeRequest implements RemotingRequest {
 
   constructor(options: FakeRequestOptions) {
     const { code, extFields = {}, body = NO_BODY, version = 513, isOneway = false } = options
+    const { language = LanguageCode.JAVA } = options
     this.connection = options.connection ?? new FakeConnection(1)
     this.command = {
       code,
-      language: LanguageCode.JAVA,
+      language,
       version,
       opaque: 1,
       flag: isOneway ? ONEWAY_FLAG : 0,

@@ -9,7 +9,7 @@ import { createBrokerWorld } from '../testing-world.ts'
 import type { StoredMessage } from '../../common/message.ts'
 import type { Random } from '../../common/ports.ts'
 import type { FakeRequest } from '../testing.ts'
-import type { BrokerWorld } from '../testing-world.ts'
+import type { BrokerWorld, OtherMembers } from '../testing-world.ts'
 
 export interface Delivered {
   readonly body: string
@@ -29,8 +29,11 @@ export class DelayWorld {
     this.world = world
   }
 
-  static async create(keys: Readonly<Record<string, string>> = {}): Promise<DelayWorld> {
-    const world = await createBrokerWorld(keys)
+  static async create(
+    keys: Readonly<Record<string, string>> = {},
+    others?: OtherMembers,
+  ): Promise<DelayWorld> {
+    const world = await createBrokerWorld(keys, undefined, others)
     const queues = { readQueueNums: 2, writeQueueNums: 2 }
     const saved = world.parts.topics.put(topicConfig('T', queues))
     await world.time.settle()

@@ -6,10 +6,10 @@ import { subscriptionGroupConfig } from '../../remoting/bodies/subscription-grou
 import { topicConfig } from '../../remoting/bodies/topic-config.ts'
 import { RequestCode } from '../../remoting/request-code.ts'
 import { ResponseCode } from '../../remoting/response-code.ts'
-import { createBrokerWorld } from '../testing-world.ts'
+import { FakeRequest } from '../testing.ts'
+import { OtherMembers, createBrokerWorld } from '../testing-world.ts'
 import type { StoredMessage } from '../../common/message.ts'
 import type { SubscriptionGroupConfig } from '../../remoting/bodies/subscription-group-config.ts'
-import type { FakeRequest } from '../testing.ts'
 import type { BrokerWorld } from '../testing-world.ts'
 
 let world: BrokerWorld
@@ -334,5 +334,49 @@ describe('sending back is refused', () => {
     const request = await sendBack(offset, { group: 'G'.repeat(120) })
 
     expect(request.response).toMatchObject({ code: ResponseCode.SYSTEM_ERROR })
+  })
+})
+
+describe('when the others of the group are away', () => {
+  const others = new OtherMembers()
+  let physicalOffset = 0
+
+  beforeEach(async () => {
+    others.return()
+    world = await createBrokerWorld({}, undefined, others)
+    physicalOffset = await send()
+    await sendBack(physicalOffset)
+  })
+
+  /** Asks, and waits for no answer. */
+  function ask(): FakeRequest {
+    const extFields = { offset: String(physicalOffset), group: 'G', delayLevel: '0' }
+    const request = new FakeRequest({ code: RequestCode.CONSUMER_SEND_MSG_BACK, extFields })
+    void world.processors.byCode.get(request.command.code)?.(request)
+    return request
+  }
+
+  test('a copy that is committed while the client waits is a success: the client need not write it again', async () => {
+    others.leave()
+    const request = ask()
+    await world.time.advance(4000)
+    const early = request.response
+
+    others.return()
+    await world.time.advance(200)
+    await world.time.settle()
+
+    expect(early).toBeNull()
+    expect(request.response?.code).toBe(ResponseCode.SUCCESS)
+  })
+
+  test('a copy that is not committed by then is told as one of which nothing is known', async () => {
+    others.leave()
+    const request = ask()
+
+    await world.time.advance(4900)
+    await world.time.settle()
+
+    expect(request.response?.code).toBe(ResponseCode.SYSTEM_BUSY)
   })
 })

@@ -3,7 +3,9 @@
  * (protocol §7.3).
  *
  * What is stored is a copy of what lies in the log. The answer waits for the flush even where the message itself asks not to: the consumer
- * forgets the message then, and nobody else has it. Without an answer, the consumer writes the message to the retry topic itself.
+ * forgets the message then, and nobody else has it. On a failure, or without an answer, the Java client writes the message to the retry
+ * topic itself, and the Go client consumes it again: if it was stored all the same, it comes twice. So a copy that is not committed in time
+ * is watched for as long as the client waits.
  */
 import { encodeOffsetMessageId } from '../../common/message-id.ts'
 import { MessageSysFlag } from '../../common/message.ts'
@@ -33,6 +35,9 @@ import type { BrokerParts } from '../parts.ts'
 
 /** From V3_4_9 on a client may say how often a message is retried. */
 const MAX_RECONSUME_TIMES_VERSION = 121
+/** With what the store waits for a commit a bit less than Java's five seconds. */
+const WATCHED_MS = 2000
+const LOOK_EVERY_MS = 50
 const HOST_BITS = MessageSysFlag.BORN_HOST_V6 | MessageSysFlag.STORE_HOST_V6
 
 interface SendBackHeader {
@@ -129,7 +134,7 @@ async function nextAttempt(
   return { topic: retry, queueId: random.integer(queues), delayLevel, isDead: false }
 }
 
-function putAgain(
+async function putAgain(
   parts: BrokerParts,
   header: SendBackHeader,
   message: StoredMessage,
@@ -141,18 +146,47 @@ function putAgain(
   const originTopic = properties.get(PropertyName.RETRY_TOPIC) ?? message.topic
   const copy = copyOf(parts, message, properties, next)
   const diverted = next.isDead ? null : parts.delays.divert(copy)
-  if (diverted?.type === 'refuse') return Promise.resolve(diverted.answer)
-  const { promise, resolve } = Promise.withResolvers<ResponseContent>()
-  store.put([diverted?.message ?? copy], true, ({ status }: PutResult) => {
-    if (status !== PutStatus.OK) return resolve(answer(ResponseCode.SYSTEM_ERROR, status))
-    stats.add('SNDBCK_PUT_NUMS', `${originTopic}@${consumerGroup}`, 1, 1)
-    if (next.isDead) {
-      stats.add('DLQ_PUT_NUMS', consumerGroup, 1, 1)
-      stats.add('SNDBCK2DLQ_TIMES', `${header.originTopic ?? originTopic}@${consumerGroup}`, 1, 1)
-    }
-    resolve(success())
-  })
-  return promise
+  if (diverted?.type === 'refuse') return diverted.answer
+  const stored = diverted?.message ?? copy
+  const result = await new Promise<PutResult>((resolve) => store.put([stored], true, resolve))
+  const status = await outcomeOf(parts, stored, result)
+  if (status !== PutStatus.OK) return answer(codeOf(status), status)
+  stats.add('SNDBCK_PUT_NUMS', `${originTopic}@${consumerGroup}`, 1, 1)
+  if (next.isDead) {
+    stats.add('DLQ_PUT_NUMS', consumerGroup, 1, 1)
+    stats.add('SNDBCK2DLQ_TIMES', `${header.originTopic ?? originTopic}@${consumerGroup}`, 1, 1)
+  }
+  return success()
+}
+
+/** What became of a copy, which may be committed a moment after the store has given its commit up. */
+async function outcomeOf(
+  { store, timers }: BrokerParts,
+  { topic, queueId }: MessageToStore,
+  { status, physicalOffsets, queueOffset, storeTimestamp }: PutResult,
+): Promise<PutStatus> {
+  const [physicalOffset] = physicalOffsets
+  if (status === PutStatus.OK || physicalOffset === undefined) return status
+  for (let waitedMs = 0; waitedMs < WATCHED_MS; waitedMs += LOOK_EVERY_MS) {
+    await new Promise<void>((resolve) => timers.after(LOOK_EVERY_MS, resolve))
+    if (store.maxOffsetInQueue(topic, queueId) <= queueOffset) continue
+    // Another leader may have put another message in its place.
+    const found = store.messageAt(physicalOffset)
+    const isCopy =
+      found?.topic === topic &&
+      found.queueId === queueId &&
+      found.queueOffset === queueOffset &&
+      found.storeTimestamp === storeTimestamp
+    return isCopy ? PutStatus.OK : status
+  }
+  return status
+}
+
+/** Java answers all of them with SYSTEM_ERROR; its client makes no difference. */
+function codeOf(status: PutStatus): number {
+  if (status === PutStatus.OS_PAGE_CACHE_BUSY) return ResponseCode.SYSTEM_BUSY
+  if (status === PutStatus.SERVICE_NOT_AVAILABLE) return ResponseCode.SERVICE_NOT_AVAILABLE
+  return ResponseCode.SYSTEM_ERROR
 }
 
 function copyOf(

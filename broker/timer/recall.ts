@@ -4,7 +4,7 @@ import { PropertyName, encodeProperties, propertyOf } from '../../common/propert
 import { optionalString, requireString } from '../../remoting/header-fields.ts'
 import { Permission } from '../../remoting/bodies/topic-config.ts'
 import { ResponseCode } from '../../remoting/response-code.ts'
-import { isStored } from '../../store/types.ts'
+import { PutStatus, isStored } from '../../store/types.ts'
 import { RETRY_PREFIX, TIMER_TOPIC } from '../names.ts'
 import { answer, brokerMay } from '../processors/answers.ts'
 import { recallKey } from './recalled.ts'
@@ -81,7 +81,7 @@ export function recallProcessor(
     parts.store.put([diverted.message], true, (result) => {
       if (!isStored(result.status)) {
         if (isSoon) timers.restore(key)
-        refuse(answer(ResponseCode.SYSTEM_ERROR, 'recall failed, execute error'))
+        refuse(failureOf(result.status))
         return
       }
       parts.stats.add('TOPIC_PUT_NUMS', TIMER_TOPIC, 1, 1)
@@ -91,6 +91,16 @@ export function recallProcessor(
       })
     })
   }
+}
+
+/** A recall that is not known to be committed may yet be: the producer must not count on the message's delivery. */
+function failureOf(status: PutStatus): ResponseContent {
+  if (status === PutStatus.SERVICE_NOT_AVAILABLE) {
+    return answer(ResponseCode.SERVICE_NOT_AVAILABLE, 'recall failed, broker service not available')
+  }
+  return status === PutStatus.OS_PAGE_CACHE_BUSY
+    ? answer(ResponseCode.SYSTEM_BUSY, 'it is not known whether the message is recalled')
+    : answer(ResponseCode.SYSTEM_ERROR, 'recall failed, execute error')
 }
 
 const INVALID = 'recall handle is invalid'

@@ -4,6 +4,7 @@ import { ResponseCode } from '../../remoting/response-code.ts'
 import { SeededRandom } from '../../simulation/random.ts'
 import { fsck } from '../../store/fsck.ts'
 import { DelayWorld, expectOnce, sendThroughPowerCuts } from '../delay/testing.ts'
+import { OtherMembers } from '../testing-world.ts'
 import { TimerDelivery } from './timer-delivery.ts'
 import type { FakeRequest } from '../testing.ts'
 
@@ -264,6 +265,21 @@ describe('a message that is recalled', () => {
     const request = await recall(world, handle, topic)
 
     expect(request.response).toMatchObject({ code, remark: expect.stringContaining(remark) })
+  })
+
+  test('is told as one of which nothing is known when the recall is not committed in time', async () => {
+    const others = new OtherMembers()
+    const world = await DelayWorld.create(RECALLING, others)
+    const sent = await world.send('a', { TIMER_DELAY_SEC: '60', UNIQ_KEY: 'UA' })
+    others.leave()
+
+    const recalled = await recall(world, sent.field('recallHandle'))
+    await world.advance(3000)
+
+    expect(recalled.response?.code).toBe(ResponseCode.SYSTEM_BUSY)
+    others.return()
+    await world.advance(60_000)
+    expect(await world.bodies()).toEqual([])
   })
 
   test('is refused unless the broker is told to take recalls', async () => {
