@@ -3,6 +3,9 @@
  *
  * A client leaves by UNREGISTER_CLIENT, when its connection closes, or when it has been silent for `channelExpiredTimeout`. Whoever wants to
  * know that the members or subscriptions of a consumer group changed subscribes by `onGroupChange`.
+ *
+ * A consumer may be expected without being connected: it is one of its group's members for a while, so that the others leave it its queues,
+ * and what the group subscribes to is known. Everybody who asks for clients is told of those that are connected only.
  */
 import type { Clock } from '../common/ports.ts'
 import type { LanguageCode } from '../remoting/command.ts'
@@ -35,12 +38,24 @@ export interface ConsumerGroup {
   readonly clients: readonly Client[]
 }
 
+/** A consumer group as another member of the broker group has to know it. */
+export interface KnownGroup {
+  readonly consumer: ConsumerData
+  /** Connected and expected, each once. */
+  readonly clientIds: readonly string[]
+}
+
+/** How long a consumer is expected that is not connected: clients send a heartbeat every 30 s. */
+export const EXPECTED_MS = 35_000
+
 interface ConsumerGroupState {
   consumeType: ConsumeType
   messageModel: MessageModel
   consumeFromWhere: string
   readonly subscriptions: Map<string, SubscriptionData>
   readonly members: Map<Connection, Member>
+  /** Those that are not connected, and until when they count, by the monotonic clock. */
+  readonly expected: Map<string, number>
   fingerprint: number
 }
 
@@ -61,6 +76,7 @@ export class ClientRegistry {
   /** The last connection of each producer, by client id. */
   readonly #producerConnections = new Map<string, Connection>()
   readonly #groupListeners: ((group: string) => void)[] = []
+  readonly #knowledgeListeners: ((group: string) => void)[] = []
 
   constructor(clock: Pick<Clock, 'monotonic'>) {
     this.#clock = clock
@@ -69,6 +85,11 @@ export class ClientRegistry {
   /** `listener` is called after the members or the subscriptions of a consumer group changed. */
   onGroupChange(listener: (group: string) => void): void {
     this.#groupListeners.push(listener)
+  }
+
+  /** `listener` is called after something of what `known` says may have changed. */
+  onKnowledgeChange(listener: (group: string) => void): void {
+    this.#knowledgeListeners.push(listener)
   }
 
   registerProducer(group: string, client: Client): void {
@@ -86,8 +107,7 @@ export class ClientRegistry {
     const state = this.#consumerState(consumer)
     state.fingerprint = fingerprint
     const isNew = this.#addConsumer(consumer.groupName, state, client)
-    const isChanged = updateSubscriptions(state.subscriptions, consumer.subscriptions)
-    if (isNew || isChanged) this.#announce(consumer.groupName)
+    this.#subscribe(consumer, state, isNew)
   }
 
   /**
@@ -105,6 +125,66 @@ export class ClientRegistry {
     return state.fingerprint !== fingerprint
   }
 
+  /**
+   * Takes the heartbeat of a consumer that is connected to another member of the broker group: it is expected from now on. True when the
+   * client has to send its subscriptions.
+   */
+  registerDistantConsumer(
+    consumer: ConsumerData,
+    clientId: string,
+    heartbeat: { readonly fingerprint: number; readonly withoutSubscriptions: boolean },
+  ): boolean {
+    const state = this.#consumerState(consumer)
+    const isConnected = [...clientIds(state.members)].includes(clientId)
+    const isNew = !isConnected && !state.expected.has(clientId)
+    if (!isConnected) state.expected.set(clientId, this.#clock.monotonic() + EXPECTED_MS)
+    if (heartbeat.withoutSubscriptions) {
+      if (isNew) this.#announce(consumer.groupName)
+      return state.fingerprint !== heartbeat.fingerprint
+    }
+    state.fingerprint = heartbeat.fingerprint
+    this.#subscribe(consumer, state, isNew)
+    return false
+  }
+
+  /** The group had these members at the former leader of the broker group: they are expected. Nobody is told. */
+  expect({ consumer, clientIds: ids }: KnownGroup): void {
+    const state = this.#consumerState(consumer)
+    updateSubscriptions(state.subscriptions, consumer.subscriptions)
+    const until = this.#clock.monotonic() + EXPECTED_MS
+    for (const clientId of ids) state.expected.set(clientId, until)
+  }
+
+  /** The consumer has said that it leaves the group, or its time is over. */
+  expectNoMore(group: string, clientId: string): void {
+    const state = this.#consumers.get(group)
+    if (state?.expected.delete(clientId) === true) this.#left(group, state)
+  }
+
+  /** Forgets those whom nothing was heard of for as long as they were expected. */
+  expireExpected(): void {
+    const now = this.#clock.monotonic()
+    for (const [group, state] of this.#consumers) {
+      let isAnyOver = false
+      for (const [clientId, until] of state.expected) {
+        if (until <= now) isAnyOver = state.expected.delete(clientId)
+      }
+      if (isAnyOver) this.#left(group, state)
+    }
+  }
+
+  /** Forgets everybody, and tells nobody: this member of the broker group leads no more. */
+  clear(): void {
+    this.#producers.clear()
+    this.#consumers.clear()
+    this.#producerConnections.clear()
+    for (const groups of this.#watched.values()) {
+      groups.producers.clear()
+      groups.consumers.clear()
+      groups.producerId = null
+    }
+  }
+
   unregisterProducer(group: string, connection: Connection): void {
     const members = this.#producers.get(group)
     members?.delete(connection)
@@ -116,8 +196,7 @@ export class ClientRegistry {
     const state = this.#consumers.get(group)
     if (state?.members.delete(connection) !== true) return
     this.#watched.get(connection)?.consumers.delete(group)
-    if (state.members.size === 0) this.#consumers.delete(group)
-    this.#announce(group)
+    this.#left(group, state)
   }
 
   /** Forgets clients that have been silent for longer. */
@@ -133,16 +212,27 @@ export class ClientRegistry {
         if (member.seenAt < oldest) this.unregisterConsumer(group, member.connection)
       }
     }
+    this.expireExpected()
   }
 
   /** The consumer group, or null when no member is connected. */
   consumerGroup(group: string): ConsumerGroup | null {
     const state = this.#consumers.get(group)
-    if (state === undefined) return null
+    if (state === undefined || state.members.size === 0) return null
     return { ...state, groupName: group, clients: [...state.members.values()] }
   }
 
-  /** What the connected members of a group subscribe to on a topic. */
+  /** Null when the group has no member, connected or expected. */
+  known(group: string): KnownGroup | null {
+    const state = this.#consumers.get(group)
+    if (state === undefined) return null
+    const { consumeType, messageModel, consumeFromWhere } = state
+    const subscriptions = [...state.subscriptions.values()]
+    const own = { groupName: group, consumeType, messageModel, consumeFromWhere, unitMode: false }
+    return { consumer: { ...own, subscriptions }, clientIds: this.consumerIds(group) }
+  }
+
+  /** What the members of a group, connected or expected, subscribe to on a topic. */
   subscription(group: string, topic: string): SubscriptionData | null {
     return this.#consumers.get(group)?.subscriptions.get(topic) ?? null
   }
@@ -151,10 +241,12 @@ export class ClientRegistry {
     return this.#consumers.get(group)?.messageModel ?? null
   }
 
-  /** Client ids of a group, each once, in the order of their arrival. */
+  /** Client ids of a group, each once: those that are connected in the order of their arrival, then those that are expected. */
   consumerIds(group: string): readonly string[] {
-    const members = this.#consumers.get(group)?.members
-    return members === undefined ? [] : [...new Set(clientIds(members))]
+    const state = this.#consumers.get(group)
+    return state === undefined
+      ? []
+      : [...new Set(clientIds(state.members)), ...state.expected.keys()]
   }
 
   /** Null when the group has no connected producer. */
@@ -170,7 +262,9 @@ export class ClientRegistry {
 
   /** Names of the groups that have a connected member. */
   get consumerGroups(): readonly string[] {
-    return [...this.#consumers.keys()]
+    const groups: string[] = []
+    for (const [group, { members }] of this.#consumers) if (members.size > 0) groups.push(group)
+    return groups
   }
 
   get producerGroups(): readonly string[] {
@@ -181,7 +275,7 @@ export class ClientRegistry {
   groupsSubscribing(topic: string): readonly string[] {
     const groups: string[] = []
     for (const [group, state] of this.#consumers) {
-      if (state.subscriptions.has(topic)) groups.push(group)
+      if (state.members.size > 0 && state.subscriptions.has(topic)) groups.push(group)
     }
     return groups
   }
@@ -208,6 +302,7 @@ export class ClientRegistry {
         consumeFromWhere,
         subscriptions: new Map<string, SubscriptionData>(),
         members: new Map<Connection, Member>(),
+        expected: new Map<string, number>(),
         fingerprint: 0,
       }
       this.#consumers.set(consumer.groupName, state)
@@ -227,10 +322,23 @@ export class ClientRegistry {
     return isNew
   }
 
+  /** True when the group has a member that it did not have, not even as an expected one. */
   #addConsumer(group: string, state: ConsumerGroupState, client: Client): boolean {
+    const wasExpected = state.expected.delete(client.clientId)
     const isNew = this.#addMember(state.members, client)
     this.#remember(client.connection, 'consumers', group)
-    return isNew
+    return isNew && !wasExpected
+  }
+
+  #subscribe(consumer: ConsumerData, state: ConsumerGroupState, hasNewMember: boolean): void {
+    const change = updateSubscriptions(state.subscriptions, consumer.subscriptions)
+    if (hasNewMember || change === 'topics') this.#announce(consumer.groupName)
+    else if (change === 'versions') this.#tell(this.#knowledgeListeners, consumer.groupName)
+  }
+
+  #left(group: string, state: ConsumerGroupState): void {
+    if (state.members.size === 0 && state.expected.size === 0) this.#consumers.delete(group)
+    this.#announce(group)
   }
 
   /** From now on the end of the connection is watched; if it has come already, the member goes at once: null. */
@@ -265,7 +373,12 @@ export class ClientRegistry {
   }
 
   #announce(group: string): void {
-    for (const listener of this.#groupListeners) listener(group)
+    this.#tell(this.#groupListeners, group)
+    this.#tell(this.#knowledgeListeners, group)
+  }
+
+  #tell(listeners: readonly ((group: string) => void)[], group: string): void {
+    for (const listener of listeners) listener(group)
   }
 }
 
@@ -273,25 +386,26 @@ function* clientIds(members: ReadonlyMap<Connection, Member>): Iterable<string> 
   for (const member of members.values()) yield member.clientId
 }
 
-/** Brings the subscriptions of a group to what a member says; true when something changed. */
+/** Brings the subscriptions of a group to what a member says. */
 function updateSubscriptions(
   present: Map<string, SubscriptionData>,
   told: readonly SubscriptionData[],
-): boolean {
-  let isChanged = false
+): 'none' | 'versions' | 'topics' {
+  let change: 'none' | 'versions' | 'topics' = 'none'
   const topics = new Set<string>()
   for (const subscription of told) {
     topics.add(subscription.topic)
     const old = present.get(subscription.topic)
     if (old !== undefined && subscription.subVersion <= old.subVersion) continue
     // As in Java, a new version of a known topic replaces it without a notice: the queues to share stay the same.
-    if (old === undefined) isChanged = true
+    if (old === undefined) change = 'topics'
+    else if (change === 'none') change = 'versions'
     present.set(subscription.topic, subscription)
   }
   for (const topic of present.keys()) {
     if (topics.has(topic)) continue
     present.delete(topic)
-    isChanged = true
+    change = 'topics'
   }
-  return isChanged
+  return change
 }

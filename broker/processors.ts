@@ -1,5 +1,6 @@
 /** All request codes that a broker serves, with their processors. */
 import { RequestCode } from '../remoting/request-code.ts'
+import { ExpectedConsumers } from './expected-consumers.ts'
 import { ColdDataControl } from './cold/cold-data-control.ts'
 import { coldDataProcessors } from './cold/processors.ts'
 import { success } from './processors/answers.ts'
@@ -121,6 +122,7 @@ export function createProcessors(options: TopicAdminOptions): BrokerProcessors {
     transactions,
     levels,
     timers,
-    leaderServices: [levels, timers, transactions, pops],
+    // Stopped in reverse: before connections of clients end, who consumes is noted no more.
+    leaderServices: [levels, timers, transactions, pops, new ExpectedConsumers(parts)],
   }
 }

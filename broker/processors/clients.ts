@@ -11,6 +11,7 @@ import { isTagExpression, parseTagExpression } from '../filter.ts'
 import { sqlFilter } from '../filter/sql-filter.ts'
 import { FilterSyntaxError } from '../filter/sql-lexer.ts'
 import { groupProblem, retryTopicOf } from '../names.ts'
+import { isForwarded } from '../request-gate.ts'
 import { answer, success } from './answers.ts'
 import { expressionTypeRefusal } from './pull-rules.ts'
 import type { Processor, RemotingRequest } from '../../remoting/connection.ts'
@@ -64,10 +65,16 @@ async function heartbeat(parts: BrokerParts, request: RemotingRequest): Promise<
   let needsSubscriptions = false
   // The connection may have closed while a topic was written; whoever is gone must not be registered.
   if (connection.isOpen) {
+    const isDistant = isForwarded(command)
     for (const consumer of consumers) {
-      needsSubscriptions = registerConsumer(parts, data, consumer, client) || needsSubscriptions
+      const isMissing = isDistant
+        ? registerDistantConsumer(parts, data, consumer)
+        : registerConsumer(parts, data, consumer, client)
+      needsSubscriptions ||= isMissing
     }
-    for (const group of data.producerGroups) parts.clients.registerProducer(group, client)
+    // A producer can be asked of its transactions by the member that it is connected to only.
+    const producerGroups = isDistant ? [] : data.producerGroups
+    for (const group of producerGroups) parts.clients.registerProducer(group, client)
   }
   const isSubChange = data.heartbeatFingerprint === 0 ? true : needsSubscriptions
   request.respond(success({ IS_SUPPORT_HEART_BEAT_V2: 'true', IS_SUB_CHANGE: String(isSubChange) }))
@@ -106,12 +113,25 @@ function registerConsumer(
   return false
 }
 
+/** The connection is that of the member that passes it on, and stands for none of the clients behind it. */
+function registerDistantConsumer(
+  { clients }: BrokerParts,
+  { clientID, heartbeatFingerprint: fingerprint, withoutSub }: HeartbeatData,
+  consumer: ConsumerData,
+): boolean {
+  const withoutSubscriptions = fingerprint !== 0 && withoutSub
+  return clients.registerDistantConsumer(consumer, clientID, { fingerprint, withoutSubscriptions })
+}
+
 function unregister({ clients }: BrokerParts, request: RemotingRequest): ResponseContent {
   const fields = request.command.extFields
   const producerGroup = optionalString(fields, 'producerGroup')
   const consumerGroup = optionalString(fields, 'consumerGroup')
   if (producerGroup !== null) clients.unregisterProducer(producerGroup, request.connection)
-  if (consumerGroup !== null) clients.unregisterConsumer(consumerGroup, request.connection)
+  if (consumerGroup !== null) {
+    clients.unregisterConsumer(consumerGroup, request.connection)
+    clients.expectNoMore(consumerGroup, optionalString(fields, 'clientID') ?? '')
+  }
   return success()
 }
 

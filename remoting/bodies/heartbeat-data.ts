@@ -66,17 +66,21 @@ export function encodeHeartbeatData(heartbeat: HeartbeatData): Buffer {
   return formatFastjson({
     clientID,
     producerDataSet: producerGroups.map((groupName) => ({ groupName })),
-    consumerDataSet: consumers.map((consumer) => ({
-      groupName: consumer.groupName,
-      consumeType: consumer.consumeType,
-      messageModel: consumer.messageModel,
-      consumeFromWhere: consumer.consumeFromWhere,
-      subscriptionDataSet: consumer.subscriptions.map(subscriptionDataRecord),
-      unitMode: consumer.unitMode,
-    })),
+    consumerDataSet: consumers.map(consumerDataRecord),
     heartbeatFingerprint,
     withoutSub,
   })
+}
+
+export function consumerDataRecord(consumer: ConsumerData): BodyRecord {
+  return {
+    groupName: consumer.groupName,
+    consumeType: consumer.consumeType,
+    messageModel: consumer.messageModel,
+    consumeFromWhere: consumer.consumeFromWhere,
+    subscriptionDataSet: consumer.subscriptions.map(subscriptionDataRecord),
+    unitMode: consumer.unitMode,
+  }
 }
 
 export function subscriptionDataRecord(subscription: SubscriptionData): BodyRecord {
@@ -104,7 +108,7 @@ function codeOf(code: JsonValue): number {
   return number
 }
 
-function consumerDataOf(json: JsonObject): ConsumerData {
+export function consumerDataOf(json: JsonObject): ConsumerData {
   return {
     groupName: textMember(json, 'groupName'),
     consumeType: consumeTypeOf(optionalText(json, 'consumeType')),
