@@ -48,7 +48,8 @@ Gantry ${gantry} and Apache RocketMQ ${rocketmq}, one name server and one broker
 
 **Method.** The brokers run in turn, pair by pair, each pair in the other order, every time on an empty store, on the same disk and
 ports, with the same \`broker.conf\`. The load comes from \`gantry bench\` on the same machine: a figure holds for the broker and what
-the generator leaves of the cores. Memory is touched before the first pair; each broker is warmed up before it is measured.
+the generator leaves of the cores. Before each broker's turn free memory is filled with an empty file (a virtual machine pays dearly for memory that it had
+given back); each broker is warmed up before it is measured.
 Every answer's code is checked, and what is consumed is checked message by message. A *ratio* is that of the medians and says how
 many times better Gantry is; the *spread* is the smallest and the greatest ratio within one pair. CPU is user and system time of
 the broker's process. *Limits* and *falls* are Gantry's alone.`
