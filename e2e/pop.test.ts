@@ -144,11 +144,11 @@ describe('two brokers', () => {
       expect: 40,
       max: 10,
       action: 'change',
-      'change-ms': 12_000,
+      'change-ms': 20_000,
       'invisible-ms': 4000,
     })
     const early = await popRaw(topic, { 'run-ms': 4000 })
-    const late = await popRaw(topic, { 'run-ms': 30_000, expect: 40 })
+    const late = await popRaw(topic, { 'run-ms': 60_000, expect: 40 })
 
     const answers = [single, batch, changed].flatMap(({ lines }) => events(lines, 'answer'))
     expect(new Set(answers.map((line) => textAt(line, 'status')))).toEqual(new Set(['OK']))
