@@ -19,7 +19,7 @@ import { covers } from './features.ts'
 import { listAt, numberAt, textAt } from './json.ts'
 
 const CHANGES = Number(environmentVariable('GANTRY_E2E_LEADER_CHANGES') || '4')
-const OFFSET = 28_400
+const OFFSET = 11_100
 const RATE = 100
 /** Longer than an election, with all that clients do about it. */
 const RESUMED_MS = 60_000
