@@ -376,11 +376,9 @@ export class RaftDriver {
       this.#batch = batch
     }
     this.#peers.sendRecords(to, message, batch.records)
-    // What has not left the process must not be written over.
-    if (this.#peers.isBehind) this.#space = null
   }
 
-  /** Where records are laid for sending, again and again as long as the kernel takes them at once; null while it does not. */
+  /** Where records are laid for sending, again and again; null while something has not left the process, which must not be written over. */
   #takeSpace(): Buffer | null {
     if (this.#peers.isBehind) return null
     this.#space ??= Buffer.allocUnsafeSlow(MAX_BATCH_BYTES)

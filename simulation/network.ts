@@ -190,8 +190,8 @@ class SimulatedSocket implements Socket {
   #hasBegun = false
   #isClosed = false
   #isPaused = false
-  /** What the other side is to see, in order; null stands for the end. */
-  #toDeliver: (Buffer | null)[] = []
+  /** What the other side is to see, in order, still in the sender's memory: it must not change before. Null stands for the end. */
+  #toDeliver: (readonly Buffer[] | null)[] = []
   #isDelivering = false
 
   constructor(
@@ -212,7 +212,9 @@ class SimulatedSocket implements Socket {
 
   get pendingBytes(): number {
     let bytes = 0
-    for (const chunk of this.#toDeliver) bytes += chunk?.length ?? 0
+    for (const buffers of this.#toDeliver) {
+      for (const buffer of buffers ?? []) bytes += buffer.length
+    }
     return bytes
   }
 
@@ -230,7 +232,7 @@ class SimulatedSocket implements Socket {
 
   writeAll(buffers: readonly Buffer[]): boolean {
     if (this.#isClosed) return false
-    this.#toDeliver.push(Buffer.concat(buffers))
+    this.#toDeliver.push([...buffers])
     this.#deliverLater()
     return true
   }
@@ -310,7 +312,7 @@ class SimulatedSocket implements Socket {
       return
     }
     if (other.#isPaused || !other.#hasBegun) return
-    const chunks = this.#toDeliver
+    const chunks = this.#toDeliver.map((buffers) => buffers && Buffer.concat(buffers))
     this.#toDeliver = []
     for (const chunk of chunks) {
       if (other.#isClosed) break
