@@ -9,7 +9,7 @@
  * everything before it; records of a Java broker may lack it, and then only their body is checked.
  */
 import assert from 'node:assert/strict'
-import { copyBytes, isSafeInt64, readInt32, readInt64, writeInt32, writeInt64 } from './bytes.ts'
+import { copyBytes, readInt32, writeInt32, writeInt64 } from './bytes.ts'
 import { combineCrc32, crc32Of } from './crc32.ts'
 import { GantryError } from './errors.ts'
 import { MessageSysFlag } from './message.ts'
@@ -284,10 +284,10 @@ export class RecordReader {
     this.type = 'end'
     this.size = 0
     if (end - at < 4) return 'truncated'
-    const size = source.readInt32BE(at)
+    const size = readInt32(source, at)
     if (size === 0) return null
     if (end - at < BLANK_HEADER_SIZE) return 'truncated'
-    const magic = source.readUInt32BE(at + 4)
+    const magic = readInt32(source, at + 4) >>> 0
     if (magic === MAGIC_BLANK) {
       if (size < BLANK_HEADER_SIZE) return 'badSize'
       this.type = 'blank'
@@ -351,15 +351,15 @@ export class RecordReader {
   }
 
   #readFixed(source: Buffer, at: number): RecordProblem | null {
-    if (!isSafeInt64(source, at + 20) || !isSafeInt64(source, at + PHYSICAL_OFFSET_AT)) {
+    if (!isSafeAt(source, at + 20) || !isSafeAt(source, at + PHYSICAL_OFFSET_AT)) {
       return 'badNumber'
     }
-    this.bodyCrc = source.readInt32BE(at + 8)
-    this.queueId = source.readInt32BE(at + 12)
-    this.flag = source.readInt32BE(at + 16)
-    this.queueOffset = readInt64(source, at + 20)
-    this.physicalOffset = readInt64(source, at + PHYSICAL_OFFSET_AT)
-    this.sysFlag = source.readInt32BE(at + 36)
+    this.bodyCrc = readInt32(source, at + 8)
+    this.queueId = readInt32(source, at + 12)
+    this.flag = readInt32(source, at + 16)
+    this.queueOffset = readTrustedInt64(source, at + 20)
+    this.physicalOffset = readTrustedInt64(source, at + PHYSICAL_OFFSET_AT)
+    this.sysFlag = readInt32(source, at + 36)
     if (this.queueId < 0 || this.queueOffset < 0 || this.physicalOffset < 0) return 'badNumber'
     return null
   }
@@ -374,22 +374,22 @@ export class RecordReader {
     const cursor = this.storeHostAt + this.storeHostSize
     this.bodyAt = cursor + 16
     if (this.bodyAt > end) return 'badLength'
-    if (!isSafeInt64(source, at + 40) || !isSafeInt64(source, storeTimestampAt)) return 'badNumber'
-    if (!isSafeInt64(source, cursor + 4)) return 'badNumber'
-    this.bornTimestamp = readInt64(source, at + 40)
-    this.storeTimestamp = readInt64(source, storeTimestampAt)
-    this.reconsumeTimes = source.readInt32BE(cursor)
-    this.preparedTransactionOffset = readInt64(source, cursor + 4)
-    this.bodySize = source.readInt32BE(cursor + 12)
+    if (!isSafeAt(source, at + 40) || !isSafeAt(source, storeTimestampAt)) return 'badNumber'
+    if (!isSafeAt(source, cursor + 4)) return 'badNumber'
+    this.bornTimestamp = readTrustedInt64(source, at + 40)
+    this.storeTimestamp = readTrustedInt64(source, storeTimestampAt)
+    this.reconsumeTimes = readInt32(source, cursor)
+    this.preparedTransactionOffset = readTrustedInt64(source, cursor + 4)
+    this.bodySize = readInt32(source, cursor + 12)
     const topicLengthSize = magic === MAGIC_V2 ? 2 : 1
     const topicLengthAt = this.bodyAt + this.bodySize
     if (this.bodySize < 0 || topicLengthAt + topicLengthSize > end) return 'badLength'
     this.topicSize =
-      magic === MAGIC_V2 ? source.readInt16BE(topicLengthAt) : source.readUInt8(topicLengthAt)
+      magic === MAGIC_V2 ? readInt16(source, topicLengthAt) : (source[topicLengthAt] ?? 0)
     this.topicAt = topicLengthAt + topicLengthSize
     const propertiesLengthAt = this.topicAt + this.topicSize
     if (this.topicSize <= 0 || propertiesLengthAt + 2 > end) return 'badLength'
-    this.propertiesSize = source.readInt16BE(propertiesLengthAt)
+    this.propertiesSize = readInt16(source, propertiesLengthAt)
     this.propertiesAt = propertiesLengthAt + 2
     if (this.propertiesSize < 0 || this.propertiesAt + this.propertiesSize !== end) {
       return 'badLength'
@@ -400,12 +400,12 @@ export class RecordReader {
   /** By the checksum over the whole record when there is one, else by that of the body. */
   #isIntact(source: Buffer, at: number): boolean {
     const crcAt = this.propertiesAt + this.propertiesSize - CRC_PROPERTY_SIZE
-    const likeness = crcAt < this.propertiesAt ? 0 : crcPropertyLikeness(source, crcAt)
-    if (likeness === CRC_LIKENESS_FULL) {
-      return readCrcDigits(source, crcAt) === checksum(source, at, crcAt)
+    if (crcAt >= this.propertiesAt) {
+      const stored = crcPropertyValue(source, crcAt)
+      if (stored !== -1) return stored === checksum(source, at, crcAt)
+      // Almost the form of a checksum is a damaged one: without this, a flipped bit in its name would switch the check off.
+      if (crcPropertyLikeness(source, crcAt) >= CRC_LIKENESS_SUSPECT) return false
     }
-    // Almost the form of a checksum is a damaged one: without this, a flipped bit in its name would switch the check off.
-    if (likeness >= CRC_LIKENESS_SUSPECT) return false
     // So is one of which a sector was never written: zeroes, which no property text holds.
     const propertiesEnd = this.propertiesAt + this.propertiesSize
     for (let cursor = Math.max(crcAt, this.propertiesAt); cursor < propertiesEnd; cursor++) {
@@ -531,6 +531,17 @@ function readTrustedInt64(source: Buffer, at: number): number {
   return readInt32(source, at) * 0x1_0000_0000 + (readInt32(source, at + 4) >>> 0)
 }
 
+/** `isSafeInt64` by plain loads. */
+function isSafeAt(source: Buffer, at: number): boolean {
+  const high = readInt32(source, at)
+  return high < 0x20_0000 && high >= -0x20_0000
+}
+
+/** Signed. */
+function readInt16(source: Buffer, at: number): number {
+  return (((source[at] ?? 0) << 24) >> 16) | (source[at + 1] ?? 0)
+}
+
 function withHostBits(sysFlag: number, bornHost: HostAddress, storeHost: HostAddress): number {
   const plain = sysFlag & ~(MessageSysFlag.BORN_HOST_V6 | MessageSysFlag.STORE_HOST_V6)
   return (
@@ -563,22 +574,34 @@ function writeCrcProperty(target: Buffer, at: number, crc: number): void {
   target[end] = PROPERTY_SEPARATOR
 }
 
-function readCrcDigits(source: Buffer, at: number): number {
+/** What the checksum property at `at` says; -1 when the 20 bytes have not exactly its form. */
+function crcPropertyValue(source: Buffer, at: number): number {
+  if (readInt32(source, at) !== CRC_NAME_START || readInt32(source, at + 4) !== CRC_NAME_END) {
+    return -1
+  }
+  const digitsAt = at + CRC_NAME.length + 1
+  if (source[digitsAt - 1] !== NAME_VALUE_SEPARATOR) return -1
+  if (source[digitsAt + CRC_DIGITS] !== PROPERTY_SEPARATOR) return -1
   let value = 0
   for (let digit = CRC_DIGITS - 1; digit >= 0; digit--) {
-    value = value * 10 + (source.readUInt8(at + CRC_NAME.length + 1 + digit) - 0x30)
+    const figure = (source[digitsAt + digit] ?? 0) - 0x30
+    if (figure < 0 || figure > 9) return -1
+    value = value * 10 + figure
   }
   return value
 }
 
-const CRC_LIKENESS_FULL = CRC_PROPERTY_SIZE
+/** `__CRC32#`, four letters at a time. */
+const CRC_NAME_START = 0x5f5f4352
+const CRC_NAME_END = 0x43333223
+
 const CRC_LIKENESS_SUSPECT = CRC_PROPERTY_SIZE - 4
 
 /** How many of the 20 bytes at `at` are what a checksum property has there. */
 function crcPropertyLikeness(source: Buffer, at: number): number {
   let likeness = 0
   for (let index = 0; index < CRC_PROPERTY_SIZE; index++) {
-    const byte = source.readUInt8(at + index)
+    const byte = source[at + index] ?? 0
     if (index < CRC_NAME.length) likeness += byte === CRC_NAME[index] ? 1 : 0
     else if (index === CRC_NAME.length) likeness += byte === NAME_VALUE_SEPARATOR ? 1 : 0
     else if (index === CRC_PROPERTY_SIZE - 1) likeness += byte === PROPERTY_SEPARATOR ? 1 : 0

@@ -286,21 +286,24 @@ export class CommitLog {
 
   /** Checks everything about the records, once; sets `#newestChecked`. */
   #isContinuation(bytes: Buffer): boolean {
+    const { segmentSize } = this.segments
+    const reader = this.#reader
     let offset = this.#endOffset
+    let segmentEnd = this.segments.startOf(offset) + segmentSize
     this.#newestChecked = 0
     for (let at = 0; at < bytes.length;) {
-      if (this.#reader.read(bytes, at, bytes.length, true) !== null) return false
-      const segmentEnd = this.segments.startOf(offset) + this.segments.segmentSize
-      if (this.#reader.type === 'blank') {
-        if (offset + this.#reader.size !== segmentEnd) return false
+      if (reader.read(bytes, at, bytes.length, true) !== null) return false
+      if (reader.type === 'blank') {
+        if (offset + reader.size !== segmentEnd) return false
         offset = segmentEnd
+        segmentEnd += segmentSize
         at += BLANK_HEADER_SIZE
-      } else if (this.#reader.type === 'message') {
-        if (this.#reader.physicalOffset !== offset) return false
-        if (offset + this.#reader.size + BLANK_HEADER_SIZE > segmentEnd) return false
-        offset += this.#reader.size
-        at += this.#reader.size
-        this.#newestChecked = this.#reader.storeTimestamp
+      } else if (reader.type === 'message') {
+        if (reader.physicalOffset !== offset) return false
+        if (offset + reader.size + BLANK_HEADER_SIZE > segmentEnd) return false
+        offset += reader.size
+        at += reader.size
+        this.#newestChecked = reader.storeTimestamp
       } else {
         return false
       }
