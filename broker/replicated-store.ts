@@ -46,6 +46,10 @@ export class ReplicatedStore implements ReplicatedLog {
     return this.#store.readRecords(fromOffset, toOffset, space)
   }
 
+  rangeChecksum(fromOffset: number, toOffset: number, size: number): number | null {
+    return this.#store.rangeChecksum(fromOffset, toOffset, size)
+  }
+
   appendTermStart(term: number): boolean {
     return this.#append({ type: 'termStart', term })
   }
@@ -58,10 +62,12 @@ export class ReplicatedStore implements ReplicatedLog {
     records: Buffer,
     recordsOffset: number,
     fromOffset: number,
+    checksum: number | null,
   ): readonly Configuration[] {
     assert.equal(fromOffset, this.endOffset)
     const skipped = bytesUpTo(records, recordsOffset, fromOffset)
-    if (!this.#store.appendBytes(records.subarray(skipped))) {
+    const isWhole = skipped === 0
+    if (!this.#store.appendBytes(records.subarray(skipped), isWhole ? checksum : null)) {
       throw new StoreError('corrupt', `records of the leader at ${fromOffset} are damaged`)
     }
     return controlRecordsIn(records, fromOffset).flatMap(({ physicalOffset, body }) => {

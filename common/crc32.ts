@@ -42,6 +42,15 @@ export function crc32Of(source: Buffer, start: number, end: number): number {
   return ~crc
 }
 
+/** Checksum of what `crc` is that of, followed by a few bytes. */
+export function continueCrc32(crc: number, source: Buffer, start: number, end: number): number {
+  let state = ~crc
+  for (let at = start; at < end; at++) {
+    state = (state >>> 8) ^ (TABLES[(state ^ (source[at] ?? 0)) & 0xff] ?? 0)
+  }
+  return ~state
+}
+
 /** Checksum of A followed by B, from their checksums and the length of B. */
 export function combineCrc32(first: number, second: number, secondLength: number): number {
   return multiply(powerOf(secondLength), first) ^ second

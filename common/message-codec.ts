@@ -96,6 +96,8 @@ export class RecordDraft {
   properties: Buffer = NO_BYTES
   propertiesStart = 0
   propertiesEnd = 0
+  /** Set by `encodeDraft`: CRC-32 of the record up to its last `CRC_PROPERTY_SIZE` bytes. */
+  checksum = 0
 
   setMessage(message: MessageToStore, topic: Buffer): void {
     this.topic = topic
@@ -169,6 +171,7 @@ export function encodeDraft(
     whole = combineCrc32(whole, crc32Of(target, bodyEndAt, end), end - bodyEndAt)
   }
   writeCrcProperty(target, end, whole & 0x7fffffff)
+  draft.checksum = whole
   return size
 }
 

@@ -13,6 +13,8 @@ export interface Hello {
   /** Where the member serves clients. */
   readonly clientPort: number
   readonly term: number
+  /** It understands append requests with a checksum of their records. */
+  readonly takesChecksums: boolean
   /** Of the configuration in force; null while the member belongs to no group: it has neither voted nor stored anything. */
   readonly members: readonly Member[] | null
 }
@@ -44,6 +46,7 @@ export function parseHello(json: unknown): Hello {
     life: integer(fields, 'life'),
     clientPort: integer(fields, 'clientPort'),
     term: integer(fields, 'term'),
+    takesChecksums: fields['takesChecksums'] === true,
     members: members === null ? null : membersOf(members),
   }
 }

@@ -62,6 +62,7 @@ interface Batch {
   readonly fromOffset: number
   readonly toOffset: number
   readonly records: Buffer | Promise<Buffer>
+  readonly checksum: number | null
 }
 
 export class RaftDriver {
@@ -367,15 +368,19 @@ export class RaftDriver {
 
   #sendRecords(to: MemberId, message: RaftMessage<Buffer>): void {
     assert(message.type === 'appendRequest')
+    const { log } = this.#options
     const { previousOffset, endOffset } = message
     // Most often all members are sent the same.
     let batch = this.#batch
     if (batch?.fromOffset !== previousOffset || batch.toOffset !== endOffset) {
-      const records = this.#options.log.readRecords(previousOffset, endOffset, this.#takeSpace())
-      batch = { fromOffset: previousOffset, toOffset: endOffset, records }
+      const records = log.readRecords(previousOffset, endOffset, this.#takeSpace())
+      const checksum = Buffer.isBuffer(records)
+        ? log.rangeChecksum(previousOffset, endOffset, records.length)
+        : null
+      batch = { fromOffset: previousOffset, toOffset: endOffset, records, checksum }
       this.#batch = batch
     }
-    this.#peers.sendRecords(to, message, batch.records)
+    this.#peers.sendRecords(to, { ...message, checksum: batch.checksum }, batch.records)
   }
 
   /** Where records are laid for sending, again and again; null while something has not left the process, which must not be written over. */
@@ -390,11 +395,11 @@ export class RaftDriver {
     effect: Extract<Effect<Buffer>, { readonly type: 'appendRecords' }>,
   ): void {
     const { log, logger } = this.#options
-    const { records, recordsOffset, fromOffset } = effect
+    const { records, recordsOffset, fromOffset, checksum } = effect
     let configurations: readonly Configuration[]
     try {
       if (effect.epochs.length > 0 || this.#isTermsFileAhead) this.#saveTerms(raft)
-      configurations = log.appendRecords(records, recordsOffset, fromOffset)
+      configurations = log.appendRecords(records, recordsOffset, fromOffset, checksum)
     } catch (error) {
       if (!isNoRoom(error)) throw error
       // The leader sends them again, for as long as it takes.

@@ -22,11 +22,12 @@ const appendRequest = fc
     commitOffset: offset,
     readContext: fc.nat(),
     records: fc.uint8Array({ maxLength: 200 }),
+    checksum: fc.option(fc.integer()),
     gaps: fc.array(fc.tuple(fc.integer({ min: 1, max: 5 }), fc.integer({ min: 0, max: 9 })), {
       maxLength: 5,
     }),
   })
-  .map(({ records, gaps, previousOffset, ...rest }): RaftMessage<Buffer> => {
+  .map(({ records, checksum, gaps, previousOffset, ...rest }): RaftMessage<Buffer> => {
     const size = records.length
     let epochTerm = 0
     let startOffset = previousOffset - 1
@@ -43,6 +44,7 @@ const appendRequest = fc
       endOffset,
       epochs: epochs.filter((epoch) => epoch.startOffset < endOffset),
       records: size === 0 ? null : Buffer.from(records),
+      checksum: size === 0 ? null : checksum,
     }
   })
 

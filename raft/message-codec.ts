@@ -5,7 +5,8 @@
  * frame: length int32 (of what follows) | type uint8 | flags uint8 | count uint16 | count × int64 | CRC32 of all before | payload
  * ```
  *
- * The CRC covers the header; records in the payload carry their own. `length` is bounded by `MAX_FRAME_SIZE`.
+ * The CRC covers the header; records in the payload carry their own, and the header may tell that of all of them. `length` is bounded by
+ * `MAX_FRAME_SIZE`.
  */
 import assert from 'node:assert/strict'
 import { crc32 } from 'node:zlib'
@@ -48,6 +49,8 @@ const NO_BYTES = Buffer.alloc(0)
 const PRE_VOTE = 1
 const TRANSFER = 2
 const YES = 4
+/** The first number behind those of every append request is the checksum of its records. */
+const CHECKSUM = 8
 
 /** One message as a frame, without the records of an append request: those follow it as they are. */
 export function encodeMessageHeader(message: RaftMessage<Buffer>, recordsSize: number): Buffer {
@@ -144,6 +147,7 @@ function partsOf(message: RaftMessage<Buffer>): {
       }
     case 'appendRequest': {
       const { term, previousOffset, previousTerm, endOffset, commitOffset, readContext } = message
+      const checksum = message.checksum === null ? [] : [message.checksum >>> 0]
       const epochs = message.epochs.flatMap((epoch) => [epoch.term, epoch.startOffset])
       return {
         numbers: [
@@ -153,9 +157,10 @@ function partsOf(message: RaftMessage<Buffer>): {
           endOffset,
           commitOffset,
           readContext,
+          ...checksum,
           ...epochs,
         ],
-        flags: 0,
+        flags: checksum.length === 0 ? 0 : CHECKSUM,
       }
     }
     case 'appendResponse': {
@@ -204,8 +209,14 @@ function messageOf(
     case FrameType.voteResponse:
       return { type: 'voteResponse', term: a, isPreVote, isGranted: (flags & YES) !== 0 }
     case FrameType.appendRequest: {
-      if (numbers.length < APPEND_NUMBERS || numbers.length % 2 !== 0) {
+      const hasChecksum = (flags & CHECKSUM) !== 0
+      const epochsAt = hasChecksum ? APPEND_NUMBERS + 1 : APPEND_NUMBERS
+      if (numbers.length < epochsAt || (numbers.length - epochsAt) % 2 !== 0) {
         throw malformed('an append request without its numbers')
+      }
+      const checksum = hasChecksum ? (numbers[APPEND_NUMBERS] ?? 0) : null
+      if (checksum !== null && (checksum > 0xffff_ffff || payload.length === 0)) {
+        throw malformed('a checksum of nothing')
       }
       if (d < b || d > b === (payload.length === 0))
         throw malformed('the range and the records differ')
@@ -217,8 +228,9 @@ function messageOf(
         endOffset: d,
         commitOffset: e,
         readContext: f,
-        epochs: epochsOf(numbers, b, d),
+        epochs: epochsOf(numbers, epochsAt, b, d),
         records: payload.length === 0 ? null : payload,
+        checksum: checksum === null ? null : checksum | 0,
       }
     }
     case FrameType.appendResponse:
@@ -236,9 +248,14 @@ function messageOf(
   }
 }
 
-function epochsOf(numbers: readonly number[], from: number, to: number): readonly Epoch[] {
+function epochsOf(
+  numbers: readonly number[],
+  start: number,
+  from: number,
+  to: number,
+): readonly Epoch[] {
   const epochs: Epoch[] = []
-  for (let index = APPEND_NUMBERS; index < numbers.length; index += 2) {
+  for (let index = start; index < numbers.length; index += 2) {
     const term = numbers[index] ?? 0
     const startOffset = numbers[index + 1] ?? 0
     const last = epochs.at(-1)

@@ -64,6 +64,8 @@ export interface AppendRequest<Records> {
   readonly epochs: readonly Epoch[]
   /** Whole records laid end to end; null for a heartbeat. */
   readonly records: Records | null
+  /** CRC-32 of the records as the leader encoded them, as a signed integer; null when it is not known any more. */
+  readonly checksum: number | null
   readonly commitOffset: number
   /** Echoed; the greatest one that a read waits for (Raft thesis §6.4). */
   readonly readContext: number

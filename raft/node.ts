@@ -68,6 +68,7 @@ export type Effect<Records> =
       readonly type: 'appendRecords'
       readonly records: Records
       readonly recordsOffset: number
+      readonly checksum: number | null
       readonly fromOffset: number
       readonly endOffset: number
       readonly epochs: readonly Epoch[]

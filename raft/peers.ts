@@ -150,14 +150,15 @@ export class Peers {
       records.catch((error: unknown) => this.#noteUnreadable(message.term, error))
     }
     if (peer === null) return
+    const told = peer.hello?.takesChecksums === true ? message : { ...message, checksum: null }
     if (Buffer.isBuffer(records) && peer.queue === null) {
-      peer.link.send([encodeMessageHeader(message, records.length), records])
+      peer.link.send([encodeMessageHeader(told, records.length), records])
       return
     }
     this.#enqueue(peer, async () => {
       const bytes = await records
       if (!this.#leadsIn(message.term)) return
-      peer.link.send([encodeMessageHeader(message, bytes.length), bytes])
+      peer.link.send([encodeMessageHeader(told, bytes.length), bytes])
     })
   }
 
@@ -193,6 +194,7 @@ export class Peers {
       incarnation,
       life: this.#life,
       term: term(),
+      takesChecksums: true,
       members: raft()?.configuration.members ?? null,
     }
   }

@@ -169,6 +169,7 @@ describe('replication', () => {
       endOffset: commitOffset,
       epochs: [],
       records: null,
+      checksum: null,
       commitOffset: endOffset,
       readContext: 0,
     })

@@ -41,6 +41,7 @@ function append(from: number, to: number, commitOffset: number): AppendRequest<s
     endOffset: to,
     epochs: from === 0 ? [{ term: 1, startOffset: 0 }] : [],
     records: 'records',
+    checksum: null,
     commitOffset,
     readContext: 0,
   }

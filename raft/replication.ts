@@ -91,6 +91,7 @@ function appendRequest(
     endOffset,
     epochs: node.epochs.startingIn(previousOffset, endOffset),
     records: null,
+    checksum: null,
     commitOffset: node.commitOffset,
     readContext: node.pendingRead?.context ?? 0,
   }
@@ -169,6 +170,7 @@ function take<Records>(
     type: 'appendRecords',
     records,
     recordsOffset: request.previousOffset,
+    checksum: request.checksum,
     fromOffset,
     endOffset: request.endOffset,
     epochs,

@@ -1,5 +1,6 @@
 /** A replicated log in memory whose records are `size int32 | kind uint8 | text`; for tests only. */
 import assert from 'node:assert/strict'
+import { crc32 } from 'node:zlib'
 import type { Configuration, Member } from './messages.ts'
 import type { ReplicatedLog, Tables } from './replicated-log.ts'
 import { memberOf } from './terms-file.ts'
@@ -48,6 +49,13 @@ export class MemoryLog implements ReplicatedLog, Tables {
     return fromOffset % 3 === 0 ? Promise.resolve(records) : records
   }
 
+  /** Known of some ranges only, as in a log that grows. */
+  rangeChecksum(fromOffset: number, toOffset: number): number | null {
+    const { startOffset, bytes } = this
+    if (fromOffset % 2 === 0) return null
+    return crc32(bytes.subarray(fromOffset - startOffset, toOffset - startOffset)) | 0
+  }
+
   appendTermStart(term: number): boolean {
     this.#append(Kind.termStart, String(term))
     return true
@@ -62,8 +70,10 @@ export class MemoryLog implements ReplicatedLog, Tables {
     records: Buffer,
     recordsOffset: number,
     fromOffset: number,
+    checksum: number | null,
   ): readonly Configuration[] {
     assert.equal(fromOffset, this.endOffset)
+    if (checksum !== null) assert.equal(checksum, crc32(records) | 0)
     this.bytes = Buffer.concat([this.bytes, records.subarray(fromOffset - recordsOffset)])
     const configurations = this.#walk(fromOffset, this.endOffset)
       .filter(({ kind }) => kind === Kind.configuration)

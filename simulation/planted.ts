@@ -103,8 +103,8 @@ export const PLANTS: readonly Plant[] = [
     what: 'a follower shows records before they are committed',
     started: (store) => {
       const appendBytes = store.appendBytes.bind(store)
-      store.appendBytes = (bytes) => {
-        const isAppended = appendBytes(bytes)
+      store.appendBytes = (bytes, checksum) => {
+        const isAppended = appendBytes(bytes, checksum)
         if (isAppended) store.commitTo(store.endOffset)
         return isAppended
       }

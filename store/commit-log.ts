@@ -7,6 +7,7 @@
 import assert from 'node:assert/strict'
 import {
   BLANK_HEADER_SIZE,
+  CRC_PROPERTY_SIZE,
   PHYSICAL_OFFSET_AT,
   RecordReader,
   encodeBlank,
@@ -16,8 +17,10 @@ import {
 import type { RecordDraft, RecordPlace } from '../common/message-codec.ts'
 import { readInt32, readInt64 } from '../common/bytes.ts'
 import type { Disk } from '../common/ports.ts'
+import { crc32Of } from '../common/crc32.ts'
 import { FilePool } from './file-pool.ts'
 import { LogBuffer } from './log-buffer.ts'
+import { RangeChecksums } from './range-checksums.ts'
 import { SegmentQueue } from './segment-queue.ts'
 
 /** All segments of a log may be open at once: 4096 of 1 GiB. */
@@ -29,6 +32,8 @@ export interface CommitLogOptions {
   readonly segmentSize: number
   readonly chunkSize: number
   readonly chunkCount: number
+  /** Other members get what is appended: `rangeChecksum` is asked. */
+  readonly isReplicated: boolean
 }
 
 export class CommitLog {
@@ -36,6 +41,7 @@ export class CommitLog {
   readonly buffer: LogBuffer
   readonly #files: FilePool
   readonly #reader = new RecordReader()
+  readonly #checksums: RangeChecksums | null
   #endOffset = 0
   #writtenOffset = 0
   #flushedOffset = 0
@@ -50,7 +56,8 @@ export class CommitLog {
   lastStoreTimestamp = 0
 
   constructor(options: CommitLogOptions) {
-    const { disk, directory, segmentSize, chunkSize, chunkCount } = options
+    const { disk, directory, segmentSize, chunkSize, chunkCount, isReplicated } = options
+    this.#checksums = isReplicated ? new RangeChecksums() : null
     this.#files = new FilePool(disk, MAX_OPEN_SEGMENTS)
     this.segments = new SegmentQueue({ disk, files: this.#files, directory, segmentSize })
     this.buffer = new LogBuffer({ chunkSize: Math.min(chunkSize, segmentSize), chunkCount })
@@ -83,6 +90,7 @@ export class CommitLog {
     this.#writtenOffset = endOffset
     this.#flushedOffset = Math.min(flushedOffset, endOffset)
     this.lastStoreTimestamp = lastStoreTimestamp
+    this.#checksums?.reset(endOffset)
     this.#ensureSegment(endOffset)
   }
 
@@ -108,8 +116,11 @@ export class CommitLog {
   append(draft: RecordDraft, size: number, place: RecordPlace): void {
     this.#makeRoom(size)
     place.physicalOffset = this.#endOffset
-    const written = encodeDraft(this.buffer.bytes, this.buffer.at, draft, place)
+    const { bytes, at } = this.buffer
+    const written = encodeDraft(bytes, at, draft, place)
     if (written !== size) assert.equal(written, size)
+    const checkedSize = size - CRC_PROPERTY_SIZE
+    this.#checksums?.addRecord(draft.checksum, checkedSize, bytes, at + checkedSize, at + size)
     this.buffer.take(size)
     this.#endOffset += size
     this.lastStoreTimestamp = place.storeTimestamp
@@ -118,9 +129,13 @@ export class CommitLog {
   /**
    * Appends records that another member encoded: whole records laid end to end, the first at this log's end. A blank record
    * stands for the rest of its segment. Nothing is appended when one of them is damaged or out of place: false.
+   *
+   * `checksum`: the CRC-32 of all bytes that follows from those which the records' encoder reckoned. When it is theirs, that of each record is
+   * too; else, and without one, each is checked by its own.
    */
-  appendBytes(bytes: Buffer): boolean {
-    if (!this.#isContinuation(bytes)) return false
+  appendBytes(bytes: Buffer, checksum: number | null): boolean {
+    const isIntact = checksum !== null && crc32Of(bytes, 0, bytes.length) === checksum
+    if (!this.#isContinuation(bytes, !isIntact)) return false
     for (let at = 0; at < bytes.length;) {
       if (this.isPendingSplit) this.writePending()
       if (isBlankAt(bytes, at)) {
@@ -132,6 +147,7 @@ export class CommitLog {
       }
     }
     if (this.#newestChecked !== 0) this.lastStoreTimestamp = this.#newestChecked
+    this.#checksums?.reset(this.#endOffset)
     return true
   }
 
@@ -169,6 +185,12 @@ export class CommitLog {
       this.#writtenOffset += length
     }
     this.#gapStart = -1
+    this.#checksums?.mark(this.#endOffset)
+  }
+
+  /** CRC-32 of the records of a range, which are `size` bytes, as they were encoded here; null when it is not known. */
+  rangeChecksum(fromOffset: number, toOffset: number, size: number): number | null {
+    return this.#checksums?.between(fromOffset, toOffset, size) ?? null
   }
 
   /** fdatasync of everything written so far. One call at a time. A rejection is final (reliability D1). */
@@ -195,6 +217,7 @@ export class CommitLog {
     this.#endOffset = physicalOffset
     this.#writtenOffset = Math.min(this.#writtenOffset, physicalOffset)
     this.#flushedOffset = Math.min(this.#flushedOffset, physicalOffset)
+    this.#checksums?.reset(physicalOffset)
     this.segments.zeroFrom(physicalOffset, true)
     this.#ensureSegment(physicalOffset)
   }
@@ -210,6 +233,7 @@ export class CommitLog {
     this.#endOffset = startOffset
     this.#writtenOffset = startOffset
     this.#flushedOffset = startOffset
+    this.#checksums?.reset(startOffset)
   }
 
   /** Copies `size` bytes from anywhere below `endOffset`; false when they are not there. */
@@ -271,7 +295,9 @@ export class CommitLog {
       this.buffer.switch(BLANK_HEADER_SIZE, this.#endOffset)
     }
     this.buffer.seekEnd()
-    encodeBlank(this.buffer.bytes, this.buffer.at, blankSize)
+    const { bytes, at } = this.buffer
+    encodeBlank(bytes, at, blankSize)
+    this.#checksums?.addBytes(bytes, at, at + BLANK_HEADER_SIZE)
     this.buffer.take(BLANK_HEADER_SIZE)
     // Without a gap, the buffer goes on in the same piece.
     this.#gapStart = blankSize === BLANK_HEADER_SIZE ? -1 : this.#endOffset + BLANK_HEADER_SIZE
@@ -285,14 +311,14 @@ export class CommitLog {
   }
 
   /** Checks everything about the records, once; sets `#newestChecked`. */
-  #isContinuation(bytes: Buffer): boolean {
+  #isContinuation(bytes: Buffer, checkCrc: boolean): boolean {
     const { segmentSize } = this.segments
     const reader = this.#reader
     let offset = this.#endOffset
     let segmentEnd = this.segments.startOf(offset) + segmentSize
     this.#newestChecked = 0
     for (let at = 0; at < bytes.length;) {
-      if (reader.read(bytes, at, bytes.length, true) !== null) return false
+      if (reader.read(bytes, at, bytes.length, checkCrc) !== null) return false
       if (reader.type === 'blank') {
         if (offset + reader.size !== segmentEnd) return false
         offset = segmentEnd

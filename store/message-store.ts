@@ -119,6 +119,7 @@ export class MessageStore implements Store, AsyncDisposable {
       disk,
       directory: config.storePathCommitLog || `${this.#root}/commitlog`,
       segmentSize: config.mappedFileSizeCommitLog,
+      isReplicated: options.replication !== undefined,
       ...chunks,
     })
     this.#queues = new ConsumeQueues({
@@ -434,13 +435,13 @@ export class MessageStore implements Store, AsyncDisposable {
 
   /**
    * Appends records that another member encoded, which must begin at this log's end; false, and nothing appended, when one is damaged
-   * or out of place. They are written at once, and readable when the commit offset passes them. Throws what the disk says when it
+   * or out of place; `checksum`: of all bytes, if it is known from when they were encoded (`rangeChecksum`). They are written at once, and readable when the commit offset passes them. Throws what the disk says when it
    * has no room for them, and nothing is appended then either.
    */
-  appendBytes(bytes: Buffer): boolean {
+  appendBytes(bytes: Buffer, checksum: number | null = null): boolean {
     const startOffset = this.#commitLog.endOffset
     try {
-      if (!this.#commitLog.appendBytes(bytes)) return false
+      if (!this.#commitLog.appendBytes(bytes, checksum)) return false
       this.#commitLog.writePending()
     } catch (error) {
       if (isNoRoom(error)) {
@@ -532,6 +533,11 @@ export class MessageStore implements Store, AsyncDisposable {
     return readRecords(this.#commitLog, fromOffset, toOffset, space)
   }
 
+  /** CRC-32 of what `readRecords` gives for a range, as this member has encoded it; null when it is not known. */
+  rangeChecksum(fromOffset: number, toOffset: number, size: number): number | null {
+    return this.#commitLog.rangeChecksum(fromOffset, toOffset, size)
+  }
+
   /** Messages are refused with this reason from now on, and those that wait are; null: they are taken again. */
   setNotLeading(reason: string | null): void {
     this.#notLeading = reason
@@ -540,10 +546,7 @@ export class MessageStore implements Store, AsyncDisposable {
     else for (const queue of this.#queues.all()) queue.nextOffset = queue.maxOffset
   }
 
-  /**
-   * Cuts the log and everything derived from it to end at a record boundary: the one function that does so. Derived files go first, so
-   * that a crash half-way leaves none that knows more than the log.
-   */
+  /** Cuts the log and all that is derived from it, at a record boundary; derived files first: a crash half-way leaves none that knows more than the log. */
   truncateTo(physicalOffset: number): void {
     assert(this.#state === 'open' && this.#appender.waiting === 0)
     this.#flusher?.truncate(physicalOffset)

@@ -18,6 +18,7 @@ function preparing(
   const failures: unknown[] = []
   const onFailure = (error: unknown): void => void failures.push(error)
   const log = new CommitLog({
+    isReplicated: false,
     disk,
     directory: '/log',
     segmentSize: SEGMENT,
