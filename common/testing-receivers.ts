@@ -3,10 +3,10 @@ import { execFileSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import http from 'node:http'
 import net from 'node:net'
-import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import tls from 'node:tls'
+import { freePorts } from './testing.ts'
 
 export interface WebhookRequest {
   readonly method: string
@@ -221,12 +221,11 @@ function addressIn(line: string): string {
   return /<([^>]*)>/u.exec(line)?.[1] ?? ''
 }
 
-function listening(server: net.Server, port: number): Promise<number> {
+/** On `port`; 0: on one that no outgoing connection takes while the server is closed. */
+async function listening(server: net.Server, port: number): Promise<number> {
+  const chosen = port === 0 ? await freePorts(1) : port
   return new Promise((resolve, reject) => {
     server.once('error', reject)
-    server.listen(port, '127.0.0.1', () => {
-      const address: AddressInfo | string | null = server.address()
-      resolve(typeof address === 'object' && address !== null ? address.port : 0)
-    })
+    server.listen(chosen, '127.0.0.1', () => resolve(chosen))
   })
 }

@@ -1,10 +1,12 @@
 /** The charts as text: they lint, render, refuse what they do not know, and ask for no more rights than they need. */
-import { readFile, readdir } from 'node:fs/promises'
+import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { parse, parseAllDocuments } from 'yaml'
 import { ROOT, run } from './environment.ts'
 import { covers } from './features.ts'
-import { at, listAt, numberAt, textAt } from './json.ts'
+import { at, listAt, numberAt, recordAt, textAt } from './json.ts'
 
 const OPERATOR = 'charts/gantry-operator'
 const CLUSTER = 'charts/gantry-cluster'
@@ -29,6 +31,8 @@ test.each([
   [CLUSTER, 'clusterName=1prod'],
   [CLUSTER, 'brokers.groups=2'],
   [CLUSTER, 'dashboard.service.port=0'],
+  [CLUSTER, 'dashboard.alarms.config.rules[0].kind=lag'],
+  [CLUSTER, 'dashboard.alarms.config.receivers[0].email.password=x'],
 ])('%s refuses %s', async (chart, value) => {
   await expect(run('helm', ['template', 'x', chart, '--set', value])).rejects.toThrow(
     /values don't meet the specifications of the schema/,
@@ -103,6 +107,77 @@ test('the console has a first password that only its Secret tells, or a given on
   ])
   expect(await kinds('dashboard.enabled=false')).toEqual(['Pod', 'RocketMQCluster'])
 })
+
+test('the console has its alarms file and the Secret beside it, takes the file, and starts anew when it changes', async () => {
+  const receiver = 'dashboard.alarms.config.receivers[0]'
+  const rule = 'dashboard.alarms.config.rules[0]'
+  const values = [
+    `${receiver}.name=chat`,
+    `${receiver}.webhook.url=https://alerts.example.com/hook`,
+    `${rule}.kind=groupLag`,
+    `${rule}.messages=1000000`,
+    'dashboard.alarms.existingSecret=alarm-secrets',
+  ]
+  const ofKind = (objects: readonly unknown[], kind: string): unknown =>
+    objects.find((object) => textAt(object, 'kind') === kind)
+  const objects = await render(CLUSTER, values)
+  const others = await render(CLUSTER, [...values, `${rule}.for=2m`])
+  const without = await render(CLUSTER)
+  const file = textAt(ofKind(objects, 'ConfigMap'), 'data', 'alarms.yaml')
+  const pod = at(ofKind(objects, 'Deployment'), 'spec', 'template')
+  const folder = await mkdtemp(join(tmpdir(), 'gantry-chart-'))
+  await writeFile(join(folder, 'alarms.yaml'), file)
+  const args = ['dashboard', '--check-config', '-p', `alarmsFile=${folder}/alarms.yaml`]
+  const { stdout } = await run(join(ROOT, 'gantry'), args)
+  await rm(folder, { recursive: true })
+
+  expect(stdout).toBe('OK\n')
+  expect(parse(file)).toMatchObject({ cluster: 'release', rules: [{ messages: 1_000_000 }] })
+  expect(listAt(pod, 'spec', 'containers', 0, 'args')).toContain(
+    'alarmsFile=/etc/gantry-dashboard-alarms/alarms.yaml',
+  )
+  expect(listAt(pod, 'spec', 'containers', 0, 'volumeMounts')).toContainEqual({
+    name: 'alarm-secrets',
+    mountPath: '/etc/gantry-alarms',
+    readOnly: true,
+  })
+  expect(
+    at(ofKind(others, 'Deployment'), 'spec', 'template', 'metadata', 'annotations'),
+  ).not.toEqual(at(pod, 'metadata', 'annotations'))
+  expect(JSON.stringify(without)).not.toContain('alarm')
+})
+
+test('the boards are ConfigMaps that Grafana finds, one for each file, and say what the file says', async () => {
+  const boards = (
+    await render(OPERATOR, ['monitoring.enabled=true', 'monitoring.dashboards.enabled=true'])
+  ).filter((object) => / *-board-/u.test(textAt(object, 'metadata', 'name')))
+  const files = (await readdir(`${ROOT}${OPERATOR}/files/boards`)).toSorted()
+  const pairs = boards.map((object) => ({
+    kind: textAt(object, 'kind'),
+    label: textAt(object, 'metadata', 'labels', 'grafana_dashboard'),
+    data: Object.entries(recordAt(object, 'data')),
+  }))
+
+  expect(files.length).toBeGreaterThan(3)
+  expect(pairs.flatMap(({ data }) => data.map(([name]) => name)).toSorted()).toEqual(
+    files.map((name) => `gantry-${name}`),
+  )
+  for (const { kind, label, data } of pairs) {
+    expect([kind, label]).toEqual(['ConfigMap', '1'])
+    for (const [name, content] of data) {
+      const path = `${ROOT}${OPERATOR}/files/boards/${name.replace('gantry-', '')}`
+      const board: unknown = JSON.parse(String(content))
+      expect(board).toEqual(JSON.parse(await readFile(path, 'utf8')))
+      expect(textAt(board, 'title')).not.toBe('')
+      expect(listAt(board, 'panels').length).toBeGreaterThan(0)
+    }
+  }
+  expect(new Set(pairs.map(({ data }) => uidOf(data))).size).toBe(files.length)
+})
+
+function uidOf(data: readonly (readonly [string, unknown])[]): string {
+  return textAt(JSON.parse(String(data[0]?.[1])), 'uid')
+}
 
 test('monitors, alerts and boards come when they are asked for, or where Prometheus has its definitions', async ({
   task,

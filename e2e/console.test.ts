@@ -9,6 +9,7 @@ import { covers } from './features.ts'
 const PORT_OFFSET = 9700
 const PAGES = [
   '',
+  'alarms',
   'brokers',
   'topics',
   'topics/orders',
@@ -220,6 +221,7 @@ test('a viewer looks, is offered no act, and is refused one that is forced', asy
   const password = (await admin.locator('.banner code').textContent()) ?? ''
   const page = await world.login('vera', password)
   for (const path of [
+    'alarms',
     'topics',
     'topics/orders',
     'groups',
@@ -229,7 +231,9 @@ test('a viewer looks, is offered no act, and is refused one that is forced', asy
     await open(page, path)
     await page.locator('main table').first().waitFor()
     const acts = await page
-      .getByRole('button', { name: /new |settings|delete|send|reset|choose|hand/iu })
+      .getByRole('button', {
+        name: /new |settings|delete|send|reset|choose|hand|silence|removed/iu,
+      })
       .count()
     expect([path, acts]).toEqual([path, 0])
   }

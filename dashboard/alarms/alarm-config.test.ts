@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { defaultAlarmConfig, parseAlarmConfig } from './alarm-config.ts'
 import { ALARM_KINDS } from './alarm-kinds.ts'
@@ -16,6 +17,23 @@ test('without a file every kind has a rule, with the thresholds of the overview'
     ageMs: 3_600_000,
     onlyConnected: true,
   })
+})
+
+test('the chart and the documentation know the same kinds', () => {
+  const root = new URL('../../', import.meta.url)
+  const schema = readFileSync(new URL('charts/gantry-cluster/values.schema.json', root), 'utf8')
+  const page = readFileSync(new URL('docs/operations/console.md', root), 'utf8')
+  const [, kinds = ''] = /"kind": \{\s*"enum": (\[[^\]]+\])/u.exec(schema) ?? []
+
+  expect(JSON.parse(kinds)).toEqual(ALARM_KINDS)
+  for (const kind of ALARM_KINDS) expect(page).toMatch(new RegExp(`^\\|.*\`${kind}\``, 'mu'))
+})
+
+test('the example of the documentation is one', () => {
+  const page = readFileSync(new URL('../../docs/operations/console.md', import.meta.url), 'utf8')
+  const [, example = ''] = /```yaml\n(cluster: prod[\s\S]*?)```/u.exec(page) ?? []
+
+  expect(parsed(example)).toMatchObject({ cluster: 'prod', receivers: [{}, {}] })
 })
 
 test('an empty file is one without receivers', () => {

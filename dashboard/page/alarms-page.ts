@@ -88,7 +88,9 @@ function alarmColumns(
       label: 'About',
       isSortable: true,
       cell: ({ subject, page, title }: AlarmRow) =>
-        html`<a href=${`#/${page}`}>${subject}</a><br /><small>${title}</small>`,
+        html`<div class="roomy">
+          <a href=${`#/${page}`}>${subject}</a><br /><small>${title}</small>
+        </div>`,
     },
     {
       name: 'problem',
@@ -138,7 +140,7 @@ function Wrong({ row }: { readonly row: AlarmRow }): ComponentChildren {
   const { problem, advice, runbook, runbookUrl, silencedUntil, told } = row
   const known = told.length === 0 ? '' : `Told: ${told.join(', ')}. `
   const silence = silencedUntil === null ? '' : `Silenced until ${time(silencedUntil)}. `
-  return html`${problem}
+  return html`<div class="roomy">${problem}</div>
     <div class="advice">${advice}</div>
     <small
       >${known}${silence}Runbook:
@@ -175,7 +177,11 @@ function Receivers({
       cell: ({ name, type }: AlarmReceiverRow) =>
         html`${name}<br /><small>${type === 'email' ? 'e-mail' : type}</small>`,
     },
-    { name: 'target', label: 'To', cell: ({ target }: AlarmReceiverRow) => target },
+    {
+      name: 'target',
+      label: 'To',
+      cell: ({ target }: AlarmReceiverRow) => html`<div class="roomy">${target}</div>`,
+    },
     {
       name: 'last',
       label: 'Last message',
@@ -254,8 +260,16 @@ function Rules({ rules }: { readonly rules: readonly AlarmRuleRow[] }): Componen
       cell: ({ name, kind }: AlarmRuleRow) =>
         name === kind ? name : html`${name}<br /><small>${kind}</small>`,
     },
-    { name: 'of', label: 'About', cell: ({ of }: AlarmRuleRow) => of },
-    { name: 'when', label: 'Alarm when', cell: ({ when }: AlarmRuleRow) => when },
+    {
+      name: 'of',
+      label: 'About',
+      cell: ({ of }: AlarmRuleRow) => html`<div class="roomy">${of}</div>`,
+    },
+    {
+      name: 'when',
+      label: 'Alarm when',
+      cell: ({ when }: AlarmRuleRow) => html`<div class="roomy">${when}</div>`,
+    },
     { name: 'for', label: 'For', cell: ({ forMs }: AlarmRuleRow) => duration(forMs) },
     {
       name: 'repeat',

@@ -22,6 +22,11 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end }}
 
+{{/* The alarms file; the cluster has its name unless it is given another one. */}}
+{{- define "gantry-cluster.alarms" -}}
+{{- merge (deepCopy .Values.dashboard.alarms.config) (dict "cluster" (include "gantry-cluster.name" .)) | toYaml -}}
+{{- end }}
+
 {{/* The spec without what the values leave empty, so that the operator's defaults hold there. */}}
 {{- define "gantry-cluster.spec" -}}
 {{- $spec := dict "version" (default .Chart.AppVersion .Values.version) "paused" .Values.paused -}}
