@@ -1,6 +1,10 @@
 /** How the broker knows, finds, asks and loses its clients: official clients, and requests of tools about them. */
+import { mkdtemp, rm } from 'node:fs/promises'
 import { connect, createServer } from 'node:net'
 import type { Server } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { silentLogger } from '../common/log.ts'
 import { decodeRecord } from '../common/message-codec.ts'
@@ -14,6 +18,7 @@ import { buildClients, messages, startClient } from './clients.ts'
 import type { Client, ClientProcess, Flags, Message, Scenario } from './clients.ts'
 import { covers } from './features.ts'
 import { listAt, numberAt, textAt } from './json.ts'
+import { Mqadmin, buildMqadmin } from './mqadmin.ts'
 import { OwnCluster } from './own-cluster.ts'
 import type { RemotingCommand } from '../remoting/command.ts'
 
@@ -22,12 +27,15 @@ const WAIT_MS = 90_000
 const BINARY_HEADERS = { ROCKETMQ_SERIALIZE_TYPE: 'ROCKETMQ' }
 const HEARTBEAT_V2 = { JAVA_TOOL_OPTIONS: '-Dcom.rocketmq.heartbeat.v2=true' }
 const CALL_TIMEOUT_MS = 15_000
+/** Of members that mqadmin compares. */
+const COMPARED_AFTER_MS = 122_000
 
 let cluster: OwnCluster
 let network: RemotingClient
 
 beforeAll(async () => {
   await buildClients()
+  await buildMqadmin()
   cluster = await OwnCluster.start(9400)
   network = new RemotingClient({ ...createRuntime(), logger: silentLogger })
 })
@@ -163,6 +171,41 @@ test.for(['java-5.5.0', 'java-4.9.8'] as const)(
     expect([...(table ?? new Map()).keys()]).toEqual([clientId])
   },
 )
+
+// Goal: each member of the group is looked at, and mqadmin tells who agrees from who does not.
+// Method: mqadmin compares members only two minutes after the first of them has started; before that all groups agree.
+test('mqadmin tells a group whose members subscribe to different messages', async ({ task }) => {
+  covers(task, 'M49')
+  const folder = await mkdtemp(join(tmpdir(), 'gantry-subscriptions-'))
+  const mqadmin = new Mqadmin(folder)
+  onTestFinished(async () => {
+    await mqadmin.close()
+    await rm(folder, { recursive: true })
+  })
+  const topic = topicFor('java-5.5.0', 'subscriptions')
+  await finished('java-5.5.0', 'produce', { topic, count: 16, id: RUN })
+  const groups = { agreeing: ['a', 'a', 'a'], disagreeing: ['a', 'a', 'b'] }
+  const members = Object.entries(groups).flatMap(([name, expressions]) =>
+    expressions.map((expression, index) => {
+      const flags = { topic, group: `${topic}-${name}`, expression, instance: `${name}-${index}` }
+      return started(index === 1 ? 'java-4.9.8' : 'java-5.5.0', 'push-consume', flags)
+    }),
+  )
+  await Promise.all(members.map((one) => assigned(one, 3)))
+  await sleep(COMPARED_AFTER_MS)
+
+  const [agreeing, disagreeing] = await Promise.all(
+    Object.keys(groups).map((name) => {
+      return mqadmin.run(['consumerStatus', '-n', cluster.namesrv, '-g', `${topic}-${name}`])
+    }),
+  )
+
+  expect(agreeing?.stdout).toContain('Same subscription in the same group of consumer')
+  expect(agreeing?.stdout).toContain('Rebalance OK')
+  expect(disagreeing?.stdout).toContain(
+    'WARN: Different subscription in the same group of consumer',
+  )
+})
 
 test('behind a load balancer with the PROXY protocol a message is born at its client', async ({
   task,

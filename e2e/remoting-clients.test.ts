@@ -83,15 +83,15 @@ describe.each(CLIENTS)('the %s client', (client) => {
   test('sends to the queues of all brokers in turn', async ({ task }) => {
     covers(task, 'M5')
     const topic = topicFor(client, 'round')
-    // Until it has the route of the new topic a client sends to one queue after the other of what it believes there is.
-    await produce(client, topic, { count: 64, id: 'before' })
+    // Until it has the route of the new topic a client sends to one queue after the other of what it believes there is. A topic that the
+    // Go client makes is on one broker only, and it hears of the other one at its next look at the route.
+    await produce(client === 'go' ? 'java-5.5.0' : client, topic, { count: 64, id: 'before' })
 
     const sent = await produce(client, topic, { count: 160, verbose: true })
 
     const counts = [...grouped(sent.acked, ({ queue }) => queue).values()].map((all) => all.length)
     const brokers = new Set(sent.acked.map(({ queue }) => queue.split(':')[0]))
-    // The Go client hears of the other broker's queues at its next look at the route, in half a minute.
-    expect(brokers.size).toBe(server.configured && client !== 'go' ? 2 : brokers.size)
+    expect(brokers.size).toBe(server.configured ? 2 : brokers.size)
     expect(Math.max(...counts) - Math.min(...counts)).toBeLessThanOrEqual(1)
   })
 
