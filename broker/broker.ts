@@ -313,6 +313,7 @@ export class Broker implements AsyncDisposable {
       timers,
       isClosing: () => this.#state === 'closing',
       isOpen: () => this.#leadership.isOpen,
+      isLeaving: () => this.#leadership.isLeaving,
       leaderAddress: () => this.#member.leaderAddress,
       heldCodes: NOT_ON_VIP_PORT,
     })

@@ -11,7 +11,7 @@ interface World {
 }
 
 /** A member that leads, and gives each transfer up. */
-async function leading(): Promise<World> {
+async function leading(ended: () => void = () => undefined): Promise<World> {
   const { time, parts } = await createBrokerWorld()
   const transfers: number[] = []
   const leadership = new Leadership({
@@ -38,7 +38,7 @@ async function leading(): Promise<World> {
       close: () => Promise.resolve(),
     },
     services: [],
-    servers: () => [],
+    servers: () => [{ endConnections: () => Promise.resolve(ended()) }],
     newEndpoint: () => null,
     timers: time,
     logger: silentLogger,
@@ -75,4 +75,17 @@ test('a hand-over soon after another one keeps requests out as long as any', asy
   await time.advance(1000)
 
   expect(leadership.isOpen).toBe(false)
+})
+
+test('connections end a moment after leading: what clients are told before has reached them', async () => {
+  let ends = 0
+  const { time, leadership } = await leading(() => ends++)
+
+  leadership.end()
+  await time.advance(100)
+  const [endsAtOnce, isLeaving] = [ends, leadership.isLeaving]
+  await time.advance(200)
+
+  expect([endsAtOnce, isLeaving]).toEqual([0, true])
+  expect([ends, leadership.isLeaving]).toEqual([1, false])
 })

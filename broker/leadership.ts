@@ -11,6 +11,8 @@ import type { BrokerParts } from './parts.ts'
 /** A hand-over is given up by then. */
 const HAND_OVER_MS = 2000
 const HAND_OVER_CHECK_MS = 20
+/** What clients have sent before they heard that their pulls are not held any more has been answered by then. */
+const LEAVE_MS = 200
 
 export interface LeadershipOptions {
   readonly member: GroupMember
@@ -29,6 +31,7 @@ export class Leadership {
   readonly #options: LeadershipOptions
   #isLeading = false
   #isHandingOver = false
+  #isLeaving = false
   /** Ends a hand-over that comes to nothing. */
   #handOverTimer: Timer | null = null
   #areServicesStarted = false
@@ -47,6 +50,11 @@ export class Leadership {
   /** Requests are answered: this member leads, all that only the leader does has begun, and no other is to lead. */
   get isOpen(): boolean {
     return this.#areServicesStarted && !this.#isHandingOver
+  }
+
+  /** It led a moment ago, and is going to end the connections of its clients. */
+  get isLeaving(): boolean {
+    return this.#isLeaving
   }
 
   /** Why clients do not come here yet although this member leads; null when they do. */
@@ -76,7 +84,7 @@ export class Leadership {
   /** Another member leads, or may. Messages that waited have been refused. */
   end(): void {
     if (!this.#isLeading) return
-    const { member, parts, outerApi, servers, logger } = this.#options
+    const { member, parts, outerApi, servers, timers, logger } = this.#options
     logger.warn({ term: member.term }, 'leading the group no more')
     this.#isLeading = false
     this.#endHandOver()
@@ -87,8 +95,12 @@ export class Leadership {
     parts.longPolling.close()
     parts.offsets.forgetAhead()
     parts.locks.clear()
-    // Clients come back by the group's address, which leads to the next leader.
-    for (const server of servers()) void server.endConnections()
+    this.#isLeaving = true
+    timers.after(LEAVE_MS, () => {
+      this.#isLeaving = false
+      // Clients come back by the group's address, which leads to the next leader.
+      for (const server of servers()) void server.endConnections()
+    })
   }
 
   /**

@@ -10,6 +10,7 @@ import type { RemotingCommand, RequestContent } from '../remoting/command.ts'
 let time: SimulatedTime
 let isOpen: boolean
 let isClosing: boolean
+let isLeaving: boolean
 let leaderAddress: string | null
 let asked: { readonly address: string; readonly request: RequestContent }[]
 let handled: number
@@ -19,6 +20,7 @@ beforeEach(() => {
   time = new SimulatedTime()
   isOpen = false
   isClosing = false
+  isLeaving = false
   leaderAddress = null
   asked = []
   handled = 0
@@ -37,8 +39,9 @@ beforeEach(() => {
     timers: time,
     isClosing: () => isClosing,
     isOpen: () => isOpen,
+    isLeaving: () => isLeaving,
     leaderAddress: () => leaderAddress,
-    heldCodes: [],
+    heldCodes: [RequestCode.PULL_MESSAGE],
   })
 })
 
@@ -122,6 +125,19 @@ test('a member that stops sends clients away that understand it', async () => {
   const request = await call(send())
 
   expect(request.response?.code).toBe(ResponseCode.GO_AWAY)
+})
+
+test('a pull that comes while a leader leaves is answered, and not passed on: its connection is about to end', async () => {
+  isLeaving = true
+  leaderAddress = '10.0.0.2:10911'
+
+  const [pull, other] = [RequestCode.PULL_MESSAGE, RequestCode.SEND_MESSAGE].map(
+    (code) => new FakeRequest({ code }),
+  )
+  for (const request of [pull, other]) if (request !== undefined) await call(request)
+
+  expect(pull?.response?.code).toBe(ResponseCode.SYSTEM_BUSY)
+  expect(asked.map(({ request }) => request.code)).toEqual([RequestCode.SEND_MESSAGE])
 })
 
 // Goal: the Go client forgets a message that it gives back upon any answer, so none but a success may come while it waits.

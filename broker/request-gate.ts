@@ -40,6 +40,8 @@ export interface RequestGateOptions {
   readonly isClosing: () => boolean
   /** This member leads, and is not handing over. */
   readonly isOpen: () => boolean
+  /** It led a moment ago, and is going to end the connections of its clients. */
+  readonly isLeaving: () => boolean
   readonly leaderAddress: () => string | null
   /** Requests that are answered late on purpose. */
   readonly heldCodes: readonly number[]
@@ -79,7 +81,7 @@ export class RequestGate {
   }
 
   async #forward(request: HeldRequest, processor: Processor): Promise<void> {
-    const { isOpen, leaderAddress } = this.#options
+    const { isOpen, isLeaving, leaderAddress, heldCodes } = this.#options
     const { command } = request
     const bytes = command.body.length
     const isFull =
@@ -94,6 +96,10 @@ export class RequestGate {
       for (let waitedMs = 0; waitedMs < WAIT_FOR_LEADER_MS; waitedMs += LOOK_EVERY_MS) {
         if (isOpen()) {
           await processor(request)
+          return
+        }
+        if (isLeaving() && heldCodes.includes(command.code)) {
+          request.respond(LEAVING)
           return
         }
         const address = leaderAddress()
@@ -178,6 +184,14 @@ class HeldRequest implements RemotingRequest {
     this.#request.respond(response)
   }
 }
+
+/**
+ * What is held when a leader ends the connections of its clients is answered before, and such that clients pause: those of Java 4.9 do not
+ * notice that a connection with a pull under way is closed, and wait for its answer for half a minute.
+ */
+export const LEAVING: ResponseContent = busy(
+  'the leader of the broker group changes, or the broker stops',
+)
 
 /** Clients try again, with another broker if there is one. */
 function busy(remark: string): ResponseContent {

@@ -182,6 +182,11 @@ export class PullRules {
       : config.values.shortPollingTimeMills
   }
 
+  /** A pull wants to be held, and the broker holds none any more. */
+  isUnheld({ sysFlag }: PullHeader): boolean {
+    return (sysFlag & PullSysFlag.SUSPEND) !== 0 && !this.#parts.longPolling.isOpen
+  }
+
   topicSysFlag(topic: string): number {
     return this.#parts.topics.get(topic)?.topicSysFlag ?? 0
   }

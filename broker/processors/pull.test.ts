@@ -310,3 +310,19 @@ describe('a pull that is refused', () => {
     expect(request.response?.code).toBe(ResponseCode.NO_PERMISSION)
   })
 })
+
+test('a pull that is held when the broker leads no more is answered such that its client pauses', async () => {
+  const held = await world.call(pull())
+  const before = held.response
+
+  world.parts.longPolling.close()
+  await world.time.settle()
+  const late = await world.call(pull())
+  await sendMessage('a')
+  const found = await world.call(pull())
+
+  expect(before).toBeNull()
+  expect(held.response?.code).toBe(ResponseCode.SYSTEM_BUSY)
+  expect(late.response?.code).toBe(ResponseCode.SYSTEM_BUSY)
+  expect(found.response?.code).toBe(ResponseCode.SUCCESS)
+})

@@ -3,6 +3,7 @@ import { ResponseCode } from '../../remoting/response-code.ts'
 import { GetStatus } from '../../store/types.ts'
 import { DeferredPulls } from './deferred-pulls.ts'
 import { decodePullHeader } from './pull-rules.ts'
+import { LEAVING } from '../request-gate.ts'
 import type { Connection, RemotingRequest } from '../../remoting/connection.ts'
 import type { ResponseContent } from '../../remoting/command.ts'
 import type { GetResult, MessageFilter } from '../../store/types.ts'
@@ -75,7 +76,10 @@ export class PullProcessor {
   #onResult(pull: Pull, result: GetResult): void {
     const { header, reply } = pull
     const code = pullCodeOf(result.status, header.queueOffset)
-    if (code === ResponseCode.PULL_NOT_FOUND && this.park(pull, result.maxOffset)) return
+    if (code === ResponseCode.PULL_NOT_FOUND) {
+      if (this.park(pull, result.maxOffset)) return
+      if (this.#rules.isUnheld(header)) return reply.respond(LEAVING)
+    }
     if (code === ResponseCode.SUCCESS) {
       this.#rules.countPulled(header, result.records.length, result.bytes)
     }
