@@ -52,6 +52,12 @@ test.each(['retries', 'recalls', 'orderly', 'offsets'] as const)(
   },
 )
 
+test('seed 76 of recalls, in which the record of one rots on the disk of the leader, keeps all', async () => {
+  const result = await simulate({ ...SHORT, operations: 400, seed: 76, workload: 'recalls' })
+
+  expect(result.violation).toBe(null)
+})
+
 test('a seed is the same run to the bit each time, and another seed is another run', async () => {
   const whole = { ...SHORT, seed: 7, workload: 'broker' } as const
   const first = await simulate({ ...SHORT, seed: 7 })

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { delayLevelsOf } from '../common/delay-levels.ts'
 import { isNoRoom, messageOf } from '../common/errors.ts'
 import type { Logger } from '../common/log.ts'
-import { RecordReader, storedMessageOf } from '../common/message-codec.ts'
+import { decodeRecord } from '../common/message-codec.ts'
 import type { RecordDraft } from '../common/message-codec.ts'
 import type { HostAddress, MessageToStore, StoredMessage } from '../common/message.ts'
 import type { DiskLock, Runtime, Timer } from '../common/ports.ts'
@@ -318,8 +318,7 @@ export class MessageStore implements Store, AsyncDisposable {
   }
 
   isInMemory(topic: string, queueId: number, queueOffset: number): boolean {
-    const unit = this.#queues.get(topic, queueId)?.unitAt(queueOffset) ?? null
-    return unit !== null && this.#reader.isInMemory(unit.physicalOffset)
+    return this.#reader.isInMemory(this.physicalOffsetAt(topic, queueId, queueOffset) ?? -Infinity)
   }
 
   recordAt(physicalOffset: number): Buffer | null {
@@ -329,9 +328,11 @@ export class MessageStore implements Store, AsyncDisposable {
 
   messageAt(physicalOffset: number): StoredMessage | null {
     const record = this.recordAt(physicalOffset)
-    const reader = new RecordReader()
-    if (record === null || reader.read(record, 0, record.length, false) !== null) return null
-    return storedMessageOf(reader, record)
+    return record === null ? null : decodeRecord(record)
+  }
+
+  noteDamaged(what: string): void {
+    if (this.#options.replication !== undefined) this.#fail(new StoreError('corrupt', what))
   }
 
   queryByKey(options: {

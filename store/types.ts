@@ -289,6 +289,10 @@ export interface Store extends ControlLog {
   /** The record that starts at this physical offset, or null. A copy. */
   recordAt(physicalOffset: number): Buffer | null
   messageAt(physicalOffset: number): StoredMessage | null
+  /**
+   * A record that a queue names is damaged: a member of a group of several fails, since the others have it whole. `what` says which and why.
+   */
+  noteDamaged(what: string): void
   /** Records whose KEYS word or unique id hashes like `key`, newest first, bounded by count, `maxMsgsNumBatch` and time. Copies. */
   queryByKey(options: {
     readonly topic: string

@@ -261,7 +261,12 @@ export class LevelDelivery implements LeaderService {
   /** Null for a record that cannot be delivered anywhere: it is passed over. */
   #read(level: Level, record: Buffer): MessageToStore | null {
     const reader = this.#reader
-    const problem = reader.read(record, 0, record.length, false)
+    const problem = reader.read(record, 0, record.length, true)
+    if (problem !== null) {
+      this.#parts.store.noteDamaged(
+        `a message behind offset ${level.next} of level ${level.number}: ${problem}`,
+      )
+    }
     const message =
       problem === null ? deliveredFromLevel(storedMessageOf(reader, record), level.number) : null
     if (message === null) {

@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { RequestCode } from '../../remoting/request-code.ts'
 import { ResponseCode } from '../../remoting/response-code.ts'
 import { SeededRandom } from '../../simulation/random.ts'
@@ -280,6 +280,24 @@ describe('a message that is recalled', () => {
     others.return()
     await world.advance(60_000)
     expect(await world.bodies()).toEqual([])
+  })
+
+  test('does not come when its recall is damaged: the member fails, others have it whole', async () => {
+    const world = await DelayWorld.create(RECALLING, new OtherMembers())
+    const sent = await world.send('a', { TIMER_DELAY_SEC: '60', UNIQ_KEY: 'UA' })
+    await recall(world, sent.field('recallHandle'))
+    const { store } = world.world.parts
+    const recordAt = store.recordAt.bind(store)
+    const damaged = store.physicalOffsetAt('rmq_sys_wheel_timer', 0, 1)
+    const spy = vi
+      .spyOn(store, 'recordAt')
+      .mockImplementation((offset) => (offset === damaged ? null : recordAt(offset)))
+
+    await world.advance(61_000)
+    spy.mockRestore()
+
+    expect(await world.bodies()).toEqual([])
+    expect((await world.send('b', {})).response?.code).not.toBe(ResponseCode.SUCCESS)
   })
 
   test('is refused unless the broker is told to take recalls', async () => {

@@ -353,14 +353,29 @@ export class TimerDelivery implements LeaderService {
     const reader = this.#reader
     const { record } = due
     if (record === null) {
-      this.#noteLost(due, 'it was deleted before it was due')
+      const isDamaged = this.#isKept(due)
+      if (isDamaged) this.#noteDamaged(due, 'no record')
+      this.#noteLost(due, isDamaged ? 'no record' : 'it was deleted before it was due')
       return null
     }
-    const problem = reader.read(record, 0, record.length, false)
+    const problem = reader.read(record, 0, record.length, true)
     if (problem === null && reader.queueOffset === due.queueOffset)
       return storedMessageOf(reader, record)
+    this.#noteDamaged(due, problem ?? 'another message')
     this.#noteLost(due, problem ?? 'its unit names another message')
     return null
+  }
+
+  /** The log begins before it. */
+  #isKept({ queueOffset }: Due): boolean {
+    const { store } = this.#parts
+    const physicalOffset = store.physicalOffsetAt(TIMER_TOPIC, 0, queueOffset)
+    return physicalOffset !== null && physicalOffset >= store.status().minPhysicalOffset
+  }
+
+  /** Without it a recall would be forgotten, or a message. */
+  #noteDamaged({ queueOffset }: Due, problem: string): void {
+    this.#parts.store.noteDamaged(`offset ${queueOffset} of ${TIMER_TOPIC}: ${problem}`)
   }
 
   #noteLost({ queueOffset, dueTime }: Due, problem: string): void {
