@@ -13,15 +13,17 @@ WORKDIR /opt/gantry
 COPY package.json package-lock.json .npmrc ./
 RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund
 
-# What production does not read: type declarations, source maps, documents, modules for another runtime (bare-*),
-# and the doc comments of the generated Kubernetes client, which are two thirds of it.
+# What production does not read: sources in TypeScript and type declarations, source maps, documents, modules for another
+# runtime (bare-*), what a library has in a second form, and the doc comments of the generated Kubernetes client, which are
+# two thirds of it.
 RUN set -eu; cd node_modules; \
     strip --strip-unneeded node-linux-*/bin/node; \
-    find . -type f \( -name '*.d.ts' -o -name '*.d.cts' -o -name '*.d.mts' -o -name '*.map' -o -name '*.md' \
+    find . -type f \( -name '*.ts' -o -name '*.cts' -o -name '*.mts' -o -name '*.map' -o -name '*.md' \
       -o -name '*.markdown' -o -name '*.flow' -o -name 'tsconfig*.json' \) -delete; \
     find . -type d \( -name test -o -name tests -o -name docs -o -name example -o -name examples -o -name benchmarks \
       -o -name benchmark -o -name .github \) -prune -exec rm -rf {} +; \
-    rm -rf node-linux-*/include node-linux-*/share bare-*; \
+    rm -rf node-linux-*/include node-linux-*/share bare-* nodemailer/dist/cjs uplot/dist/uPlot.cjs.js uplot/dist/uPlot.iife*; \
+    rm ../package-lock.json; \
     find @kubernetes/client-node/dist/gen -name '*.js' -exec sed -i -e '/^ *\/\*\*$/,/^ *\*\/$/d' {} +
 
 COPY LICENSE gantry ./
