@@ -5,22 +5,13 @@ import { PropertyName, keyWords, propertyIn } from '../common/properties.ts'
 import type { CommitLog } from './commit-log.ts'
 import { TAG_KEY_PREFIX, indexHash } from './dispatcher.ts'
 import type { MessageIndex } from './message-index.ts'
+import type { KeyQuery } from './types.ts'
 
 /** An answer's bytes stay below this, however many messages are asked for (reliability §4, index). */
 const MAX_ANSWER_BYTES = 32 * 1024 * 1024
 
 /** Candidates looked at for one query. */
 const MAX_CANDIDATES = 10_000
-
-export interface KeyQuery {
-  readonly topic: string
-  readonly key: string
-  /** The key is what a message has as its tags. */
-  readonly isTag?: boolean
-  readonly maxMessages: number
-  readonly beginTimestamp: number
-  readonly endTimestamp: number
-}
 
 /** Copies of the records that have the key, newest first. A hash that two keys share brings no wrong message. */
 export function queryByKey(

@@ -1,33 +1,32 @@
-/** The store of one member of a broker group: composes the parts, and owns the commit offset. */
+/** The store of one member of a broker group: what its parts do together, and the commit offset. */
 import assert from 'node:assert/strict'
-import { delayLevelsOf } from '../common/delay-levels.ts'
 import { isNoRoom, messageOf } from '../common/errors.ts'
-import type { Logger } from '../common/log.ts'
 import { decodeRecord } from '../common/message-codec.ts'
 import type { RecordDraft } from '../common/message-codec.ts'
-import type { HostAddress, MessageToStore, StoredMessage } from '../common/message.ts'
-import type { DiskLock, Runtime, Timer } from '../common/ports.ts'
-import { Appender } from './appender.ts'
+import type { MessageToStore, StoredMessage } from '../common/message.ts'
+import type { DiskLock, Timer } from '../common/ports.ts'
+import type { Appender } from './appender.ts'
 import { CheckpointFile } from './checkpoint.ts'
-import { Cleaner } from './cleaner.ts'
-import { CommitLog } from './commit-log.ts'
-import { ConsumeQueues } from './consume-queues.ts'
+import type { Cleaner } from './cleaner.ts'
+import type { CommitLog } from './commit-log.ts'
+import type { ConsumeQueues } from './consume-queues.ts'
 import { markClosed, markRunning, openDataFolder } from './data-folder.ts'
-import { Dispatcher } from './dispatcher.ts'
+import type { Dispatcher } from './dispatcher.ts'
 import { StoreError } from './errors.ts'
-import { Flusher } from './flusher.ts'
+import type { Flusher } from './flusher.ts'
 import { queryByKey, readRecord } from './key-query.ts'
-import { LightQueues } from './light-queues.ts'
-import { MessageIndex } from './message-index.ts'
-import { StoreStatistics } from './put-statistics.ts'
-import { QueuePositionsFile } from './queue-positions.ts'
-import { QueueReader } from './queue-reader.ts'
+import type { MessageIndex } from './message-index.ts'
+import type { StoreStatistics } from './put-statistics.ts'
+import type { QueueReader } from './queue-reader.ts'
 import { recover } from './recovery.ts'
+import type { RecoveryResult } from './recovery.ts'
 import { removeFolders } from './removed-folders.ts'
 import type { ConsumeQueueUnit } from './consume-queue-unit.ts'
-import type { RecoveryResult } from './recovery.ts'
 import { CONTROL_TOPIC, controlMessage, replayControl } from './control-record.ts'
 import { batchEnd, readRecords } from './log-range.ts'
+import { createFlusher, createParts } from './store-parts.ts'
+import type { MessageStoreOptions, StoreHooks, StoreParts } from './store-parts.ts'
+import { statusOf } from './store-status.ts'
 import { offsetByTimestamp, storeTimestampAt } from './time-search.ts'
 import type {
   AppendQueue,
@@ -38,15 +37,14 @@ import type {
   FoundRecords,
   GetRequest,
   GetResult,
+  KeyQuery,
+  KeyQueryResult,
   MessageFilter,
   LastAppend,
   PutResult,
   QueueRange,
   QueueWatcher,
-  Replication,
-  Retention,
   Store,
-  StoreConfig,
   StoreStatus,
 } from './types.ts'
 import { GetStatus, PutStatus } from './types.ts'
@@ -54,51 +52,28 @@ import { GetStatus, PutStatus } from './types.ts'
 /** Bytes dispatched before the event loop gets its turn. */
 const DISPATCH_BYTES_PER_TURN = 8 * 1024 * 1024
 const SPACE_CHECK_MS = 1000
-/** Clients wait three seconds for an answer by default: what is not known to be on disk by then is told as that (reliability D6b). */
-const MAX_WAIT_MS = 2500
-const DEFAULT_MEMORY_BYTES = 4 * 1024 ** 3
-
-export interface MessageStoreOptions {
-  readonly config: StoreConfig
-  readonly runtime: Pick<Runtime, 'clock' | 'timers' | 'disk'>
-  readonly logger: Logger
-  /** The address that new records hold: the advertised one, which may change. */
-  readonly storeHost: () => HostAddress
-  /** Called once when a write or sync failed or a file contradicts another: nothing is acknowledged any more, the process should exit. */
-  readonly onFailure: (error: Error) => void
-  /** What retention must heed besides age and space. */
-  readonly retention?: Retention
-  /** In a group of several members: nothing is committed but by `commitTo`. */
-  readonly replication?: Replication
-  /** Derives ConsumeQueues, index and checkpoint anew at the start; told how far it is. */
-  readonly onRebuild?: (offset: number, endOffset: number) => void
-  /** Memory of this machine or container, of which `accessMessageInMemoryMaxRatio` is taken. */
-  readonly memoryBytes?: number
-  /** Size and number of the log's buffer chunks; their product is how much of the log's end is read from memory. */
-  readonly buffer?: { readonly chunkSize: number; readonly chunkCount: number }
-}
 
 export class MessageStore implements Store, AsyncDisposable {
   readonly #options: MessageStoreOptions
   readonly #root: string
+  readonly #hooks: StoreHooks = this.#createHooks()
+  readonly #parts: StoreParts
   readonly #commitLog: CommitLog
   readonly #queues: ConsumeQueues
   readonly #index: MessageIndex | null
   readonly #dispatcher: Dispatcher
   readonly #reader: QueueReader
-  readonly #statistics = new StoreStatistics()
+  readonly #statistics: StoreStatistics
   readonly #appender: Appender
   readonly #cleaner: Cleaner
   #flusher: Flusher | null = null
   #checkpoint: CheckpointFile | null = null
-  readonly #positions: QueuePositionsFile
   #lock: DiskLock | null = null
   #timers: Timer[] = []
   #arrivalListeners: ((arrival: Arrival) => void)[] = []
   #commitOffset = 0
   #isDispatchScheduled = false
   #state: 'new' | 'open' | 'closed' = 'new'
-  readonly #light: LightQueues | null
   #failure: string | null = null
   /** Why messages are not taken although nothing is wrong: this member does not lead. */
   #notLeading: string | null = null
@@ -110,60 +85,18 @@ export class MessageStore implements Store, AsyncDisposable {
   #foundAt = 0
 
   constructor(options: MessageStoreOptions) {
-    const { config, runtime } = options
-    const { disk, clock } = runtime
     this.#options = options
-    this.#root = config.storePathRootDir
-    const chunks = options.buffer ?? { chunkSize: 8 * 1024 * 1024, chunkCount: 4 }
-    this.#commitLog = new CommitLog({
-      disk,
-      directory: config.storePathCommitLog || `${this.#root}/commitlog`,
-      segmentSize: config.mappedFileSizeCommitLog,
-      isReplicated: options.replication !== undefined,
-      ...chunks,
-    })
-    this.#queues = new ConsumeQueues({
-      disk,
-      directory: `${this.#root}/consumequeue`,
-      fileSize: config.mappedFileSizeConsumeQueue,
-    })
-    this.#positions = new QueuePositionsFile(disk, `${this.#root}/queuepositions`)
-    this.#index = config.messageIndexEnable ? this.#createIndex() : null
-    const parts = {
-      commitLog: this.#commitLog,
-      consumeQueues: this.#queues,
-      index: this.#index,
-    }
-    this.#dispatcher = new Dispatcher({
-      ...parts,
-      delayLevelsMs: delayLevelsOf(config.messageDelayLevel),
-    })
-    this.#reader = new QueueReader({
-      ...parts,
-      config,
-      clock,
-      memoryBytes:
-        ((options.memoryBytes ?? DEFAULT_MEMORY_BYTES) * config.accessMessageInMemoryMaxRatio) /
-        100,
-    })
-    const isLight = config.enableLmq && config.enableMultiDispatch
-    this.#light = isLight ? new LightQueues(this.#queues, config.maxLmqConsumeQueueNum) : null
-    this.#appender = this.#createAppender()
-    this.#cleaner = new Cleaner({
-      ...parts,
-      disk,
-      clock,
-      timers: runtime.timers,
-      config,
-      root: this.#root,
-      logger: options.logger,
-      retention: options.retention ?? KEEP_NOTHING,
-      protectedOffset: () =>
-        Math.min(
-          this.#flusher?.derivedOffset ?? 0,
-          options.retention?.neededOffset?.() ?? Number.MAX_SAFE_INTEGER,
-        ),
-    })
+    this.#root = options.config.storePathRootDir
+    const parts = createParts(options, this.#hooks)
+    this.#parts = parts
+    this.#commitLog = parts.commitLog
+    this.#queues = parts.consumeQueues
+    this.#index = parts.index
+    this.#dispatcher = parts.dispatcher
+    this.#reader = parts.reader
+    this.#statistics = parts.statistics
+    this.#appender = parts.appender
+    this.#cleaner = parts.cleaner
   }
 
   async start(): Promise<void> {
@@ -335,24 +268,12 @@ export class MessageStore implements Store, AsyncDisposable {
     if (this.#options.replication !== undefined) this.#fail(new StoreError('corrupt', what))
   }
 
-  queryByKey(options: {
-    readonly topic: string
-    readonly key: string
-    /** The key is what a message has as its tags. */
-    readonly isTag?: boolean
-    readonly maxMessages: number
-    readonly beginTimestamp: number
-    readonly endTimestamp: number
-  }): {
-    readonly records: readonly Buffer[]
-    readonly indexLastUpdateTimestamp: number
-    readonly indexLastUpdatePhysicalOffset: number
-  } {
+  queryByKey(query: KeyQuery): KeyQueryResult {
     const index = this.#index
-    const maxMessages = Math.min(options.maxMessages, this.#options.config.maxMsgsNumBatch)
+    const maxMessages = Math.min(query.maxMessages, this.#options.config.maxMsgsNumBatch)
     const isAsked = index !== null && maxMessages > 0
     return {
-      records: isAsked ? queryByKey({ ...options, maxMessages }, this.#commitLog, index) : [],
+      records: isAsked ? queryByKey({ ...query, maxMessages }, this.#commitLog, index) : [],
       indexLastUpdateTimestamp: index?.lastUpdateTimestamp ?? 0,
       indexLastUpdatePhysicalOffset: index?.lastUpdatePhysicalOffset ?? 0,
     }
@@ -390,7 +311,7 @@ export class MessageStore implements Store, AsyncDisposable {
   watch(topic: string, queueId: number, watcher: QueueWatcher | null): void {
     const isNew = this.#queues.get(topic, queueId) === null
     // Who waits for a light queue that cannot be made any more waits until the time is over.
-    if (isNew && (watcher === null || this.#light?.isFullFor(topic) === true)) return
+    if (isNew && (watcher === null || this.#parts.light?.isFullFor(topic) === true)) return
     this.#queues.getOrCreate(topic, queueId).watcher = watcher
   }
 
@@ -400,38 +321,11 @@ export class MessageStore implements Store, AsyncDisposable {
   }
 
   status(): StoreStatus {
-    const commitLog = this.#commitLog
-    const first = commitLog.storeTimestampAt(commitLog.startOffset)
-    const statistics = this.#statistics
-    return {
-      minPhysicalOffset: commitLog.startOffset,
-      maxPhysicalOffset: commitLog.endOffset,
+    return statusOf(this.#parts, this.#flusher, {
       commitOffset: this.#commitOffset,
-      flushedOffset: commitLog.flushedOffset,
-      dispatchBehindBytes: commitLog.endOffset - this.#dispatcher.dispatchedOffset,
-      flushBehindBytes: commitLog.endOffset - commitLog.flushedOffset,
-      commitLogBytes: commitLog.endOffset - commitLog.startOffset,
-      earliestMessageTimestamp: first === -1 ? null : first,
-      commitLogDiskRatio: this.#cleaner.commitLogDiskRatio,
-      consumeQueueDiskRatio: this.#cleaner.rootDiskRatio,
       readOnlyReason: this.#refusal(),
-      unreadKeptFor: this.#cleaner.keptFor,
-      deletedSegments: this.#cleaner.deletedSegments,
-      deletedUnreadSegments: this.#cleaner.deletedUnreadSegments,
-      diskStalls: this.#flusher?.diskStalls ?? 0,
-      oldestDiskOperationMs: this.#flusher?.oldestOperationMs ?? 0,
-      syncTimes: this.#flusher?.syncTimes ?? null,
       bootTimestamp: this.#bootTimestamp,
-      putTimesTotal: statistics.putTimesTotal,
-      putSizeTotal: statistics.putSizeTotal,
-      putFailedTimes: statistics.putFailedTimes,
-      putEntireTimeMaxMs: statistics.putEntireTimeMaxMs,
-      putTimeDistribution: [...statistics.putTimeDistribution],
-      getEntireTimeMaxMs: statistics.getEntireTimeMaxMs,
-      getFoundTimesTotal: statistics.getFoundTimesTotal,
-      getMissTimesTotal: statistics.getMissTimesTotal,
-      getTransferredMessagesTotal: statistics.getTransferredMessagesTotal,
-    }
+    })
   }
 
   /**
@@ -572,40 +466,23 @@ export class MessageStore implements Store, AsyncDisposable {
   }
 
   async #recover(): Promise<RecoveryResult> {
-    const { runtime, logger, config, onRebuild } = this.#options
-    const { disk, timers, clock } = runtime
+    const { runtime, logger, onRebuild } = this.#options
+    const { disk, timers } = runtime
     const recovered = await recover({
+      ...this.#parts,
       disk,
       timers,
       logger,
       root: this.#root,
-      commitLog: this.#commitLog,
-      consumeQueues: this.#queues,
-      index: this.#index,
-      dispatcher: this.#dispatcher,
       isReplicated: this.#options.replication !== undefined,
       isRebuild: onRebuild !== undefined,
       onProgress: onRebuild,
     })
     this.#commitOffset = recovered.commitOffset
     this.#checkpoint = new CheckpointFile(disk, `${this.#root}/checkpoint`)
-    this.#flusher = new Flusher({
-      disk,
-      clock,
-      timers,
-      logger,
-      config,
-      commitLog: this.#commitLog,
-      consumeQueues: this.#queues,
-      index: this.#index,
-      dispatcher: this.#dispatcher,
-      derivedOffset: recovered.derivedOffset,
+    this.#flusher = createFlusher(this.#options, this.#parts, this.#hooks, {
       checkpoint: this.#checkpoint,
-      positions: this.#positions,
-      commitOffset: () => this.#commitOffset,
-      onFlushed: () => this.#commit(),
-      onDiskFull: (error) => this.#noteDiskFull(error),
-      onFailure: (error) => this.#fail(error),
+      derivedOffset: recovered.derivedOffset,
     })
     markRunning(disk, this.#root)
     await this.#flusher.prepare()
@@ -638,7 +515,7 @@ export class MessageStore implements Store, AsyncDisposable {
     this.#queues.close()
     this.#index?.close()
     this.#checkpoint?.close()
-    this.#positions.close()
+    this.#parts.positions.close()
     this.#lock?.release()
     this.#lock = null
   }
@@ -752,45 +629,18 @@ export class MessageStore implements Store, AsyncDisposable {
     }
   }
 
-  #createIndex(): MessageIndex {
-    const { config, runtime } = this.#options
-    return new MessageIndex({
-      disk: runtime.disk,
-      clock: runtime.clock,
-      timers: runtime.timers,
-      directory: `${this.#root}/index`,
-      slotCount: config.maxHashSlotNum,
-      maxEntries: config.maxIndexNum,
-    })
-  }
-
-  #createAppender(): Appender {
-    const { config, runtime, storeHost } = this.#options
-    return new Appender({
-      commitLog: this.#commitLog,
-      consumeQueues: this.#queues,
-      statistics: this.#statistics,
-      clock: runtime.clock,
-      timers: runtime.timers,
-      storeHost,
-      isSyncFlush: config.flushDiskType === 'SYNC_FLUSH',
-      isReplicated: this.#options.replication !== undefined,
-      syncFlushTimeoutMs: Math.min(config.syncFlushTimeout, MAX_WAIT_MS),
-      maxMessageSize: config.maxMessageSize,
-      light: this.#light,
+  #createHooks(): StoreHooks {
+    return {
       refusal: () => this.#refusal(),
       onWritten: () => this.#onWritten(),
+      onFlushed: () => this.#commit(),
       onCut: (offset) => this.#flusher?.truncate(offset),
       onDiskFull: (error) => this.#noteDiskFull(error),
       onFailure: (error) => this.#fail(error),
-    })
+      commitOffset: () => this.#commitOffset,
+      derivedOffset: () => this.#flusher?.derivedOffset ?? 0,
+    }
   }
-}
-
-const KEEP_NOTHING: Retention = {
-  slowestRead: () => Promise.resolve(null),
-  readOffset: () => null,
-  reserveHours: () => null,
 }
 
 function toStoreError(error: unknown, root: string): StoreError {

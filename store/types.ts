@@ -129,6 +129,22 @@ export interface FoundRecords {
 
 export type BoundaryType = 'LOWER' | 'UPPER'
 
+export interface KeyQuery {
+  readonly topic: string
+  readonly key: string
+  /** The key is what a message has as its tags. */
+  readonly isTag?: boolean
+  readonly maxMessages: number
+  readonly beginTimestamp: number
+  readonly endTimestamp: number
+}
+
+export interface KeyQueryResult {
+  readonly records: readonly Buffer[]
+  readonly indexLastUpdateTimestamp: number
+  readonly indexLastUpdatePhysicalOffset: number
+}
+
 export interface QueueRange {
   readonly topic: string
   readonly queueId: number
@@ -294,19 +310,7 @@ export interface Store extends ControlLog {
    */
   noteDamaged(what: string): void
   /** Records whose KEYS word or unique id hashes like `key`, newest first, bounded by count, `maxMsgsNumBatch` and time. Copies. */
-  queryByKey(options: {
-    readonly topic: string
-    readonly key: string
-    /** The key is what a message has as its tags. */
-    readonly isTag?: boolean
-    readonly maxMessages: number
-    readonly beginTimestamp: number
-    readonly endTimestamp: number
-  }): {
-    readonly records: readonly Buffer[]
-    readonly indexLastUpdateTimestamp: number
-    readonly indexLastUpdatePhysicalOffset: number
-  }
+  queryByKey(query: KeyQuery): KeyQueryResult
 
   queues(): readonly QueueRange[]
   /** Drops what the queues of a topic hold, of the log below an offset if one is given (the log keeps its records until retention). */
