@@ -3,7 +3,7 @@
  * queue after too many attempts. A message is finished only when its copy is committed; after a crash in between it comes back twice.
  */
 import { readInt64 } from '../../common/bytes.ts'
-import { decodeRecord } from '../../common/message-codec.ts'
+import { RecordReader, storedMessageOf } from '../../common/message-codec.ts'
 import { MessageSysFlag } from '../../common/message.ts'
 import { encodeOffsetMessageId } from '../../common/message-id.ts'
 import { PropertyName, encodeProperties, parseProperties } from '../../common/properties.ts'
@@ -47,6 +47,7 @@ export interface ReviveCounts {
 export class PopReviver {
   readonly #options: PopReviverOptions
   readonly counts: ReviveCounts = { retries: new Map<PutStatus, number>(), gone: 0, latencyMs: 0 }
+  readonly #reader = new RecordReader()
   #waiting: Checkpoint[] = []
   #head = 0
   #running = 0
@@ -120,8 +121,12 @@ export class PopReviver {
       const found = new Map(result.records.map((record) => [readInt64(record, 20), record]))
       for (const offset of pending) {
         const record = found.get(offset)
-        if (record === undefined) this.#gone(checkpoint, offset)
-        else await this.#copy(checkpoint, decodeRecord(record))
+        if (record !== undefined) await this.#copy(checkpoint, this.#intact(checkpoint, record))
+        else {
+          // A damaged one may be it.
+          for (const other of result.records) this.#intact(checkpoint, other)
+          this.#gone(checkpoint, offset)
+        }
         if (!this.#isKnown(checkpoint)) return
       }
       next = checkpoint.pendingOffsets().find((offset) => offset >= end)
@@ -145,6 +150,17 @@ export class PopReviver {
       default:
         return null
     }
+  }
+
+  /** The message of a record. Throws for one that is damaged: its copy would have a checksum that is right. */
+  #intact({ queue }: Checkpoint, record: Buffer): StoredMessage {
+    const reader = this.#reader
+    const problem = reader.read(record, 0, record.length, true)
+    if (problem === null && reader.type === 'message') return storedMessageOf(reader, record)
+    const { topic, queueId } = queue
+    const what = `a popped message of queue ${queueId} of ${topic}: ${problem ?? reader.type}`
+    this.#options.parts.store.noteDamaged(what)
+    throw new Error(`damaged: ${what}`)
   }
 
   #gone(checkpoint: Checkpoint, queueOffset: number): void {

@@ -8,6 +8,7 @@ import { PropertyName, encodeProperties, propertyIn } from '../../common/propert
 import { RemotingError } from '../../remoting/errors.ts'
 import { isStored } from '../../store/types.ts'
 import { decodeReviveRecord, encodeReviveRecord } from './revive-record.ts'
+import type { RecordProblem } from '../../common/message-codec.ts'
 import type { HostAddress, MessageToStore } from '../../common/message.ts'
 import type { Logger } from '../../common/log.ts'
 import type { Clock, Timers } from '../../common/ports.ts'
@@ -27,7 +28,10 @@ const READ_RECORDS = 32
 export type Appended = (isCommitted: boolean) => void
 
 export interface ReviveLogOptions {
-  readonly store: Pick<Store, 'put' | 'get' | 'maxOffsetInQueue' | 'minOffsetInQueue'>
+  readonly store: Pick<
+    Store,
+    'put' | 'get' | 'maxOffsetInQueue' | 'minOffsetInQueue' | 'noteDamaged'
+  >
   readonly clock: Pick<Clock, 'now'>
   readonly timers: Pick<Timers, 'soon'>
   readonly logger: Logger
@@ -123,7 +127,10 @@ export class ReviveLog {
     const end = this.endOffset(reviveQueueId)
     while (next < end) {
       const result = await this.#get(reviveQueueId, next)
-      for (const record of result.records) this.#visit(record, visit)
+      for (const record of result.records) {
+        const problem = this.#visit(record, visit)
+        if (problem !== null) this.#noteDamaged(reviveQueueId, next, problem)
+      }
       if (result.nextBeginOffset <= next && result.records.length === 0) break
       next = Math.max(result.nextBeginOffset, next + result.records.length)
       // A long log must not keep the event loop from its other work.
@@ -132,9 +139,14 @@ export class ReviveLog {
     return end
   }
 
-  #visit(bytes: Buffer, visit: (record: ReviveRecord, queueOffset: number) => void): void {
+  /** Returns why the record is none; null when it is one, also of a kind of which nothing is known. */
+  #visit(
+    bytes: Buffer,
+    visit: (record: ReviveRecord, queueOffset: number) => void,
+  ): RecordProblem | null {
     const reader = new RecordReader()
-    if (reader.read(bytes, 0, bytes.length, false) !== null) return
+    const problem = reader.read(bytes, 0, bytes.length, true)
+    if (problem !== null) return problem
     const properties = reader.propertiesAt
     const tag = propertyIn(bytes, properties, properties + reader.propertiesSize, PropertyName.TAGS)
     const body = bytes.subarray(reader.bodyAt, reader.bodyAt + reader.bodySize)
@@ -146,6 +158,17 @@ export class ReviveLog {
       const fields = { topic: this.topic, queueOffset: reader.queueOffset, err: error }
       this.#options.logger.warn(fields, 'a record of the revive log cannot be read')
     }
+    return null
+  }
+
+  /** Passed over, it would let a message be lost, or come back that is finished. */
+  #noteDamaged(reviveQueueId: number, queueOffset: number, problem: RecordProblem): void {
+    const { store, logger } = this.#options
+    store.noteDamaged(
+      `a record at or behind offset ${queueOffset} of queue ${reviveQueueId} of ${this.topic}: ${problem}`,
+    )
+    const fields = { topic: this.topic, reviveQueueId, queueOffset, problem }
+    logger.error(fields, 'a record of the revive log is damaged, and passed over')
   }
 
   #get(reviveQueueId: number, queueOffset: number): Promise<GetResult> {

@@ -5,7 +5,7 @@ import { encodeBatchAcks } from '../../remoting/bodies/pop-bodies.ts'
 import { topicConfig } from '../../remoting/bodies/topic-config.ts'
 import { RequestCode } from '../../remoting/request-code.ts'
 import { createBrokerWorld } from '../testing-world.ts'
-import type { BrokerWorld } from '../testing-world.ts'
+import type { BrokerWorld, OtherMembers } from '../testing-world.ts'
 import type { FakeRequest } from '../testing.ts'
 import type { Connection } from '../../remoting/connection.ts'
 import type { MessageToStore, StoredMessage } from '../../common/message.ts'
@@ -40,23 +40,19 @@ export interface PopWorld extends BrokerWorld {
 export async function createPopWorld(
   keys: Readonly<Record<string, string>> = {},
   before?: Pick<BrokerWorld, 'time' | 'disk'>,
-  queues = 2,
+  others?: OtherMembers,
 ): Promise<PopWorld> {
-  const world = await createBrokerWorld(keys, before)
-  const config = topicConfig(TOPIC, { readQueueNums: queues, writeQueueNums: queues })
+  const world = await createBrokerWorld(keys, before, others)
+  const config = topicConfig(TOPIC, { readQueueNums: 2, writeQueueNums: 2 })
   const made = world.parts.topics.ensure(config)
   await world.time.settle()
   await made
   world.processors.pops.startLeading()
   await world.time.settle()
-  return popWorld(world, keys, queues)
+  return popWorld(world, keys)
 }
 
-function popWorld(
-  world: BrokerWorld,
-  keys: Readonly<Record<string, string>>,
-  queues: number,
-): PopWorld {
+function popWorld(world: BrokerWorld, keys: Readonly<Record<string, string>>): PopWorld {
   const { time, disk, parts } = world
   const popFields = (fields: Readonly<Record<string, string>>): Record<string, string> => ({
     consumerGroup: GROUP,
@@ -110,7 +106,7 @@ function popWorld(
       time.killProcess()
       if (isPowerCut) disk.crash(null)
       else disk.kill()
-      return createPopWorld(keys, { time, disk }, queues)
+      return createPopWorld(keys, { time, disk })
     },
   }
 }

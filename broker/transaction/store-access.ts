@@ -34,9 +34,12 @@ export function putAnswer({ status, reason }: PutResult): ResponseContent {
   return answer(ResponseCode.SERVICE_NOT_AVAILABLE, remark)
 }
 
-/** Some messages of the first queue of a topic from an offset on, and where to go on; not further than `queueOffset` at its end. */
+/**
+ * Some messages of the first queue of a topic from an offset on, and where to go on; not further than `queueOffset` at its end. One that is
+ * damaged is left out, and the store told of it.
+ */
 export function readQueue(
-  store: Pick<Store, 'get'>,
+  store: Pick<Store, 'get' | 'noteDamaged'>,
   topic: string,
   queueOffset: number,
 ): Promise<{ readonly messages: readonly StoredMessage[]; readonly nextOffset: number }> {
@@ -50,7 +53,14 @@ export function readQueue(
   return new Promise((resolve) => {
     store.get(request, ({ status, records, nextBeginOffset }) => {
       if (status === GetStatus.FOUND) {
-        resolve({ messages: records.flatMap(decoded), nextOffset: nextBeginOffset })
+        const messages = records.flatMap((record) =>
+          decoded(record, (problem) =>
+            store.noteDamaged(
+              `a message at or behind offset ${queueOffset} of ${topic}: ${problem}`,
+            ),
+          ),
+        )
+        resolve({ messages, nextOffset: nextBeginOffset })
         return
       }
       const isBehind =
@@ -67,11 +77,12 @@ export function readQueue(
 }
 
 /** A record as a message; nothing for one that is damaged. */
-function decoded(record: Buffer): readonly StoredMessage[] {
+function decoded(record: Buffer, noteDamaged: (problem: string) => void): readonly StoredMessage[] {
   try {
     return [decodeRecord(record)]
   } catch (error) {
-    if (error instanceof MessageCodecError) return []
-    throw error
+    if (!(error instanceof MessageCodecError)) throw error
+    noteDamaged(error.code)
+    return []
   }
 }

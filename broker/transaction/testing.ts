@@ -10,7 +10,7 @@ import type { StoredMessage } from '../../common/message.ts'
 import type { Random } from '../../common/ports.ts'
 import type { RequestContent } from '../../remoting/command.ts'
 import type { FakeRequest } from '../testing.ts'
-import type { BrokerWorld } from '../testing-world.ts'
+import type { BrokerWorld, OtherMembers } from '../testing-world.ts'
 
 export const COMMIT = 8
 export const ROLLBACK = 12
@@ -41,8 +41,12 @@ export class TransactionWorld {
     this.#keys = keys
   }
 
-  static async create(keys: Readonly<Record<string, string>> = {}): Promise<TransactionWorld> {
-    const started = new TransactionWorld(await createBrokerWorld(keys), keys)
+  static async create(
+    keys: Readonly<Record<string, string>> = {},
+    others?: OtherMembers,
+  ): Promise<TransactionWorld> {
+    const world = await createBrokerWorld(keys, undefined, others)
+    const started = new TransactionWorld(world, keys)
     started.#lead()
     await started.world.time.settle()
     return started

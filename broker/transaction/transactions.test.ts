@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, test } from 'vitest'
+import { beforeEach, describe, expect, test, vi } from 'vitest'
 import { MessageSysFlag } from '../../common/message.ts'
 import { formatProperties, parseProperties } from '../../common/properties.ts'
 import { encodeOffsetMessageId } from '../../common/message-id.ts'
@@ -6,8 +6,10 @@ import { encodeBatchBody } from '../../common/message-codec.ts'
 import { RequestCode } from '../../remoting/request-code.ts'
 import { ResponseCode } from '../../remoting/response-code.ts'
 import { CHECK_MAX_TIME_TOPIC, HALF_TOPIC, OP_HALF_TOPIC, TRANSACTION_GROUP } from '../names.ts'
+import { OtherMembers } from '../testing-world.ts'
 import { FakeConnection } from '../testing.ts'
 import { COMMIT, ROLLBACK, TransactionWorld, UNKNOWN } from './testing.ts'
+import type { Sent } from './testing.ts'
 
 let at: TransactionWorld
 
@@ -374,5 +376,59 @@ describe('a broker that dies', () => {
     await at.end(sent, COMMIT)
 
     expect(await at.names()).toEqual(['m5'])
+  })
+})
+
+// Goal: no transaction is forgotten because its half, or a decision, has rotted. Method: what is read of the topic is cut or changed.
+describe('a member of several, one of whose records has rotted', () => {
+  test.each([
+    ['half message', HALF_TOPIC],
+    ['decision', OP_HALF_TOPIC],
+  ])('fails when it begins to lead and reads that %s', async (_which, topic) => {
+    at = await TransactionWorld.create({}, new OtherMembers())
+    await at.prepare('m1')
+    await at.end(await at.prepare('m2'), COMMIT)
+    await at.world.time.advance(4000)
+    const { store } = at.world.parts
+    const get = store.get.bind(store)
+    const spy = vi.spyOn(store, 'get').mockImplementation((request, done) =>
+      get(request, (result) => {
+        if (request.topic === topic) result.records[0]?.write('?', result.records[0].length - 60)
+        done(result)
+      }),
+    )
+
+    await at.leadAgain()
+    spy.mockRestore()
+
+    expect((await at.send('m3')).response?.code).not.toBe(ResponseCode.SUCCESS)
+  })
+
+  test.each([
+    ['its producer ends it', (sent: Sent) => at.end(sent, COMMIT)],
+    ['it is to be checked', () => at.world.time.advance(60_000)],
+  ])('fails when that is the half of a transaction and %s', async (_when, act) => {
+    at = await TransactionWorld.create({}, new OtherMembers())
+    const sent = await at.prepare('m1')
+    const { store } = at.world.parts
+    const messageAt = store.messageAt.bind(store)
+    const spy = vi
+      .spyOn(store, 'messageAt')
+      .mockImplementation((offset) => (offset === sent.physicalOffset ? null : messageAt(offset)))
+
+    await act(sent)
+    spy.mockRestore()
+
+    expect((await at.send('m2')).response?.code).not.toBe(ResponseCode.SUCCESS)
+  })
+
+  test('goes on when a producer names a place where no half message is', async () => {
+    at = await TransactionWorld.create({}, new OtherMembers())
+    const sent = await at.prepare('m1')
+
+    const ended = await at.end({ ...sent, physicalOffset: sent.physicalOffset + 1 }, COMMIT)
+
+    expect(ended.response?.code).toBe(ResponseCode.SYSTEM_ERROR)
+    expect((await at.send('m2')).response?.code).toBe(ResponseCode.SUCCESS)
   })
 })

@@ -49,12 +49,15 @@ const CHECKS_AT_ONCE = 64
 const MAX_DISTANCE = 20_000
 const HOUR_MS = 3_600_000
 
-/** What a producer says about a transaction. */
-export interface TransactionEnd {
-  readonly producerGroup: string
-  /** Queue offset and physical offset of the half message that the producer was answered, or asked about. */
+/** Where a half message lies. */
+interface HalfPlace {
   readonly queueOffset: number
   readonly physicalOffset: number
+}
+
+/** What a producer says about a transaction; the place is that of the half message that the producer was answered, or asked about. */
+export interface TransactionEnd extends HalfPlace {
+  readonly producerGroup: string
   readonly isCommit: boolean
   /** An answer to a check. */
   readonly isFromCheck: boolean
@@ -136,8 +139,7 @@ export class Transactions implements LeaderService {
   }
 
   async #end(leadership: Leadership, end: TransactionEnd): Promise<ResponseContent> {
-    const message = this.#parts.store.messageAt(end.physicalOffset)
-    const half = message === null ? null : readHalfMessage(message)
+    const half = this.#readHalf(end)
     if (half === null) return notFound()
     const refusal = this.#refusalOf(half, end)
     if (refusal !== null) return refusal
@@ -160,6 +162,17 @@ export class Transactions implements LeaderService {
           : Promise.resolve(this.#rollBack(leadership, transaction, half)),
       )
     }
+  }
+
+  /** The half message at a place that somebody names; null when it is none, or gone. */
+  #readHalf({ queueOffset, physicalOffset }: HalfPlace): HalfMessage | null {
+    const { store } = this.#parts
+    const message = store.messageAt(physicalOffset)
+    if (message !== null) return readHalfMessage(message)
+    const isKept = physicalOffset >= store.status().minPhysicalOffset
+    if (isKept && store.physicalOffsetAt(HALF_TOPIC, HALF_QUEUE_ID, queueOffset) === physicalOffset)
+      store.noteDamaged(`offset ${queueOffset} of ${HALF_TOPIC}: no record`)
+    return null
   }
 
   /** What Java's EndTransactionProcessor checks, in its order. */
@@ -410,8 +423,7 @@ export class Transactions implements LeaderService {
     const { transactionCheckMax, transactionTimeOut, transactionCheckInterval } = config.values
     const { table } = leadership
     if (table.get(transaction.id) !== transaction) return
-    const message = store.messageAt(transaction.physicalOffset)
-    const half = message === null ? null : readHalfMessage(message)
+    const half = this.#readHalf(transaction)
     if (half === null) {
       logger.warn({ ...transaction, busy: undefined }, 'a half message is gone before its end')
       table.end(transaction)
