@@ -8,6 +8,7 @@ import { formatProperties } from '../common/properties.ts'
 import { subscriptionGroupConfig } from '../remoting/bodies/subscription-group-config.ts'
 import { topicConfig } from '../remoting/bodies/topic-config.ts'
 import { RemotingError } from '../remoting/errors.ts'
+import { pullFields } from '../remoting/pull-fields.ts'
 import { RequestCode } from '../remoting/request-code.ts'
 import { ResponseCode } from '../remoting/response-code.ts'
 import { createBrokerWorld } from './testing-world.ts'
@@ -116,17 +117,7 @@ function pull(fields: Readonly<Record<string, string>> = {}): Call {
   return {
     code: RequestCode.PULL_MESSAGE,
     extFields: {
-      consumerGroup: GROUP,
-      topic: TOPIC,
-      queueId: '0',
-      queueOffset: '0',
-      maxMsgNums: '32',
-      sysFlag: '4',
-      commitOffset: '0',
-      suspendTimeoutMillis: '0',
-      subscription: '*',
-      subVersion: '0',
-      expressionType: 'TAG',
+      ...pullFields({ consumerGroup: GROUP, topic: TOPIC, queueId: 0, queueOffset: 0 }),
       ...fields,
     },
   }

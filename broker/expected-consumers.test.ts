@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { beforeEach, expect, test } from 'vitest'
 import { decodeConsumerIdList } from '../remoting/bodies/client-connections.ts'
 import { topicConfig } from '../remoting/bodies/topic-config.ts'
+import { pullFields } from '../remoting/pull-fields.ts'
 import { RequestCode } from '../remoting/request-code.ts'
 import { ResponseCode } from '../remoting/response-code.ts'
 import { EXPECTED_MS } from './client-registry.ts'
@@ -83,14 +84,8 @@ function unregister(connection: FakeConnection, clientId: string): Promise<FakeR
 
 function pull(subVersion: number): Promise<FakeRequest> {
   const extFields = {
-    consumerGroup: 'G',
-    topic: 'T',
-    queueId: '0',
-    queueOffset: '0',
-    maxMsgNums: '32',
+    ...pullFields({ consumerGroup: 'G', topic: 'T', queueId: 0, queueOffset: 0 }),
     sysFlag: '0',
-    commitOffset: '0',
-    suspendTimeoutMillis: '15000',
     subVersion: String(subVersion),
   }
   return world.call({ code: RequestCode.PULL_MESSAGE, extFields })

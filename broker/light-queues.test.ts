@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { iterateRecords } from '../common/message-codec.ts'
 import { formatProperties, parseProperties } from '../common/properties.ts'
+import { pullFields } from '../remoting/pull-fields.ts'
 import { RequestCode } from '../remoting/request-code.ts'
 import { ResponseCode } from '../remoting/response-code.ts'
 import { createBrokerWorld } from './testing-world.ts'
@@ -24,19 +25,7 @@ function send(properties: Readonly<Record<string, string>>, topic = 'T'): FakeRe
 function pull(topic: string, group: string, queueOffset = 0): FakeRequestOptions {
   return {
     code: RequestCode.PULL_MESSAGE,
-    extFields: {
-      consumerGroup: group,
-      topic,
-      queueId: '0',
-      queueOffset: String(queueOffset),
-      maxMsgNums: '32',
-      sysFlag: '4',
-      commitOffset: '0',
-      suspendTimeoutMillis: '0',
-      subscription: '*',
-      subVersion: '0',
-      expressionType: 'TAG',
-    },
+    extFields: pullFields({ consumerGroup: group, topic, queueId: 0, queueOffset }),
   }
 }
 

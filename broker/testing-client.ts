@@ -2,6 +2,7 @@
 import { expect } from 'vitest'
 import { iterateRecords } from '../common/message-codec.ts'
 import { propertyOf } from '../common/properties.ts'
+import { pullFields } from '../remoting/pull-fields.ts'
 import { RequestCode } from '../remoting/request-code.ts'
 import { ResponseCode } from '../remoting/response-code.ts'
 import type { RemotingClient } from '../remoting/client.ts'
@@ -16,18 +17,7 @@ export async function readTopic(
   const found = new Set<string>()
   for (let queueId = 0; queueId < queues; queueId++) {
     for (let next = 0; ;) {
-      const extFields = {
-        consumerGroup: 'G',
-        topic,
-        queueId: String(queueId),
-        queueOffset: String(next),
-        maxMsgNums: '32',
-        sysFlag: '4',
-        commitOffset: '0',
-        suspendTimeoutMillis: '0',
-        subscription: '*',
-        subVersion: '0',
-      }
+      const extFields = pullFields({ consumerGroup: 'G', topic, queueId, queueOffset: next })
       const request = { code: RequestCode.PULL_MESSAGE, extFields }
       const answer = await client.invoke(address, request, 5000)
       if (answer.code !== ResponseCode.SUCCESS) break

@@ -20,6 +20,7 @@ import { decodeSubscriptionGroupConfig } from '../remoting/bodies/subscription-g
 import type { SubscriptionGroupConfig } from '../remoting/bodies/subscription-group-config.ts'
 import { topicConfigOf } from '../remoting/bodies/topic-config.ts'
 import type { TopicConfig } from '../remoting/bodies/topic-config.ts'
+import { pullFields } from '../remoting/pull-fields.ts'
 import { RequestCode } from '../remoting/request-code.ts'
 import { ResponseCode } from '../remoting/response-code.ts'
 import type { AdminClient } from './admin.ts'
@@ -175,24 +176,8 @@ export async function pullOnce(
     readonly expression?: string
   },
 ): Promise<{ readonly messages: readonly StoredMessage[]; readonly nextOffset: number }> {
-  const { consumerGroup, topic, queueId, queueOffset, maxMessages, expression = '*' } = asked
-  const request = {
-    code: RequestCode.PULL_MESSAGE,
-    extFields: {
-      consumerGroup,
-      topic,
-      queueId: String(queueId),
-      queueOffset: String(queueOffset),
-      maxMsgNums: String(maxMessages),
-      // The subscription comes with the request.
-      sysFlag: '4',
-      commitOffset: '0',
-      suspendTimeoutMillis: '0',
-      subscription: expression,
-      subVersion: '0',
-      expressionType: 'TAG',
-    },
-  }
+  const { queueOffset } = asked
+  const request = { code: RequestCode.PULL_MESSAGE, extFields: pullFields(asked) }
   const answer = await admin.ask(broker, request, [
     ResponseCode.PULL_NOT_FOUND,
     ResponseCode.PULL_RETRY_IMMEDIATELY,

@@ -13,17 +13,13 @@ import type { MessageQueue } from '../remoting/bodies/message-queue.ts'
 import type { RemotingClient } from '../remoting/client.ts'
 import type { RemotingCommand, RequestContent } from '../remoting/command.ts'
 import { requireLong } from '../remoting/header-fields.ts'
+import { pullFields } from '../remoting/pull-fields.ts'
 import { RequestCode } from '../remoting/request-code.ts'
 import { ResponseCode } from '../remoting/response-code.ts'
 import { AdminClient } from './admin.ts'
 import { rejection } from './errors.ts'
 import { ROUTE_LIFETIME_MS, readQueues } from './route.ts'
 import type { RouteCache, RoutedQueue } from './route.ts'
-
-/** Bits of a pull's `sysFlag` (protocol §5.2). */
-const PULL_COMMIT = 1
-const PULL_SUSPEND = 2
-const PULL_SUBSCRIPTION = 4
 
 const SUSPEND_TIMEOUT_MS = 15_000
 /** What is left for the way of a pull that was held to the end. */
@@ -230,25 +226,22 @@ export class PullConsumer implements AsyncDisposable {
   }
 
   #request({ queue, nextOffset, committedOffset }: QueueState): RequestContent {
-    const { consumerGroup, topic, expression = '*', batchSize = 32, commit } = this.#options
+    const { consumerGroup, topic, expression, batchSize, commit } = this.#options
     const position = nextOffset ?? 0
     const commits = commit && position !== committedOffset
+    const fields = pullFields({
+      consumerGroup,
+      topic,
+      queueId: queue.queueId,
+      queueOffset: position,
+      maxMessages: batchSize,
+      expression,
+      suspendTimeoutMs: SUSPEND_TIMEOUT_MS,
+      commits,
+    })
     return {
       code: RequestCode.PULL_MESSAGE,
-      extFields: {
-        consumerGroup,
-        topic,
-        queueId: String(queue.queueId),
-        queueOffset: String(position),
-        maxMsgNums: String(batchSize),
-        sysFlag: String(PULL_SUSPEND | PULL_SUBSCRIPTION | (commits ? PULL_COMMIT : 0)),
-        commitOffset: commits ? String(position) : '0',
-        suspendTimeoutMillis: String(SUSPEND_TIMEOUT_MS),
-        subscription: expression,
-        subVersion: '0',
-        expressionType: 'TAG',
-        bname: queue.brokerName,
-      },
+      extFields: { ...fields, bname: queue.brokerName },
     }
   }
 

@@ -17,6 +17,7 @@ import { topicConfig } from '../remoting/bodies/topic-config.ts'
 import { RemotingClient } from '../remoting/client.ts'
 import type { RemotingCommand, RequestContent } from '../remoting/command.ts'
 import { requireInt, requireLong, requireString } from '../remoting/header-fields.ts'
+import { pullFields } from '../remoting/pull-fields.ts'
 import { RequestCode } from '../remoting/request-code.ts'
 import { ResponseCode } from '../remoting/response-code.ts'
 
@@ -261,19 +262,13 @@ export class StoreWitness {
         address,
         {
           code: RequestCode.PULL_MESSAGE,
-          extFields: {
+          extFields: pullFields({
             consumerGroup: 'witness-reader',
             topic,
-            queueId: String(queueId),
-            queueOffset: String(next),
-            maxMsgNums: '32',
-            sysFlag: '4',
-            commitOffset: '0',
-            suspendTimeoutMillis: '0',
-            subscription,
-            subVersion: '0',
-            expressionType: 'TAG',
-          },
+            queueId,
+            queueOffset: next,
+            expression: subscription,
+          }),
         },
         TIMEOUT_MS,
       )

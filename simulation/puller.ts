@@ -1,5 +1,6 @@
 /** Pulls of the clients of a simulated broker: what they get has to be what is committed, in order, without gaps. */
 import { iterateRecords } from '../common/message-codec.ts'
+import { pullFields } from '../remoting/pull-fields.ts'
 import { RequestCode } from '../remoting/request-code.ts'
 import { ResponseCode } from '../remoting/response-code.ts'
 import type { StoredMessage } from '../common/message.ts'
@@ -27,18 +28,7 @@ export async function pull(
 ): Promise<Pulled | null> {
   const answer = await client.ask({
     code: RequestCode.PULL_MESSAGE,
-    extFields: {
-      consumerGroup: queue.consumerGroup,
-      topic: queue.topic,
-      queueId: String(queue.queueId),
-      queueOffset: String(from),
-      maxMsgNums: '32',
-      sysFlag: '4',
-      commitOffset: '0',
-      suspendTimeoutMillis: '0',
-      subscription: '*',
-      subVersion: '0',
-    },
+    extFields: pullFields({ ...queue, queueOffset: from }),
   })
   if (answer === null) return null
   if (answer.code !== ResponseCode.SUCCESS) {

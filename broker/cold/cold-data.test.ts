@@ -4,6 +4,7 @@ import { topicConfig } from '../../remoting/bodies/topic-config.ts'
 import { FrameScanner } from '../../remoting/frame-scanner.ts'
 import { encodeCommand, extFieldsOf } from '../../remoting/command-codec.ts'
 import { LanguageCode, SerializeType } from '../../remoting/command.ts'
+import { pullFields } from '../../remoting/pull-fields.ts'
 import { RequestCode } from '../../remoting/request-code.ts'
 import { ResponseCode } from '../../remoting/response-code.ts'
 import { FakeConnection } from '../testing.ts'
@@ -11,8 +12,6 @@ import { createBrokerWorld } from '../testing-world.ts'
 import type { ResponseContent } from '../../remoting/command.ts'
 import type { FakeRequestOptions } from '../testing.ts'
 import type { BrokerWorld } from '../testing-world.ts'
-
-const SUBSCRIPTION = 4
 
 let world: BrokerWorld
 
@@ -36,23 +35,12 @@ function sendMessage(body: string) {
   return world.call({ code, extFields: { ...fields, i: '' }, body: Buffer.from(body) })
 }
 
-function pullFields(consumerGroup: string, queueOffset: number): Record<string, string> {
-  return {
-    consumerGroup,
-    topic: 'T',
-    queueId: '0',
-    queueOffset: String(queueOffset),
-    maxMsgNums: '32',
-    sysFlag: String(SUBSCRIPTION),
-    commitOffset: '0',
-    suspendTimeoutMillis: '0',
-    subscription: '*',
-    subVersion: '0',
-  }
+function fieldsOfPull(consumerGroup: string, queueOffset: number) {
+  return pullFields({ consumerGroup, topic: 'T', queueId: 0, queueOffset })
 }
 
 async function pull(consumerGroup: string, queueOffset = 0) {
-  const extFields = pullFields(consumerGroup, queueOffset)
+  const extFields = fieldsOfPull(consumerGroup, queueOffset)
   return answerTo({ code: RequestCode.PULL_MESSAGE, extFields })
 }
 
@@ -116,7 +104,7 @@ describe('a group that reads cold data', () => {
       opaque: 1,
       flag: 0,
       remark: null,
-      extFields: extFieldsOf(pullFields('G', 0)),
+      extFields: extFieldsOf(fieldsOfPull('G', 0)),
       body: Buffer.alloc(0),
       serializeType: SerializeType.JSON,
     })

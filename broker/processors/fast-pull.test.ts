@@ -11,6 +11,7 @@ import {
   SerializeType,
 } from '../../remoting/command.ts'
 import { FrameScanner } from '../../remoting/frame-scanner.ts'
+import { PullSysFlag, pullFields } from '../../remoting/pull-fields.ts'
 import { RequestCode } from '../../remoting/request-code.ts'
 import { ResponseCode } from '../../remoting/response-code.ts'
 import { topicConfig } from '../../remoting/bodies/topic-config.ts'
@@ -19,10 +20,6 @@ import { FakeConnection } from '../testing.ts'
 import { createBrokerWorld } from '../testing-world.ts'
 import type { RemotingCommand, ResponseContent } from '../../remoting/command.ts'
 import type { BrokerWorld } from '../testing-world.ts'
-
-const SUBSCRIPTION = 4
-const SUSPEND = 2
-const COMMIT = 1
 
 interface Answer {
   readonly opaque: number
@@ -134,17 +131,13 @@ function request(
     body: NO_BODY,
     serializeType: SerializeType.JSON,
     extFields: extFieldsOf({
-      consumerGroup: 'G',
-      topic: 'T',
-      queueId: '0',
-      queueOffset: '0',
-      maxMsgNums: '32',
-      sysFlag: String(SUBSCRIPTION | SUSPEND),
-      commitOffset: '0',
-      suspendTimeoutMillis: '15000',
-      subscription: '*',
-      subVersion: '0',
-      expressionType: 'TAG',
+      ...pullFields({
+        consumerGroup: 'G',
+        topic: 'T',
+        queueId: 0,
+        queueOffset: 0,
+        suspendTimeoutMs: 15_000,
+      }),
       ...fields,
     }),
     ...given,
@@ -322,7 +315,10 @@ describe('the plain case is taken', () => {
     await subject.send(0, 'A', 10)
 
     await subject.pull(
-      request(7, { commitOffset: '123456789012345', sysFlag: String(SUBSCRIPTION | COMMIT) }),
+      request(7, {
+        commitOffset: '123456789012345',
+        sysFlag: String(PullSysFlag.SUBSCRIPTION | PullSysFlag.COMMIT_OFFSET),
+      }),
     )
 
     expect(subject.taken).toBe(1)

@@ -7,6 +7,7 @@ import {
   requireLong,
   requireString,
 } from '../../remoting/header-fields.ts'
+import { PullSysFlag } from '../../remoting/pull-fields.ts'
 import { RequestCode } from '../../remoting/request-code.ts'
 import { ResponseCode } from '../../remoting/response-code.ts'
 import { isTagExpression, parseTagExpression, tagFilter } from '../filter.ts'
@@ -18,9 +19,6 @@ import type { ExtFields, ResponseContent } from '../../remoting/command.ts'
 import type { MessageFilter } from '../../store/types.ts'
 import type { ColdDataControl } from '../cold/cold-data-control.ts'
 import type { BrokerParts } from '../parts.ts'
-
-/** Bits of a pull request's sysFlag (protocol §5.2). */
-export const PullSysFlag = { COMMIT_OFFSET: 1, SUSPEND: 2, SUBSCRIPTION: 4 } as const
 
 /** The codes of a pull. */
 export const PULL_CODES: readonly number[] = [

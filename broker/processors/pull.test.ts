@@ -3,6 +3,7 @@ import { iterateRecords } from '../../common/message-codec.ts'
 import { formatProperties } from '../../common/properties.ts'
 import { topicConfig } from '../../remoting/bodies/topic-config.ts'
 import { subscriptionGroupConfig } from '../../remoting/bodies/subscription-group-config.ts'
+import { PullSysFlag, pullFields } from '../../remoting/pull-fields.ts'
 import { RequestCode } from '../../remoting/request-code.ts'
 import { ResponseCode } from '../../remoting/response-code.ts'
 import { FakeConnection } from '../testing.ts'
@@ -10,10 +11,6 @@ import { createBrokerWorld } from '../testing-world.ts'
 import type { ConsumerData } from '../../remoting/bodies/heartbeat-data.ts'
 import type { FakeRequest, FakeRequestOptions } from '../testing.ts'
 import type { BrokerWorld } from '../testing-world.ts'
-
-const SUBSCRIPTION = 4
-const SUSPEND = 2
-const COMMIT = 1
 
 let world: BrokerWorld
 
@@ -31,16 +28,13 @@ function pull(
   return {
     code: RequestCode.PULL_MESSAGE,
     extFields: {
-      consumerGroup: 'G',
-      topic: 'T',
-      queueId: '0',
-      queueOffset: '0',
-      maxMsgNums: '32',
-      sysFlag: String(SUBSCRIPTION | SUSPEND),
-      commitOffset: '0',
-      suspendTimeoutMillis: '15000',
-      subscription: '*',
-      subVersion: '0',
+      ...pullFields({
+        consumerGroup: 'G',
+        topic: 'T',
+        queueId: 0,
+        queueOffset: 0,
+        suspendTimeoutMs: 15_000,
+      }),
       ...fields,
     },
     ...given,
@@ -145,7 +139,7 @@ describe('long polling', () => {
   })
 
   test('it is never held when the client did not ask for it', async () => {
-    const request = await world.call(pull({ sysFlag: String(SUBSCRIPTION) }))
+    const request = await world.call(pull({ sysFlag: String(PullSysFlag.SUBSCRIPTION) }))
 
     expect(request.response).toMatchObject({ code: ResponseCode.PULL_NOT_FOUND })
   })
@@ -166,7 +160,11 @@ describe('offsets', () => {
     await sendMessage('one')
 
     await world.call(
-      pull({ sysFlag: String(SUBSCRIPTION | COMMIT), queueOffset: '1', commitOffset: '1' }),
+      pull({
+        sysFlag: String(PullSysFlag.SUBSCRIPTION | PullSysFlag.COMMIT_OFFSET),
+        queueOffset: '1',
+        commitOffset: '1',
+      }),
     )
 
     expect(world.parts.offsets.query('G', 'T', 0)).toBe(1)

@@ -3,15 +3,13 @@ import { beforeEach, describe, expect, test } from 'vitest'
 import { iterateRecords } from '../../common/message-codec.ts'
 import { formatProperties } from '../../common/properties.ts'
 import { topicConfig } from '../../remoting/bodies/topic-config.ts'
+import { PullSysFlag, pullFields } from '../../remoting/pull-fields.ts'
 import { RequestCode } from '../../remoting/request-code.ts'
 import { ResponseCode } from '../../remoting/response-code.ts'
 import { FakeConnection, FakeRequest } from '../testing.ts'
 import { createBrokerWorld } from '../testing-world.ts'
 import type { FakeRequestOptions } from '../testing.ts'
 import type { BrokerWorld } from '../testing-world.ts'
-
-const SUBSCRIPTION = 4
-const SUSPEND = 2
 
 let world: BrokerWorld
 
@@ -49,17 +47,15 @@ function pull(
   return {
     code: RequestCode.PULL_MESSAGE,
     extFields: {
-      consumerGroup: 'G',
-      topic: 'T',
-      queueId: '0',
-      queueOffset: '0',
-      maxMsgNums: '32',
-      sysFlag: String(SUBSCRIPTION),
-      commitOffset: '0',
-      suspendTimeoutMillis: '15000',
-      subscription,
+      ...pullFields({
+        consumerGroup: 'G',
+        topic: 'T',
+        queueId: 0,
+        queueOffset: 0,
+        expression: subscription,
+      }),
       expressionType: 'SQL92',
-      subVersion: '0',
+      suspendTimeoutMillis: '15000',
       ...fields,
     },
   }
@@ -132,7 +128,10 @@ test('the expression of the heartbeat counts for a pull that has none', async ()
 
 test('a pull that is held is woken by a message that matches, and by no other', async () => {
   const held = await world.call(
-    pull('a > 5', { sysFlag: String(SUBSCRIPTION | SUSPEND), queueOffset: '0' }),
+    pull('a > 5', {
+      sysFlag: String(PullSysFlag.SUBSCRIPTION | PullSysFlag.SUSPEND),
+      queueOffset: '0',
+    }),
   )
   await send('one', { a: '1' })
   await send('two', { b: '7' })

@@ -9,6 +9,7 @@ import { splitAddress } from '../../remoting/client.ts'
 import { encodeCommand } from '../../remoting/command-codec.ts'
 import { LanguageCode, NO_BODY } from '../../remoting/command.ts'
 import type { SerializeType } from '../../remoting/command.ts'
+import { PullSysFlag } from '../../remoting/pull-fields.ts'
 import { RequestCode } from '../../remoting/request-code.ts'
 import { ResponseCode } from '../../remoting/response-code.ts'
 import { AnswerReader } from './answer-reader.ts'
@@ -22,8 +23,6 @@ import { epochOf } from './time.ts'
 
 const CONNECT_TIMEOUT_MS = 5_000
 const CLIENT_VERSION = 485
-const SUSPEND = 2
-const SUBSCRIPTION = 4
 const SUSPEND_TIMEOUT_MS = 15_000
 /** Comes first, so that its value is found by its name alone. */
 const OFFSET_FIELD = 'queueOffset'
@@ -163,7 +162,7 @@ export class PullConnection {
         ['topic', topic],
         ['queueId', String(state.queueId)],
         ['maxMsgNums', String(batch)],
-        ['sysFlag', String(waits ? SUBSCRIPTION | SUSPEND : SUBSCRIPTION)],
+        ['sysFlag', String(PullSysFlag.SUBSCRIPTION | (waits ? PullSysFlag.SUSPEND : 0))],
         ['commitOffset', '0'],
         ['suspendTimeoutMillis', waits ? String(SUSPEND_TIMEOUT_MS) : '0'],
         ['subscription', '*'],
