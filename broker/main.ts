@@ -1,14 +1,12 @@
 /** `gantry broker`: arguments, configuration, signals, exit codes. */
-import { readFileSync } from 'node:fs'
 import { homedir, hostname, totalmem } from 'node:os'
 import process from 'node:process'
 import { parseArgs } from 'node:util'
-import { ConfigError } from '../common/config.ts'
 import { ExitCode, messageOf } from '../common/errors.ts'
 import { createLogger } from '../common/log.ts'
 import { createRegistry } from '../common/metrics.ts'
 import { checkFilesLimit, collectProcessMetrics } from '../common/process-metrics.ts'
-import { listenProblem, nextSignal, usageProblem } from '../common/role-main.ts'
+import { listenProblem, nextSignal, readNamedFile, usageProblem } from '../common/role-main.ts'
 import { createRuntime } from '../common/runtime.ts'
 import { StoreError } from '../store/errors.ts'
 import { MessageStore } from '../store/message-store.ts'
@@ -58,7 +56,7 @@ export async function run(argv: readonly string[]): Promise<number> {
       return ExitCode.DONE
     }
     config = loadBrokerConfig({
-      file: flags.configFile === undefined ? null : readBrokerConf(flags.configFile),
+      file: flags.configFile === undefined ? null : readNamedFile(flags.configFile),
       environment: process.env,
       flags: flags.property ?? [],
       nameServers: flags.namesrvAddr ?? null,
@@ -181,14 +179,6 @@ function endOfProcess(): EndOfProcess {
   // Whoever races against it handles it; until then it must not count as unhandled.
   failed.catch(() => undefined)
   return { signalled: nextSignal(), failed, fail }
-}
-
-function readBrokerConf(path: string): { readonly path: string; readonly content: string } {
-  try {
-    return { path, content: readFileSync(path, 'utf8') }
-  } catch (error) {
-    throw new ConfigError('badSyntax', `the configuration file ${path}: ${messageOf(error)}`, error)
-  }
 }
 
 function problemOf(error: unknown, values: BrokerValues): EndOfRole {

@@ -1,5 +1,7 @@
-/** What the `main.ts` of the servers share: flags that are wrong, signals, ports that cannot be had. */
+/** What the `main.ts` of the servers share: files that are named, flags that are wrong, signals, ports that cannot be had. */
+import { readFileSync } from 'node:fs'
 import process from 'node:process'
+import { ConfigError } from './config.ts'
 import { ExitCode, messageOf, systemCodeOf } from './errors.ts'
 import { nearestName } from './nearest-name.ts'
 
@@ -7,6 +9,18 @@ import { nearestName } from './nearest-name.ts'
 export interface EndOfRole {
   readonly exitCode: ExitCode
   readonly sentence: string
+}
+
+/** A file that whoever starts a role has named, as text, with its name; throws `ConfigError` when it cannot be read. */
+export function readNamedFile(
+  path: string,
+  what = 'the configuration file',
+): { readonly path: string; readonly content: string } {
+  try {
+    return { path, content: readFileSync(path, 'utf8') }
+  } catch (error) {
+    throw new ConfigError('badSyntax', `${what} ${path}: ${messageOf(error)}`, error)
+  }
 }
 
 /** The first SIGTERM or SIGINT ends a role in good order; the second ends the process. */

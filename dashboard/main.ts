@@ -1,15 +1,14 @@
 /** `gantry dashboard`: arguments, configuration, signals, exit codes. */
-import { readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import process from 'node:process'
 import { parseArgs } from 'node:util'
 import { ConfigError } from '../common/config.ts'
 import type { LoadedConfig } from '../common/config.ts'
-import { ExitCode, messageOf } from '../common/errors.ts'
+import { ExitCode } from '../common/errors.ts'
 import { createLogger } from '../common/log.ts'
 import { createRegistry } from '../common/metrics.ts'
 import { collectProcessMetrics } from '../common/process-metrics.ts'
-import { listenProblem, nextSignal, usageProblem } from '../common/role-main.ts'
+import { listenProblem, nextSignal, readNamedFile, usageProblem } from '../common/role-main.ts'
 import { createRuntime } from '../common/runtime.ts'
 import { defaultAlarmConfig, parseAlarmConfig } from './alarms/alarm-config.ts'
 import type { AlarmConfig } from './alarms/alarm-config.ts'
@@ -60,7 +59,7 @@ export async function run(argv: readonly string[]): Promise<number> {
       return ExitCode.DONE
     }
     config = loadDashboardConfig({
-      file: flags.configFile === undefined ? null : configFile(flags.configFile),
+      file: flags.configFile === undefined ? null : readNamedFile(flags.configFile),
       environment: process.env,
       flags: [
         ...(flags.namesrv === undefined ? [] : [`namesrvAddr=${flags.namesrv}`]),
@@ -114,16 +113,12 @@ async function serve(
   }
 }
 
-function configFile(path: string): { readonly path: string; readonly content: string } {
-  return { path, content: readOrRefuse(path, 'the configuration file') }
-}
-
 /** Throws `ConfigError`, also when a file that it names cannot be read. */
 function alarmsIn(values: DashboardValues): AlarmConfig {
   const { alarmsFile, lagWarningMessages, lagWarningMinutes } = values
   const thresholds = { lagMessages: lagWarningMessages, lagMs: lagWarningMinutes * 60_000 }
   if (alarmsFile === '') return defaultAlarmConfig(thresholds)
-  const content = readOrRefuse(alarmsFile, 'alarmsFile')
+  const { content } = readNamedFile(alarmsFile, 'alarmsFile')
   const alarms = parseAlarmConfig(content, alarmsFile, thresholds)
   const [missing] = missingFiles(alarms.receivers, createRuntime().disk)
   if (missing !== undefined) throw new ConfigError('badValue', `${alarmsFile}: ${missing}`)
@@ -133,18 +128,10 @@ function alarmsIn(values: DashboardValues): AlarmConfig {
 /** The first line; null: no file is named. */
 function passwordIn(path: string): string | null {
   if (path === '') return null
-  const [password = ''] = readOrRefuse(path, 'initialPasswordFile').split('\n')
+  const [password = ''] = readNamedFile(path, 'initialPasswordFile').content.split('\n')
   if (password.trim() === '')
     throw new ConfigError('badValue', `initialPasswordFile ${path} is empty`)
   return password.trim()
-}
-
-function readOrRefuse(path: string, what: string): string {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch (error) {
-    throw new ConfigError('badSyntax', `${what} ${path}: ${messageOf(error)}`, error)
-  }
 }
 
 /** `HOST:PORT`, `:PORT`, or a port. */

@@ -1,14 +1,12 @@
 /** `gantry namesrv`: arguments, configuration, signals, exit codes. */
-import { readFileSync } from 'node:fs'
 import { homedir, hostname } from 'node:os'
 import process from 'node:process'
 import { parseArgs } from 'node:util'
-import { ConfigError } from '../common/config.ts'
-import { ExitCode, messageOf } from '../common/errors.ts'
+import { ExitCode } from '../common/errors.ts'
 import { createLogger } from '../common/log.ts'
 import { createRegistry } from '../common/metrics.ts'
 import { checkFilesLimit, collectProcessMetrics } from '../common/process-metrics.ts'
-import { listenProblem, nextSignal, usageProblem } from '../common/role-main.ts'
+import { listenProblem, nextSignal, readNamedFile, usageProblem } from '../common/role-main.ts'
 import type { EndOfRole } from '../common/role-main.ts'
 import { createRuntime } from '../common/runtime.ts'
 import { loadNamesrvConfig } from './config.ts'
@@ -46,7 +44,7 @@ export async function run(argv: readonly string[]): Promise<number> {
       return ExitCode.DONE
     }
     config = loadNamesrvConfig({
-      file: flags.configFile === undefined ? null : readConfigFile(flags.configFile),
+      file: flags.configFile === undefined ? null : readNamedFile(flags.configFile),
       environment: process.env,
       flags: flags.property ?? [],
       homeDirectory: homedir(),
@@ -86,14 +84,6 @@ async function serve(config: LoadedConfig<NamesrvSchema>): Promise<number> {
     logger.error({ err: error }, 'the name server cannot run')
     process.stderr.write(`gantry namesrv: ${sentence}\n`)
     return exitCode
-  }
-}
-
-function readConfigFile(path: string): { readonly path: string; readonly content: string } {
-  try {
-    return { path, content: readFileSync(path, 'utf8') }
-  } catch (error) {
-    throw new ConfigError('badSyntax', `the configuration file ${path}: ${messageOf(error)}`, error)
   }
 }
 
