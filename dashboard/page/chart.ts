@@ -69,7 +69,7 @@ function usePlot(
   useEffect(() => {
     const element = target.current
     if (element === null) return undefined
-    const colour = (name: string): string => getComputedStyle(element).getPropertyValue(name).trim()
+    const colour = (name: string): string => colourOf(element, name)
     const axis = {
       stroke: colour('--muted'),
       grid: { stroke: colour('--line'), width: 1 },
@@ -116,6 +116,14 @@ function usePlot(
     const times = data.times.map((at) => at / 1000)
     plot.current.setData([times, ...lines.map(({ series }) => [...(data.series[series] ?? [])])])
   }, [data, shape])
+}
+
+/** A variable's colour as it is shown: its own value may be one for light and one for dark, which a canvas does not take. */
+function colourOf(element: HTMLElement, name: string): string {
+  element.style.color = `var(${name})`
+  const { color } = getComputedStyle(element)
+  element.style.color = ''
+  return color
 }
 
 /** Hours and minutes, and the day where one begins or days are shown. */
