@@ -100,7 +100,7 @@ function removeAll(path: string): void {
 async function send(store: MessageStore, topic: string): Promise<void> {
   await settled(
     new Promise<void>((resolve) => {
-      store.put([testMessage({ topic })], true, () => resolve())
+      store.put([testMessage({ topic })], 'inTime', () => resolve())
     }),
   )
 }
@@ -250,7 +250,7 @@ test('no file needs the log below the saved offset, which follows the log', asyn
   await time.settle()
   const before = world.tables.savedOffset
   for (let count = 0; count < 200; count++) {
-    world.store.put([testMessage({ body: Buffer.alloc(60_000) })], false, () => undefined)
+    world.store.put([testMessage({ body: Buffer.alloc(60_000) })], 'written', () => undefined)
     await time.settle()
   }
   const behind = world.tables.savedOffset

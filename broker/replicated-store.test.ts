@@ -133,7 +133,7 @@ class World {
   async send(body: string): Promise<string | null> {
     const { store } = this.leader
     let result: PutResult | null = null
-    store?.put([testMessage({ body })], true, (answer) => {
+    store?.put([testMessage({ body })], 'inTime', (answer) => {
       result = answer
     })
     for (let wait = 0; wait < 500 && result === null; wait++) await this.time.advance(10)

@@ -19,7 +19,7 @@ async function filled(
 ): Promise<{ readonly world: BrokerWorld; readonly retention: StoreRetention }> {
   const world = await createBrokerWorld(keys)
   for (let index = 0; index < 10; index++) {
-    world.parts.store.put([message('Orders', index % 2)], true, () => undefined)
+    world.parts.store.put([message('Orders', index % 2)], 'inTime', () => undefined)
   }
   await world.time.settle()
   const retention = new StoreRetention(() => ({ ...world.parts, timers: world.time }))

@@ -203,11 +203,11 @@ export const PLANTS: readonly Plant[] = [
         MessageStore.prototype,
         'put',
         (original) =>
-          function (this: MessageStore, messages, waitForFlush, done) {
+          function (this: MessageStore, messages, wait, done) {
             const changed = messages.map((message) =>
               message.reconsumeTimes === 2 ? { ...message, reconsumeTimes: 1 } : message,
             )
-            original.call(this, changed, waitForFlush, done)
+            original.call(this, changed, wait, done)
           },
       ),
   },
@@ -260,12 +260,12 @@ function hasty(isOfKind: (message: MessageToStore) => boolean): () => void {
     MessageStore.prototype,
     'put',
     (original) =>
-      function (this: MessageStore, messages, waitForFlush, done) {
+      function (this: MessageStore, messages, wait, done) {
         if (!messages.some(isOfKind)) {
-          original.call(this, messages, waitForFlush, done)
+          original.call(this, messages, wait, done)
           return
         }
-        original.call(this, messages, waitForFlush, () => undefined)
+        original.call(this, messages, wait, () => undefined)
         const nowhere = { physicalOffsets: [], queueOffset: 0, storeTimestamp: 0 }
         done({ status: 'OK', reason: null, ...nowhere })
       },

@@ -229,7 +229,7 @@ class Client {
     }))
     this.#call<PutResult>(
       member,
-      (store, answer) => store.put(messages, true, answer),
+      (store, answer) => store.put(messages, 'inTime', answer),
       (result) => {
         if (result === null) this.#workload.counts.unknown++
         for (const [index, one] of sent.entries()) this.#heard(one, index, result, floor)

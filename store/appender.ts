@@ -21,7 +21,7 @@ import type { ConsumeQueues } from './consume-queues.ts'
 import type { LightQueues, PlacedMessage } from './light-queues.ts'
 import type { StoreStatistics } from './put-statistics.ts'
 import { PutStatus } from './types.ts'
-import type { AppendQueue, CommitWaiter, LastAppend, PutResult } from './types.ts'
+import type { AppendQueue, CommitWaiter, LastAppend, PutResult, PutWait } from './types.ts'
 import { WaiterQueue } from './waiter-queue.ts'
 import type { Waiting } from './waiter-queue.ts'
 
@@ -126,11 +126,7 @@ export class Appender {
   }
 
   /** See `Store.put`. */
-  put(
-    given: readonly MessageToStore[],
-    waitForFlush: boolean | 'certainly',
-    done: (result: PutResult) => void,
-  ): void {
+  put(given: readonly MessageToStore[], wait: PutWait, done: (result: PutResult) => void): void {
     const { commitLog, consumeQueues, statistics, isSyncFlush, isReplicated, light } = this.#options
     const placed = light?.place(given) ?? null
     const isPlaced = placed === null || !('status' in placed)
@@ -149,12 +145,12 @@ export class Appender {
       done(refusal(PutStatus.SERVICE_NOT_AVAILABLE, this.#refusedReason))
       return
     }
-    const waits = isReplicated || (isSyncFlush && waitForFlush !== false)
+    const waits = isReplicated || (isSyncFlush && wait !== 'written')
     const waiting = waits ? this.#afterCommit : this.#afterWrite
     const entry = waiting.add(waiter, this.#batchNumber, this.#batchStartedAt)
     entry.endOffset = commitLog.endOffset
     entry.messages = messages.length
-    entry.isPatient = isReplicated && waitForFlush !== true
+    entry.isPatient = isReplicated && wait !== 'inTime'
     entry.bytes = commitLog.endOffset - (waiter.physicalOffsets[0] ?? 0)
   }
 

@@ -9,7 +9,7 @@ describe('a disk that does not answer', () => {
     await world.settle(put(store, testMessage({ body: 'before' })))
     world.disk.holdSyncs()
     const answers: PutResult[] = []
-    store.put([testMessage()], true, (result) => answers.push(result))
+    store.put([testMessage()], 'inTime', (result) => answers.push(result))
 
     await world.time.advance(2600)
     expect(answers).toMatchObject([{ status: 'FLUSH_DISK_TIMEOUT' }])

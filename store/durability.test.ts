@@ -25,7 +25,7 @@ describe('SYNC_FLUSH', () => {
     const { store } = await openStore(world, { flushDiskType: 'SYNC_FLUSH' })
     world.disk.holdSyncs()
     let answered: PutResult | null = null
-    store.put([testMessage()], true, (result) => {
+    store.put([testMessage()], 'inTime', (result) => {
       answered = result
     })
     await world.time.settle()
@@ -61,7 +61,7 @@ describe('SYNC_FLUSH', () => {
     const { store } = await openStore(world, { flushDiskType: 'SYNC_FLUSH' })
     world.disk.holdSyncs()
 
-    const result = await world.settle(put(store, testMessage(), false))
+    const result = await world.settle(put(store, testMessage(), 'written'))
 
     expect(result.status).toBe('OK')
   })
@@ -71,7 +71,7 @@ describe('SYNC_FLUSH', () => {
     const { store } = await openStore(world, { flushDiskType: 'SYNC_FLUSH', syncFlushTimeout: 500 })
     world.disk.holdSyncs()
     const answers: PutResult[] = []
-    store.put([testMessage()], true, (result) => answers.push(result))
+    store.put([testMessage()], 'inTime', (result) => answers.push(result))
 
     await world.time.advance(499)
     expect(answers).toEqual([])

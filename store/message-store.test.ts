@@ -59,7 +59,7 @@ describe.each(TEST_WORLDS)('a store on the %s disk', (_kind, createWorld) => {
     const seen: number[] = []
     await world.settle(
       new Promise<void>((resolve) => {
-        store.put([testMessage()], true, () => {
+        store.put([testMessage()], 'inTime', () => {
           seen.push(store.maxOffsetInQueue('Orders', 0))
           resolve()
         })

@@ -42,6 +42,7 @@ import type {
   MessageFilter,
   LastAppend,
   PutResult,
+  PutWait,
   QueueRange,
   QueueWatcher,
   Store,
@@ -138,12 +139,8 @@ export class MessageStore implements Store, AsyncDisposable {
     return this.close()
   }
 
-  put(
-    messages: readonly MessageToStore[],
-    waitForFlush: boolean | 'certainly',
-    done: (result: PutResult) => void,
-  ): void {
-    this.#appender.put(messages, waitForFlush, done)
+  put(messages: readonly MessageToStore[], wait: PutWait, done: (result: PutResult) => void): void {
+    this.#appender.put(messages, wait, done)
   }
 
   appendQueue(topic: string, queueId: number): AppendQueue {
@@ -372,7 +369,7 @@ export class MessageStore implements Store, AsyncDisposable {
 
   #putControl(appending: 'table' | 'raft', body: Buffer, done: (result: PutResult) => void): void {
     this.#appending = appending
-    this.#appender.put([controlMessage(body, this.#options)], true, done)
+    this.#appender.put([controlMessage(body, this.#options)], 'inTime', done)
     this.#appending = 'message'
   }
 

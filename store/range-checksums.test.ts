@@ -101,7 +101,11 @@ async function openLeader(time: SimulatedTime, turns: number) {
   for (let turn = 0; turn < turns; turn++) {
     for (let id = 0; id <= turn % 7; id++) {
       const body = Buffer.alloc((turn * 97 + id * 31) % 700, 65 + id)
-      store.put([testMessage({ body, properties: { KEYS: `k${turn}` } })], false, () => undefined)
+      store.put(
+        [testMessage({ body, properties: { KEYS: `k${turn}` } })],
+        'written',
+        () => undefined,
+      )
     }
     await time.advance(1)
   }
@@ -136,7 +140,7 @@ describe('a leader', () => {
     store.setNotLeading('another member leads')
     store.truncateTo(cut)
     store.setNotLeading(null)
-    store.put([testMessage({ body: 'later' })], false, () => undefined)
+    store.put([testMessage({ body: 'later' })], 'written', () => undefined)
     await time.advance(1)
 
     const later = await store.readRecords(cut, store.endOffset)

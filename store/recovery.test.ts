@@ -361,7 +361,7 @@ async function replayHistory(
       const bodies = Array.from({ length: count }, () => `${number++}:${'x'.repeat(size)}`)
       for (const body of bodies) {
         const message = testMessage({ queueId, body, properties: { KEYS: `k${number}` } })
-        store.put([message], true, ({ status }) => {
+        store.put([message], 'inTime', ({ status }) => {
           expect(status).toBe('OK')
           acked[queueId]?.push(body)
         })

@@ -32,7 +32,7 @@ async function openMember(
 
 async function fill(store: MessageStore, time: SimulatedTime, count: number): Promise<void> {
   for (let id = 0; id < count; id++)
-    store.put([testMessage({ body: `m${id}` })], true, () => undefined)
+    store.put([testMessage({ body: `m${id}` })], 'inTime', () => undefined)
   await time.advance(2000)
 }
 
@@ -136,8 +136,8 @@ test('clients hear after a while that no majority has a message, the broker itse
   const store = await openMember(time, new SimulatedDisk({ clock: time }))
   const answers: string[] = []
 
-  store.put([testMessage()], true, ({ status }) => answers.push(`client ${status}`))
-  store.put([testMessage()], false, ({ status }) => answers.push(`service ${status}`))
+  store.put([testMessage()], 'inTime', ({ status }) => answers.push(`client ${status}`))
+  store.put([testMessage()], 'written', ({ status }) => answers.push(`service ${status}`))
   store.put([testMessage()], 'certainly', ({ status }) => answers.push(`transaction ${status}`))
   await time.advance(60_000)
   const before = [...answers]
@@ -162,7 +162,7 @@ test('what was written in a turn in whose middle the member stops leading is gon
   const answers: string[] = []
   for (let id = 0; id < 10; id++) {
     const message = testMessage({ body: Buffer.alloc(2000) })
-    store.put([message], true, ({ status }) => answers.push(status))
+    store.put([message], 'inTime', ({ status }) => answers.push(status))
   }
 
   store.setNotLeading('another member leads')

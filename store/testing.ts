@@ -10,7 +10,7 @@ import { formatProperties } from '../common/properties.ts'
 import { SimulatedDisk } from '../simulation/disk.ts'
 import { SimulatedTime } from '../simulation/time.ts'
 import { MessageStore } from './message-store.ts'
-import type { GetRequest, GetResult, PutResult, Retention, StoreConfig } from './types.ts'
+import type { GetRequest, GetResult, PutResult, PutWait, Retention, StoreConfig } from './types.ts'
 
 export const TEST_HOST: HostAddress = { ip: Buffer.from([127, 0, 0, 1]), port: 10911 }
 
@@ -98,10 +98,10 @@ export function testStore(
 export function put(
   store: MessageStore,
   messages: MessageToStore | readonly MessageToStore[],
-  waitForFlush = true,
+  wait: PutWait = 'inTime',
 ): Promise<PutResult> {
   const batch = Array.isArray(messages) ? messages : [messages]
-  return new Promise((resolve) => store.put(batch, waitForFlush, resolve))
+  return new Promise((resolve) => store.put(batch, wait, resolve))
 }
 
 export function get(store: MessageStore, request: Partial<GetRequest> = {}): Promise<GetResult> {

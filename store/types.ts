@@ -30,6 +30,19 @@ export function isStored(status: PutStatus): boolean {
   )
 }
 
+/**
+ * When a put is answered.
+ *
+ *   inTime     when it is committed as the flush type asks, or when the time for that is over: OS_PAGE_CACHE_BUSY in a group of several
+ *              members, although the records may be committed later. For clients, who ask again
+ *   certainly  the same, but in a group of several members however late
+ *   written    when it is written; in a group of several members as `certainly`
+ *
+ * The broker itself, which would store twice what it asks for again, says `certainly` or `written`: it hears what has become of its
+ * records; with the leadership they are lost to it.
+ */
+export type PutWait = 'inTime' | 'certainly' | 'written'
+
 export interface PutResult {
   readonly status: PutStatus
   /** For people, when the status is not OK. */
@@ -233,17 +246,9 @@ export interface Store extends ControlLog {
 
   /**
    * Appends messages of one queue as consecutive records with consecutive queue offsets, all or none.
-   * `done` is called exactly once, when the records are committed as `waitForFlush` and the flush type ask, or refused; perhaps before `put` returns.
-   *
-   * In a group of several members `true` is answered OS_PAGE_CACHE_BUSY when no majority has them in time, although they may be committed
-   * later: for clients, who ask again. The broker itself, which would store them twice, says `false`, or `'certainly'` to wait for the sync too:
-   * it hears what has become of them, however late; with the leadership they are lost to it.
+   * `done` is called exactly once, when the records are committed as `wait` and the flush type ask, or refused; perhaps before `put` returns.
    */
-  put(
-    messages: readonly MessageToStore[],
-    waitForFlush: boolean | 'certainly',
-    done: (result: PutResult) => void,
-  ): void
+  put(messages: readonly MessageToStore[], wait: PutWait, done: (result: PutResult) => void): void
 
   /** The handle of a queue, valid as long as the store; made when absent. The topic is a valid name, the queue not negative. */
   appendQueue(topic: string, queueId: number): AppendQueue

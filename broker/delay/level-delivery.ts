@@ -158,7 +158,7 @@ export class LevelDelivery implements LeaderService {
     let open = unmarked.length
     this.#isTakingOver = open > 0
     for (const { number, next } of unmarked) {
-      store.put([progressMessage(number, next, this.#parts)], true, (result) => {
+      store.put([progressMessage(number, next, this.#parts)], 'inTime', (result) => {
         if (result.status !== PutStatus.OK) return
         if (--open === 0) this.#isTakingOver = false
         logger.info({ level: number, queueOffset: next }, 'took over the progress of a delay level')
@@ -244,7 +244,7 @@ export class LevelDelivery implements LeaderService {
     const queueOffset = group.last
     let isTaken = true
     group.open++
-    store.put([message], false, (result) => {
+    store.put([message], 'written', (result) => {
       if (isStored(result.status)) {
         const dueTime = parkedAt + (delays.levelsMs[level.queueId] ?? 0)
         this.#count(message, Math.max(0, clock.now() - dueTime))

@@ -37,8 +37,8 @@ test.each([
     const { store } = world.parts
     const put = store.put.bind(store)
     const held: (() => void)[] = []
-    const spy = vi.spyOn(store, 'put').mockImplementation((messages, waitForFlush, done) => {
-      held.push(() => put(messages, waitForFlush, done))
+    const spy = vi.spyOn(store, 'put').mockImplementation((messages, wait, done) => {
+      held.push(() => put(messages, wait, done))
     })
 
     const first = await world.ack(a)

@@ -27,7 +27,7 @@ function rot(world: PopWorld, topic: string, placeOf: (record: Buffer) => number
 
 async function isFailed({ parts, time }: PopWorld): Promise<boolean> {
   const { promise, resolve } = Promise.withResolvers<PutResult>()
-  parts.store.put([testMessage()], true, resolve)
+  parts.store.put([testMessage()], 'inTime', resolve)
   await time.settle()
   return (await promise).status === PutStatus.SERVICE_NOT_AVAILABLE
 }

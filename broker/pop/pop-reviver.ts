@@ -217,7 +217,7 @@ export class PopReviver {
 
   #put(message: MessageToStore): Promise<PutStatus> {
     return new Promise((resolve) =>
-      this.#options.parts.store.put([message], false, ({ status }) => resolve(status)),
+      this.#options.parts.store.put([message], 'written', ({ status }) => resolve(status)),
     )
   }
 

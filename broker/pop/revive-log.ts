@@ -208,7 +208,7 @@ export class ReviveLog {
       this.#message(reviveQueueId, encodeReviveRecord(settledRecord(record), brokerName)),
     )
     this.#batches[reviveQueueId]?.push(batch)
-    store.put(messages, false, (result) => this.#onPut(reviveQueueId, batch, result))
+    store.put(messages, 'written', (result) => this.#onPut(reviveQueueId, batch, result))
   }
 
   #onPut(reviveQueueId: number, batch: readonly Waiting[], { status, reason }: PutResult): void {

@@ -84,7 +84,7 @@ function popWorld(world: BrokerWorld, keys: Readonly<Record<string, string>>): P
     startPop,
     send: async (text, options = {}) => {
       const stored = new Promise((resolve) =>
-        parts.store.put([messageOf(text, options)], true, resolve),
+        parts.store.put([messageOf(text, options)], 'inTime', resolve),
       )
       await time.settle()
       await stored

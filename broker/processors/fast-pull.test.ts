@@ -59,7 +59,7 @@ class Subject {
     const properties = { TAGS: tag }
     const body = Buffer.alloc(size, 'x')
     const message = testMessage({ topic: 'T', queueId, body, properties })
-    this.world.parts.store.put([message], true, () => undefined)
+    this.world.parts.store.put([message], 'inTime', () => undefined)
     await this.world.time.settle()
   }
 

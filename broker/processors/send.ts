@@ -256,7 +256,7 @@ export class SendProcessor {
         )
     if (!Array.isArray(messages)) return this.#refuse(request, messages)
     this.#load.inFlight++
-    this.#parts.store.put(messages, properties.waitsForFlush, (result) => {
+    this.#parts.store.put(messages, properties.waitsForFlush ? 'inTime' : 'written', (result) => {
       this.#load.inFlight--
       this.#respond(request, { header, queueId, messages, uniqueKey: properties.uniqueKey }, result)
     })

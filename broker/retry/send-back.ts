@@ -148,7 +148,7 @@ async function putAgain(
   const diverted = next.isDead ? null : parts.delays.divert(copy)
   if (diverted?.type === 'refuse') return diverted.answer
   const stored = diverted?.message ?? copy
-  const result = await new Promise<PutResult>((resolve) => store.put([stored], true, resolve))
+  const result = await new Promise<PutResult>((resolve) => store.put([stored], 'inTime', resolve))
   const status = await outcomeOf(parts, stored, result)
   if (status !== PutStatus.OK) return answer(codeOf(status), status)
   stats.add('SNDBCK_PUT_NUMS', `${originTopic}@${consumerGroup}`, 1, 1)

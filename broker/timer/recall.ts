@@ -78,7 +78,7 @@ export function recallProcessor(
     const key = recallKey(handle.topic, handle.uniqueKey)
     const isSoon = diverted.tick - parts.clock.now() < SOON_MS
     if (isSoon) timers.recall(key, diverted.tick)
-    parts.store.put([diverted.message], true, (result) => {
+    parts.store.put([diverted.message], 'inTime', (result) => {
       if (!isStored(result.status)) {
         if (isSoon) timers.restore(key)
         refuse(failureOf(result.status))

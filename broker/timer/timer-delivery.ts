@@ -297,7 +297,7 @@ export class TimerDelivery implements LeaderService {
         continue
       }
       open++
-      this.#parts.store.put([message], false, (result) => {
+      this.#parts.store.put([message], 'written', (result) => {
         if (isStored(result.status)) {
           this.#resolve(index, due)
           this.#count(message, due)

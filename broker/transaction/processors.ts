@@ -65,7 +65,7 @@ async function resumeCheck(
     const remark = `msgId[${msgId}] is no message of TRANS_CHECK_MAX_TIME_TOPIC`
     return answer(ResponseCode.SYSTEM_ERROR, remark)
   }
-  const response = putAnswer(await putMessage(store, half, true))
+  const response = putAnswer(await putMessage(store, half, 'inTime'))
   if (response.code !== ResponseCode.SUCCESS) {
     const remark = `Put message back to RMQ_SYS_TRANS_HALF_TOPIC failed. ${response.remark ?? ''}`
     return answer(ResponseCode.SYSTEM_ERROR, remark)

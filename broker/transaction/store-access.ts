@@ -6,17 +6,17 @@ import { answer, success } from '../processors/answers.ts'
 import { HALF_QUEUE_ID } from './half-message.ts'
 import type { MessageToStore, StoredMessage } from '../../common/message.ts'
 import type { ResponseContent } from '../../remoting/command.ts'
-import type { PutResult, Store } from '../../store/types.ts'
+import type { PutResult, PutWait, Store } from '../../store/types.ts'
 
 const READ_AT_ONCE = 32
 
 export function putMessage(
   store: Pick<Store, 'put'>,
   message: MessageToStore,
-  waitForFlush: boolean | 'certainly',
+  wait: PutWait,
 ): Promise<PutResult> {
   return new Promise((resolve) => {
-    store.put([message], waitForFlush, resolve)
+    store.put([message], wait, resolve)
   })
 }
 

@@ -491,7 +491,7 @@ export class Transactions implements LeaderService {
         host: this.#parts.storeHost(),
         uniqueId: this.#parts.uniqueId(),
       }
-      const result = await putMessage(store, decisionMessageOf(halfOffsets, own), false)
+      const result = await putMessage(store, decisionMessageOf(halfOffsets, own), 'written')
       if (!isStored(result.status)) {
         pending.giveBack(halfOffsets)
         return
