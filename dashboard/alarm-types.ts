@@ -54,9 +54,11 @@ export interface AlarmRuleRow {
   readonly receivers: readonly string[]
 }
 
-export interface SilenceRow {
+export interface Silence {
   readonly id: string
+  /** `any`: all of them. */
   readonly kind: AlarmKind | 'any'
+  /** A pattern of subjects: `group shop-*`. */
   readonly subject: string
   readonly comment: string
   readonly by: string
@@ -72,6 +74,6 @@ export interface AlarmSettingsAnswer {
   /** Conditions that are no alarm because there are too many. */
   readonly leftOut: number
   readonly receivers: readonly AlarmReceiverRow[]
-  readonly silences: readonly SilenceRow[]
+  readonly silences: readonly Silence[]
   readonly rules: readonly AlarmRuleRow[]
 }

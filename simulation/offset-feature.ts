@@ -4,7 +4,7 @@
  */
 import { RequestCode } from '../remoting/request-code.ts'
 import { ResponseCode } from '../remoting/response-code.ts'
-import { send } from './sender.ts'
+import { sendPlain } from './sender.ts'
 import type { BrokerClient } from './broker-client.ts'
 import type { Feature } from './feature.ts'
 import type { WorkloadOptions } from './workload.ts'
@@ -99,19 +99,13 @@ export class OffsetFeature implements Feature {
 
   /** A message that is answered tells that all is committed which its leader has put into the log before. */
   async #send(client: BrokerClient): Promise<void> {
-    const { engine, random, settings } = this.#options
+    const { engine } = this.#options
     const key = `m${this.#sequence++}`
     this.#sent.add(key)
     client.followLeader()
     const reign = this.#reignOf(client)
     const invokedMs = engine.now
-    const answer = await send(client, {
-      topic: TOPIC,
-      queueId: random.integer(2),
-      key,
-      properties: [],
-      bodyBytes: random.integer(settings.bodyBytes),
-    })
+    const answer = await sendPlain(client, this.#options, { topic: TOPIC, key })
     if (answer === null) return
     this.#count('acknowledged')
     if (reign === null || this.#reignOf(client) !== reign) return

@@ -6,7 +6,8 @@ import { iterateRecords } from '../common/message-codec.ts'
 import { RequestCode } from '../remoting/request-code.ts'
 import { ResponseCode } from '../remoting/response-code.ts'
 import { keyOf } from './checker.ts'
-import { send } from './sender.ts'
+import { pop } from './popper.ts'
+import { sendPlain } from './sender.ts'
 import { apartMs } from './tolerance.ts'
 import type { StoredMessage } from '../common/message.ts'
 import type { RemotingCommand } from '../remoting/command.ts'
@@ -78,16 +79,9 @@ export class OrderlyFeature implements Feature {
   }
 
   async operate(client: BrokerClient): Promise<void> {
-    const { random, settings } = this.#options
     const key = `s${this.#sequence++}`
     this.#sent.add(key)
-    const answer = await send(client, {
-      topic: TOPIC,
-      queueId: random.integer(QUEUES),
-      key,
-      properties: [],
-      bodyBytes: random.integer(settings.bodyBytes),
-    })
+    const answer = await sendPlain(client, this.#options, { topic: TOPIC, queues: QUEUES, key })
     if (answer !== null) this.#count('acknowledged')
   }
 
@@ -148,21 +142,12 @@ export class OrderlyFeature implements Feature {
   ): Promise<readonly Popped[] | null> {
     const { random } = this.#options
     const doneBefore = this.#queues.map(({ doneTo }) => doneTo)
-    const answer = await client.ask({
-      code: RequestCode.POP_MESSAGE,
-      extFields: {
-        consumerGroup: GROUP,
-        topic: TOPIC,
-        queueId: '-1',
-        maxMsgNums: String(maxMessages),
-        invisibleTime: String(INVISIBLE_MIN_MS + random.integer(INVISIBLE_RANGE_MS)),
-        pollTime: '0',
-        // The time of the broker, which refuses requests of clients whose clocks are half a second behind.
-        bornTime: '0',
-        initMode: '0',
-        order: 'true',
-        attemptId,
-      },
+    const answer = await pop(client, {
+      consumerGroup: GROUP,
+      topic: TOPIC,
+      maxMessages,
+      invisibleTime: INVISIBLE_MIN_MS + random.integer(INVISIBLE_RANGE_MS),
+      attemptId,
     })
     if (answer === null) return null
     if (answer.code !== ResponseCode.SUCCESS) return []

@@ -4,7 +4,8 @@ import { propertyOf } from '../common/properties.ts'
 import { RequestCode } from '../remoting/request-code.ts'
 import { ResponseCode } from '../remoting/response-code.ts'
 import { keyOf } from './checker.ts'
-import { send } from './sender.ts'
+import { pop } from './popper.ts'
+import { sendPlain } from './sender.ts'
 import { apartMs } from './tolerance.ts'
 import type { StoredMessage } from '../common/message.ts'
 import type { RemotingCommand } from '../remoting/command.ts'
@@ -74,16 +75,9 @@ export class PopFeature implements Feature {
   }
 
   async operate(client: BrokerClient): Promise<void> {
-    const { random, settings } = this.#options
     const key = `p${this.#sequence++}`
     const task = this.#taskOf(key)
-    const answer = await send(client, {
-      topic: TOPIC,
-      queueId: random.integer(2),
-      key,
-      properties: [],
-      bodyBytes: random.integer(settings.bodyBytes),
-    })
+    const answer = await sendPlain(client, this.#options, { topic: TOPIC, key })
     if (answer === null) return
     this.#count('acknowledged')
     // Otherwise it has been popped before.
@@ -129,20 +123,12 @@ export class PopFeature implements Feature {
   async #pop(client: BrokerClient): Promise<readonly Popped[]> {
     const { engine, random } = this.#options
     const invokedMs = engine.now
-    const answer = await client.ask({
-      code: RequestCode.POP_MESSAGE,
-      extFields: {
-        consumerGroup: GROUP,
-        topic: TOPIC,
-        queueId: '-1',
-        maxMsgNums: String(1 + random.integer(8)),
-        invisibleTime: String(INVISIBLE_MIN_MS + random.integer(INVISIBLE_RANGE_MS)),
-        pollTime: '0',
-        // The time of the broker, which refuses requests of clients whose clocks are half a second behind.
-        bornTime: '0',
-        initMode: '0',
-        order: 'false',
-      },
+    const answer = await pop(client, {
+      consumerGroup: GROUP,
+      topic: TOPIC,
+      maxMessages: 1 + random.integer(8),
+      invisibleTime: INVISIBLE_MIN_MS + random.integer(INVISIBLE_RANGE_MS),
+      attemptId: null,
     })
     if (answer?.code !== ResponseCode.SUCCESS) return []
     const popTime = Number(answer.extFields.get('popTime'))

@@ -9,7 +9,7 @@ import { RequestCode } from '../remoting/request-code.ts'
 import { ResponseCode } from '../remoting/response-code.ts'
 import { keyOf } from './checker.ts'
 import { pull } from './puller.ts'
-import { send } from './sender.ts'
+import { sendPlain } from './sender.ts'
 import { earliestAt } from './tolerance.ts'
 import type { StoredMessage } from '../common/message.ts'
 import type { BrokerClient } from './broker-client.ts'
@@ -78,17 +78,10 @@ export class RetryFeature implements Feature {
   }
 
   async operate(client: BrokerClient): Promise<void> {
-    const { random, settings } = this.#options
     const key = `j${this.#sequence++}`
     const job = { key, open: 0, consumed: 0, dead: 0, givenBack: new Map(), awaited: 0 }
     this.#jobs.set(key, job)
-    const answer = await send(client, {
-      topic: TOPIC,
-      queueId: random.integer(2),
-      key,
-      properties: [],
-      bodyBytes: random.integer(settings.bodyBytes),
-    })
+    const answer = await sendPlain(client, this.#options, { topic: TOPIC, key })
     if (answer !== null) this.#count('acknowledged')
   }
 

@@ -5,6 +5,7 @@ import { RequestCode } from '../remoting/request-code.ts'
 import { ResponseCode } from '../remoting/response-code.ts'
 import type { RemotingCommand } from '../remoting/command.ts'
 import type { BrokerClient } from './broker-client.ts'
+import type { WorkloadOptions } from './workload.ts'
 
 const TRANSACTION_PREPARED = 4
 
@@ -40,6 +41,21 @@ export async function send(
     body: Buffer.from(`${key} ${'x'.repeat(bodyBytes)}`),
   })
   return answer?.code === ResponseCode.SUCCESS ? answer : null
+}
+
+/** A message without properties, to one of the queues of a topic; see `send`. */
+export function sendPlain(
+  client: BrokerClient,
+  { random, settings }: Pick<WorkloadOptions, 'random' | 'settings'>,
+  {
+    topic,
+    queues = 2,
+    key,
+  }: { readonly topic: string; readonly queues?: number; readonly key: string },
+): Promise<RemotingCommand | null> {
+  const queueId = random.integer(queues)
+  const bodyBytes = random.integer(settings.bodyBytes)
+  return send(client, { topic, queueId, key, properties: [], bodyBytes })
 }
 
 /** Where the broker says that the message is stored. */

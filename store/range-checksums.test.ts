@@ -2,12 +2,9 @@
 import { crc32 } from 'node:zlib'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { silentLogger } from '../common/log.ts'
-import { SimulatedDisk } from '../simulation/disk.ts'
 import { SimulatedTime } from '../simulation/time.ts'
-import { MessageStore } from './message-store.ts'
 import { RangeChecksums } from './range-checksums.ts'
-import { TEST_HOST, testConfig, testMessage } from './testing.ts'
+import { openMember, testMessage } from './testing.ts'
 
 const BASE = 1000
 const TAIL = 3
@@ -73,31 +70,10 @@ describe('the checksum of a range', () => {
   })
 })
 
-async function openMember(
-  time: SimulatedTime,
-  written: (offset: number) => void = () => undefined,
-) {
-  const store = new MessageStore({
-    config: testConfig({}),
-    runtime: { clock: time, timers: time, disk: new SimulatedDisk({ clock: time }) },
-    logger: silentLogger,
-    storeHost: () => TEST_HOST,
-    onFailure: (error) => {
-      throw error
-    },
-    replication: { written, persisted: () => undefined, refusal: () => null },
-    buffer: { chunkSize: 8 * 1024, chunkCount: 2 },
-  })
-  const starting = store.start()
-  await time.settle()
-  await starting
-  return store
-}
-
 /** A leader that has appended turn by turn, over several segments; `ends`: where its turns ended. */
 async function openLeader(time: SimulatedTime, turns: number) {
   const ends = [0]
-  const store = await openMember(time, (offset) => ends.push(offset))
+  const store = await openMember(time, { written: (offset) => ends.push(offset) })
   for (let turn = 0; turn < turns; turn++) {
     for (let id = 0; id <= turn % 7; id++) {
       const body = Buffer.alloc((turn * 97 + id * 31) % 700, 65 + id)

@@ -1,34 +1,11 @@
 /** What a member of a group does to its log, and crashes in between. */
 import { expect, test } from 'vitest'
-import { silentLogger } from '../common/log.ts'
 import { SimulatedDisk } from '../simulation/disk.ts'
 import { SimulatedTime } from '../simulation/time.ts'
-import { MessageStore } from './message-store.ts'
-import { TEST_HOST, testConfig, testMessage } from './testing.ts'
+import type { MessageStore } from './message-store.ts'
+import { openMember, testMessage } from './testing.ts'
 
 const SEGMENT = '/store/commitlog/00000000000000000000'
-
-async function openMember(
-  time: SimulatedTime,
-  disk: SimulatedDisk,
-  written: (offset: number) => void = () => undefined,
-): Promise<MessageStore> {
-  const store = new MessageStore({
-    config: testConfig({ flushDiskType: 'SYNC_FLUSH' }),
-    runtime: { clock: time, timers: time, disk },
-    logger: silentLogger,
-    storeHost: () => TEST_HOST,
-    onFailure: (error) => {
-      throw error
-    },
-    replication: { written, persisted: () => undefined, refusal: () => null },
-    buffer: { chunkSize: 8 * 1024, chunkCount: 2 },
-  })
-  const starting = store.start()
-  await time.settle()
-  await starting
-  return store
-}
 
 async function fill(store: MessageStore, time: SimulatedTime, count: number): Promise<void> {
   for (let id = 0; id < count; id++)
@@ -41,7 +18,7 @@ test.each(['a kill', 'a power cut'])(
   async (end) => {
     const time = new SimulatedTime()
     const disk = new SimulatedDisk({ clock: time })
-    const store = await openMember(time, disk)
+    const store = await openMember(time, { disk })
     await fill(store, time, 20)
     const cut = store.batchEnd(0, 1000)
 
@@ -51,7 +28,7 @@ test.each(['a kill', 'a power cut'])(
     else disk.crash()
     time.killProcess()
 
-    const again = await openMember(time, disk)
+    const again = await openMember(time, { disk })
     expect(again.endOffset).toBe(cut)
   },
 )
@@ -59,10 +36,10 @@ test.each(['a kill', 'a power cut'])(
 test('records that have rotted on disk are given to no other member', async () => {
   const time = new SimulatedTime()
   const disk = new SimulatedDisk({ clock: time })
-  await fill(await openMember(time, disk), time, 20)
+  await fill(await openMember(time, { disk }), time, 20)
   disk.kill()
   time.killProcess()
-  const store = await openMember(time, disk)
+  const store = await openMember(time, { disk })
 
   disk.corrupt(SEGMENT, 150, 1)
 
@@ -72,11 +49,11 @@ test('records that have rotted on disk are given to no other member', async () =
 
 test('records of the leader that find no room leave the log as it was, and are taken later', async () => {
   const time = new SimulatedTime()
-  const source = await openMember(time, new SimulatedDisk({ clock: time }))
+  const source = await openMember(time)
   await fill(source, time, 20)
   const records = await source.readRecords(0, source.endOffset)
   const disk = new SimulatedDisk({ clock: time, totalBytes: 1024 ** 2 })
-  const store = await openMember(time, disk)
+  const store = await openMember(time, { disk })
 
   disk.foreignBytes = disk.totalBytes
   disk.failOn('write', 1, 'ENOSPC')
@@ -91,7 +68,7 @@ test('records of the leader that find no room leave the log as it was, and are t
 test('records in memory are laid into the given space when they fit, those on disk never are', async () => {
   const time = new SimulatedTime()
   const disk = new SimulatedDisk({ clock: time })
-  const store = await openMember(time, disk)
+  const store = await openMember(time, { disk })
   await fill(store, time, 200)
   const space = Buffer.alloc(4096)
   const youngest = store.batchEnd(0, store.endOffset - 2000)
@@ -107,9 +84,9 @@ test('records in memory are laid into the given space when they fit, those on di
 
 test('what another member sends is taken in ranges of any size, over segments and pieces of the buffer', async () => {
   const time = new SimulatedTime()
-  const source = await openMember(time, new SimulatedDisk({ clock: time }))
+  const source = await openMember(time)
   await fill(source, time, 700)
-  const target = await openMember(time, new SimulatedDisk({ clock: time }))
+  const target = await openMember(time)
   const sizes = [1, 300, 5000, 20_000, 70_000]
 
   for (let at = 0, turn = 0; at < source.endOffset; turn++) {
@@ -133,7 +110,7 @@ test('what another member sends is taken in ranges of any size, over segments an
 // do not answer for a minute.
 test('clients hear after a while that no majority has a message, the broker itself what has become of it', async () => {
   const time = new SimulatedTime()
-  const store = await openMember(time, new SimulatedDisk({ clock: time }))
+  const store = await openMember(time)
   const answers: string[] = []
 
   store.put([testMessage()], 'inTime', ({ status }) => answers.push(`client ${status}`))
@@ -156,7 +133,7 @@ test('what was written in a turn in whose middle the member stops leading is gon
   const written = (offset: number): void => {
     known = offset
   }
-  const store = await openMember(time, new SimulatedDisk({ clock: time }), written)
+  const store = await openMember(time, { written })
   await fill(store, time, 3)
   const before = known
   const answers: string[] = []

@@ -94,6 +94,35 @@ export function testStore(
   return { store, failures }
 }
 
+export interface MemberOptions {
+  /** An empty one when it is not given. */
+  readonly disk?: SimulatedDisk
+  /** Told up to where the log has been written. */
+  readonly written?: (offset: number) => void
+}
+
+/** The store of one member of several, opened; failures are thrown. */
+export async function openMember(
+  time: SimulatedTime,
+  { disk = new SimulatedDisk({ clock: time }), written = () => undefined }: MemberOptions = {},
+): Promise<MessageStore> {
+  const store = new MessageStore({
+    config: testConfig({ flushDiskType: 'SYNC_FLUSH' }),
+    runtime: { clock: time, timers: time, disk },
+    logger: silentLogger,
+    storeHost: () => TEST_HOST,
+    onFailure: (error) => {
+      throw error
+    },
+    replication: { written, persisted: () => undefined, refusal: () => null },
+    buffer: { chunkSize: 8 * 1024, chunkCount: 2 },
+  })
+  const starting = store.start()
+  await time.settle()
+  await starting
+  return store
+}
+
 /** Resolves when the put is answered. */
 export function put(
   store: MessageStore,

@@ -6,7 +6,7 @@ import type { Alarm } from './alarm-states.ts'
 import { RUNBOOKS, runbookLink } from './messages.ts'
 import type { Flow, ReceiverStatus } from './notifier.ts'
 import { describeTarget } from './receiver-config.ts'
-import type { Silence } from './silences.ts'
+import type { Silence } from '../alarm-types.ts'
 
 export function alarmRow(
   alarm: Alarm & { readonly state: 'pending' | 'firing' },

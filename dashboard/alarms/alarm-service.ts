@@ -26,7 +26,7 @@ import type { Notification } from './notifier.ts'
 import { SendError, sentenceOf } from './sender.ts'
 import type { Sender } from './sender.ts'
 import { Silences } from './silences.ts'
-import type { Silence } from './silences.ts'
+import type { Silence } from '../alarm-types.ts'
 
 export interface AlarmServiceOptions {
   readonly config: AlarmConfig

@@ -12,7 +12,7 @@ import { EMPTY_MEMORY } from './cluster-memory.ts'
 import type { DeadLetterMarks, KnownBroker, MemoryState } from './cluster-memory.ts'
 import type { Flow, ReceiverStatus } from './notifier.ts'
 import { SILENCE_KINDS } from './silences.ts'
-import type { Silence } from './silences.ts'
+import type { Silence } from '../alarm-types.ts'
 
 export interface AlarmFile {
   readonly alarms: readonly Alarm[]

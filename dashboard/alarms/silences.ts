@@ -1,20 +1,9 @@
 /** Alarms that nobody is told of for a while. Pure: time is handed in. */
 import { ApiError } from '../api-error.ts'
 import { ALARM_KINDS } from './alarm-kinds.ts'
+import type { Silence } from '../alarm-types.ts'
 import type { AlarmKind } from './alarm-kinds.ts'
 import { matchesGlob } from './glob.ts'
-
-export interface Silence {
-  readonly id: string
-  /** `any`: all of them. */
-  readonly kind: AlarmKind | 'any'
-  /** A pattern of subjects: `group shop-*`. */
-  readonly subject: string
-  readonly comment: string
-  readonly by: string
-  readonly startsAt: number
-  readonly endsAt: number
-}
 
 export const SILENCE_KINDS: readonly ['any', ...typeof ALARM_KINDS] = ['any', ...ALARM_KINDS]
 export const SILENCE_MAX_MINUTES: number = 90 * 24 * 60

@@ -1,7 +1,7 @@
 /** Silences: alarms that nobody is told of for a while. */
 import type { ComponentChildren } from 'preact'
 import { useState } from 'preact/hooks'
-import type { AlarmRow, AlarmSettingsAnswer, SilenceRow } from '../alarm-types.ts'
+import type { AlarmRow, AlarmSettingsAnswer, Silence } from '../alarm-types.ts'
 import { duration, time } from './format.ts'
 import { Dialog, Field, Select, Table, html, part, useAct, useMay } from './ui.ts'
 
@@ -62,34 +62,34 @@ export function Silences({
   readonly answer: AlarmSettingsAnswer
   readonly onDone: () => void
 }): ComponentChildren {
-  const [ending, setEnding] = useState<SilenceRow | null>(null)
+  const [ending, setEnding] = useState<Silence | null>(null)
   const act = useAct()
   const may = useMay()
   const { silences, at } = answer
   if (silences.length === 0) return null
   const columns = [
-    { name: 'subject', label: 'About', cell: ({ subject }: SilenceRow) => subject },
+    { name: 'subject', label: 'About', cell: ({ subject }: Silence) => subject },
     {
       name: 'kind',
       label: 'Kind',
-      cell: ({ kind }: SilenceRow) => (kind === 'any' ? 'all' : kind),
+      cell: ({ kind }: Silence) => (kind === 'any' ? 'all' : kind),
     },
     {
       name: 'ends',
       label: 'Ends',
-      cell: ({ endsAt }: SilenceRow) =>
+      cell: ({ endsAt }: Silence) =>
         html`<span class="nowrap">${time(endsAt)}</span><br /><small
             >in ${duration(endsAt - at)}</small
           >`,
     },
-    { name: 'by', label: 'By', cell: ({ by }: SilenceRow) => by },
-    { name: 'why', label: 'Why', cell: ({ comment }: SilenceRow) => comment },
+    { name: 'by', label: 'By', cell: ({ by }: Silence) => by },
+    { name: 'why', label: 'Why', cell: ({ comment }: Silence) => comment },
     ...(may('operator')
       ? [
           {
             name: 'acts',
             label: 'Actions',
-            cell: (row: SilenceRow) =>
+            cell: (row: Silence) =>
               html`<span class="actions">
                 <button
                   type="button"
@@ -114,7 +114,7 @@ export function Silences({
     <${Table}
       caption="Silences"
       rows=${silences}
-      keyOf=${({ id }: SilenceRow) => id}
+      keyOf=${({ id }: Silence) => id}
       empty=""
       columns=${columns}
     />
