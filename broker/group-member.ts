@@ -2,10 +2,17 @@
 import type { RaftFacts } from '../common/admin-contract.ts'
 import type { ControlLog, Replication } from '../store/types.ts'
 
+export interface Epoch {
+  readonly term: number
+  readonly startOffset: number
+}
+
 export interface GroupMember {
   readonly term: number
   /** For the admin port and metrics; null before `start`. */
   readonly facts: RaftFacts | null
+  /** The terms of the log, the oldest first: each with the place of its first record. */
+  readonly epochs: readonly Epoch[]
   /** `host:port` for clients of the leader, when another member leads and can be reached; else null. */
   readonly leaderAddress: string | null
   /** How often it has been elected since its start. */

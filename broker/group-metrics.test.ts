@@ -36,6 +36,7 @@ function memberWith(facts: RaftFacts | null): GroupMember {
     facts,
     leaderAddress: null,
     elections: 2,
+    epochs: [],
     replication: null,
     start: () => Promise.resolve(),
     transfer: () => null,

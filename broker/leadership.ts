@@ -31,9 +31,10 @@ export class Leadership {
   readonly #options: LeadershipOptions
   #isLeading = false
   #isHandingOver = false
-  #isLeaving = false
   /** Ends a hand-over that comes to nothing. */
   #handOverTimer: Timer | null = null
+  /** Until it fires, the connections of the time that is over stand. */
+  #leaveTimer: Timer | null = null
   #areServicesStarted = false
   /** The services have ended their work of the former term. */
   #servicesStopped: Promise<void> = Promise.resolve()
@@ -54,7 +55,7 @@ export class Leadership {
 
   /** It led a moment ago, and is going to end the connections of its clients. */
   get isLeaving(): boolean {
-    return this.#isLeaving
+    return this.#leaveTimer !== null
   }
 
   /** Why clients do not come here yet although this member leads; null when they do. */
@@ -68,6 +69,7 @@ export class Leadership {
     const { member, parts, outerApi, services, newEndpoint, logger } = this.#options
     const { term } = member
     logger.info({ term }, 'leading the group')
+    this.#endLeave()
     this.#isLeading = true
     parts.longPolling.open()
     outerApi.start()
@@ -84,7 +86,7 @@ export class Leadership {
   /** Another member leads, or may. Messages that waited have been refused. */
   end(): void {
     if (!this.#isLeading) return
-    const { member, parts, outerApi, servers, timers, logger } = this.#options
+    const { member, parts, outerApi, timers, logger } = this.#options
     logger.warn({ term: member.term }, 'leading the group no more')
     this.#isLeading = false
     this.#endHandOver()
@@ -95,17 +97,15 @@ export class Leadership {
     parts.longPolling.close()
     parts.offsets.forgetAhead()
     parts.locks.clear()
-    this.#isLeaving = true
-    timers.after(LEAVE_MS, () => {
-      this.#isLeaving = false
-      // Clients come back by the group's address, which leads to the next leader.
-      for (const server of servers()) void server.endConnections()
-    })
+    this.#leaveTimer = timers.after(LEAVE_MS, () => this.#endLeave())
   }
 
   /**
    * Another member shall lead, the furthest when `to` is null; requests wait meanwhile, and the log has all offsets before. Resolves with
    * why that cannot be, or null when it has begun.
+   *
+   * A log that does not take the offsets is no reason to stay: a disk without room is one to go, and consumers that keep their queues
+   * commit their offsets to the next leader themselves.
    */
   async handOver(to: number | null): Promise<string | null> {
     if (!this.#isLeading) return 'this member does not lead'
@@ -146,6 +146,14 @@ export class Leadership {
     } catch (error) {
       this.#options.logger.warn({ err: error }, 'consumer offsets have not reached the log')
     }
+  }
+
+  /** Clients come back by the group's address, which leads to the next leader. If that is this one again, those who come anew stay. */
+  #endLeave(): void {
+    if (this.#leaveTimer === null) return
+    this.#leaveTimer.cancel()
+    this.#leaveTimer = null
+    for (const server of this.#options.servers()) void server.endConnections()
   }
 
   #endHandOver(): void {

@@ -10,7 +10,7 @@ import type { Raft } from '../raft/raft.ts'
 import type { Tables } from '../raft/replicated-log.ts'
 import type { MessageStore } from '../store/message-store.ts'
 import type { Replication } from '../store/types.ts'
-import type { GroupMember, MemberEvents } from './group-member.ts'
+import type { Epoch, GroupMember, MemberEvents } from './group-member.ts'
 
 /** A follower whose connection to the leader breaks asks for an election within 0.4 s; one that hears nothing after 1.5 to 3 s. */
 const TICK_MS = 50
@@ -55,6 +55,10 @@ export class RaftMember implements GroupMember {
 
   get term(): number {
     return this.#raft?.term ?? 0
+  }
+
+  get epochs(): readonly Epoch[] {
+    return this.#raft?.epochs ?? []
   }
 
   get leaderAddress(): string | null {
@@ -182,8 +186,8 @@ export class RaftMember implements GroupMember {
       this.#elections++
       return
     }
-    if (this.#leadingTerm === 0) return
     this.#leadingTerm = 0
+    // Also when it was not ready yet: the first record of its term waits like a message.
     store().setNotLeading(NOT_LEADING)
     if (!this.#isServing) return
     this.#isServing = false

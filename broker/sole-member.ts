@@ -4,7 +4,7 @@ import { termsPath } from '../raft/terms-file.ts'
 import { StoreError } from '../store/errors.ts'
 import type { RaftFacts } from '../common/admin-contract.ts'
 import type { Disk } from '../common/ports.ts'
-import type { GroupMember, MemberEvents, MemberStore } from './group-member.ts'
+import type { Epoch, GroupMember, MemberEvents, MemberStore } from './group-member.ts'
 
 export interface SoleMemberOptions {
   readonly disk: Disk
@@ -19,6 +19,7 @@ const REFUSAL = 'the group has one member'
 export class SoleMember implements GroupMember {
   readonly #options: SoleMemberOptions
   #state: StateFile | null = null
+  #startOffset = 0
   readonly replication = null
   readonly leaderAddress = null
   readonly elections = 0
@@ -29,6 +30,11 @@ export class SoleMember implements GroupMember {
 
   get term(): number {
     return this.#state?.hardState.term ?? 0
+  }
+
+  /** The terms of a group of one are not in its log: this one begins where the log ended when the broker started. */
+  get epochs(): readonly Epoch[] {
+    return this.#state === null ? [] : [{ term: this.term, startOffset: this.#startOffset }]
   }
 
   get facts(): RaftFacts | null {
@@ -58,6 +64,7 @@ export class SoleMember implements GroupMember {
     }
     this.#state = StateFile.open(disk, storePathRootDir)
     this.#state.save({ term: this.term + 1, votedFor: null })
+    this.#startOffset = this.#options.store().endOffset
     events.onLeading(this.term)
     return Promise.resolve()
   }

@@ -252,6 +252,57 @@ test('a member with an empty disk comes back as a learner, and becomes a voter w
   )
 })
 
+test('a member that was away answers a leader that has got a new disk meanwhile', async () => {
+  const world = new World(5)
+  await world.startAll()
+  const [absent, replaced] = world.followers
+  assert(absent !== undefined && replaced !== undefined)
+  await absent.kill()
+  await replaced.kill()
+  replaced.wipe()
+  await replaced.start(5)
+  await world.time.advance(5000)
+  world.leader.driver?.transferLeadership(replaced.id)
+  await world.time.advance(3000)
+  expect(world.leader).toBe(replaced)
+
+  await absent.start(5)
+  await world.time.advance(5000)
+
+  expect(world.leader).toBe(replaced)
+  expect(absent.log.endOffset).toBe(replaced.log.endOffset)
+  expect(absent.driver?.raft?.commitOffset).toBe(replaced.log.endOffset)
+})
+
+// Goal: whoever has everything can be elected. Method: a majority is up, of which one has a new disk, one was away when it got it, and one
+// lacks the newest record.
+test('a member that was away votes for one that has got a new disk meanwhile', async () => {
+  const world = new World(5)
+  await world.startAll()
+  const [absent, replaced, behind, third] = world.followers
+  const first = world.leader
+  assert(absent !== undefined && replaced !== undefined)
+  assert(behind !== undefined && third !== undefined)
+  await absent.kill()
+  await replaced.kill()
+  replaced.wipe()
+  await replaced.start(5)
+  await world.time.advance(5000)
+  await behind.kill()
+  world.leader.log.append('newest')
+  await world.time.advance(1000)
+  expect(replaced.log.texts).toEqual(['newest'])
+  await first.kill()
+  await third.kill()
+
+  await absent.start(5)
+  await behind.start(5)
+  await world.time.advance(20_000)
+
+  expect(world.leader).toBe(replaced)
+  expect(absent.log.texts).toEqual(['newest'])
+})
+
 // Goal: a learner is not forgotten. Method: the leader that takes it in is cut off and loses that record with its power, so that the
 // learner alone has it.
 test('a learner asks again when the leader that took it in has fallen before that was committed', async () => {

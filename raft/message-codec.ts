@@ -43,6 +43,7 @@ export interface ControlFrame {
   readonly content: unknown
 }
 
+const CONTROL_TYPES = Object.values(ControlType)
 const FIXED_SIZE = 8
 const NO_BYTES = Buffer.alloc(0)
 
@@ -70,9 +71,11 @@ function frameHeader(
   target.writeUInt8(type, 4)
   target.writeUInt8(flags, 5)
   target.writeUInt16BE(numbers.length, 6)
-  for (const [index, number] of numbers.entries()) {
+  let at = FIXED_SIZE
+  for (const number of numbers) {
     assert(Number.isSafeInteger(number))
-    writeInt64(target, FIXED_SIZE + index * 8, number)
+    writeInt64(target, at, number)
+    at += 8
   }
   target.writeUInt32BE(crc32(target.subarray(0, headerSize - 4)), headerSize - 4)
   return target
@@ -86,7 +89,8 @@ export function encodeControl(type: ControlType, content: unknown): Buffer {
 
 /** Null when the frame is a message of Raft. Throws `PeerCodecError`. */
 export function decodeControl(frame: Buffer): ControlFrame | null {
-  const type = Object.values(ControlType).find((code) => code === frame[4])
+  const code = frame[4]
+  const type = CONTROL_TYPES.find((known) => known === code)
   if (type === undefined) return null
   const { payload } = partsOfFrame(frame, 0, frame.length)
   try {

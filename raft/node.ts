@@ -88,6 +88,13 @@ export type Effect<Records> =
   | { readonly type: 'readReady'; readonly context: number; readonly offset: number }
   | { readonly type: 'readFailed' }
 
+/** What follows from a configuration. */
+interface Derived {
+  readonly from: Configuration
+  readonly voters: readonly MemberId[]
+  readonly peers: readonly MemberId[]
+}
+
 export class RaftNode<Records> {
   readonly options: RaftOptions
   readonly log: LogView
@@ -121,6 +128,7 @@ export class RaftNode<Records> {
   heardCommitOffset = 0
   pendingRead: { readonly context: number; readonly offset: number } | null = null
   #effects: Effect<Records>[] = []
+  #lastDerived: Derived | null = null
 
   constructor(options: RaftOptions, restored: Restored) {
     this.options = options
@@ -151,7 +159,7 @@ export class RaftNode<Records> {
   }
 
   get voters(): readonly MemberId[] {
-    return votersOf(this.configuration)
+    return this.#derived.voters
   }
 
   get isVoter(): boolean {
@@ -160,7 +168,18 @@ export class RaftNode<Records> {
 
   /** All others, learners too. */
   get peers(): readonly MemberId[] {
-    return this.configuration.members.map(({ id }) => id).filter((id) => id !== this.options.id)
+    return this.#derived.peers
+  }
+
+  /** Asked for with each message, while configurations hardly ever change. */
+  get #derived(): Derived {
+    const { configuration } = this
+    if (this.#lastDerived?.from !== configuration) {
+      const ids = configuration.members.map(({ id }) => id)
+      const peers = ids.filter((id) => id !== this.options.id)
+      this.#lastDerived = { from: configuration, voters: votersOf(configuration), peers }
+    }
+    return this.#lastDerived
   }
 
   /** How far a member's log is this leader's. */

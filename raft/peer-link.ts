@@ -5,6 +5,8 @@ import type { Network, Socket, SocketHandler, Timer, Timers } from '../common/po
 import { FrameReader } from './frame-reader.ts'
 
 const CONNECT_TIMEOUT_MS = 1000
+/** The other side answers the first frame at once. A machine that lost its power before it could says nothing, not even that it is gone. */
+const HELLO_TIMEOUT_MS = 3000
 /** A member that is down is asked again after this long; doubled up to the maximum. */
 const RETRY_MIN_MS = 50
 const RETRY_MAX_MS = 1000
@@ -20,7 +22,6 @@ export interface PeerLinkOptions {
   readonly hello: () => Buffer
   /** What the other side answers on this connection. */
   readonly onFrame: (frame: Buffer) => void
-  readonly onConnected: () => void
   readonly onLost: () => void
 }
 
@@ -29,6 +30,8 @@ export class PeerLink {
   readonly #options: PeerLinkOptions
   #socket: Socket | null = null
   #retry: Timer | null = null
+  /** Until the other side has answered. */
+  #helloTimer: Timer | null = null
   #retryMs = RETRY_MIN_MS
   #isOpen = true
 
@@ -72,6 +75,7 @@ export class PeerLink {
   close(): void {
     this.#isOpen = false
     this.#retry?.cancel()
+    this.#helloTimer?.cancel()
     this.#socket?.destroy()
     this.#socket = null
   }
@@ -92,7 +96,7 @@ export class PeerLink {
   }
 
   #opened(socket: Socket): SocketHandler {
-    const { hello, onConnected, onFrame } = this.#options
+    const { hello, onFrame, timers } = this.#options
     if (!this.#isOpen) {
       socket.destroy()
       return { onData: () => undefined, onDrain: () => undefined, onClose: () => undefined }
@@ -100,8 +104,12 @@ export class PeerLink {
     this.#socket = socket
     this.#retryMs = RETRY_MIN_MS
     socket.write(hello())
-    onConnected()
-    const reader = new FrameReader(onFrame)
+    const helloTimer = timers.after(HELLO_TIMEOUT_MS, () => this.reconnect())
+    this.#helloTimer = helloTimer
+    const reader = new FrameReader((frame) => {
+      helloTimer.cancel()
+      onFrame(frame)
+    })
     return {
       onData: (bytes) => {
         if (!reader.push(bytes)) socket.destroy()
@@ -114,6 +122,7 @@ export class PeerLink {
   #lost(socket: Socket): void {
     if (this.#socket !== socket) return
     this.#socket = null
+    this.#helloTimer?.cancel()
     if (!this.#isOpen) return
     this.#options.onLost()
     this.#connectLater()

@@ -124,7 +124,10 @@ export class Peers {
   }
 
   send(to: MemberId, message: RaftMessage<Buffer>): void {
-    const peer = this.#reachable(to)
+    // Leaders and candidates are answered whatever their disk: this member may lack the records which say that they have a new one. They
+    // know whom they ask.
+    const isAnswer = message.type === 'appendResponse' || message.type === 'voteResponse'
+    const peer = isAnswer ? this.#connected(to) : this.#reachable(to)
     if (peer === null) return
     const frame = encodeMessageHeader(message, 0)
     if (peer.queue === null) peer.link.send([frame])
@@ -174,7 +177,7 @@ export class Peers {
   }
 
   sendInstalled(to: MemberId, startOffset: number): void {
-    this.#reachable(to)?.link.send([encodeControl(ControlType.installed, { startOffset })])
+    this.#connected(to)?.link.send([encodeControl(ControlType.installed, { startOffset })])
   }
 
   async close(): Promise<void> {
@@ -212,7 +215,6 @@ export class Peers {
         address: { host, port },
         hello: () => encodeHello(this.#hello()),
         onFrame: (frame) => this.#onHelloAnswer(id, frame),
-        onConnected: () => undefined,
         onLost: () => {
           peer.hello = null
           this.#options.onLost(id)
@@ -231,11 +233,14 @@ export class Peers {
 
   /** The peer, when it is connected and the one that the configuration means. */
   #reachable(id: MemberId): Peer | null {
-    const peer = this.#peers.get(id)
+    const peer = this.#connected(id)
     const member = this.#options.raft()?.configuration.members.find((other) => other.id === id)
-    if (peer === undefined || peer.hello === null) return null
-    if (peer.hello.incarnation !== member?.incarnation) return null
-    return peer
+    return peer?.hello?.incarnation === member?.incarnation ? peer : null
+  }
+
+  #connected(id: MemberId): Peer | null {
+    const peer = this.#peers.get(id)
+    return peer === undefined || peer.hello === null ? null : peer
   }
 
   #enqueue(peer: Peer, task: () => unknown): void {
@@ -329,9 +334,11 @@ export class Peers {
     const message = decodeMessage(frame, 0, frame.length)
     const members = this.#options.raft()?.configuration.members ?? []
     const known = members.find(({ id }) => id === from.id)
-    // Whoever lost its disk is somebody else: what it says now does not count for what it was.
+    // Whoever lost its disk is somebody else: what it says now does not count for what it was. What it asks is weighed by its log (Raft
+    // §5.4.1), since this member may not know yet that it was taken in.
     const isStranger = known !== undefined && known.incarnation !== from.incarnation
-    if (isStranger && message.type !== 'appendRequest') return
+    const isQuestion = message.type === 'appendRequest' || message.type === 'voteRequest'
+    if (isStranger && !isQuestion) return
     this.#options.onMessage(from.id, message)
   }
 

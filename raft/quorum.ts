@@ -9,7 +9,9 @@ export function isQuorum(
   voters: readonly MemberId[],
   agreeing: (id: MemberId) => boolean,
 ): boolean {
-  return voters.filter((id) => agreeing(id)).length * 2 > voters.length
+  let count = 0
+  for (const id of voters) if (agreeing(id)) count++
+  return count * 2 > voters.length
 }
 
 /** The greatest offset that a majority of the voters has reached. */
@@ -17,8 +19,8 @@ export function quorumOffset(
   voters: readonly MemberId[],
   matchOffset: (id: MemberId) => number,
 ): number {
-  const offsets = voters.map((id) => matchOffset(id)).toSorted((left, right) => right - left)
-  return offsets[Math.floor(offsets.length / 2)] ?? 0
+  const offsets = voters.map((id) => matchOffset(id)).sort((left, right) => right - left)
+  return offsets[offsets.length >> 1] ?? 0
 }
 
 /** Why one configuration may not follow another; null when at most one voter comes or goes (Raft thesis §4.1). */

@@ -14,8 +14,9 @@ export interface ReplicatedLog extends LogView {
   appendTermStart(term: number): boolean
   appendConfiguration(members: readonly Member[]): boolean
   /**
-   * Appends a leader's records from `fromOffset` on; the first of them starts at `recordsOffset`. They are checked: all at once by `checksum`, the
-   * leader's `rangeChecksum`, or one by one. Returns the configurations among them. Throws when one is damaged, or what the disk says when it has no room; nothing is appended then.
+   * Appends a leader's records from `fromOffset` on; the first of them starts at `recordsOffset`. They are checked: all at once by
+   * `checksum`, the leader's `rangeChecksum`, or one by one. Returns the configurations among them. Throws when one is damaged, or what the
+   * disk says when it has no room; nothing is appended then.
    * `RaftDriver.logPersisted` follows once they are persistent.
    */
   appendRecords(
