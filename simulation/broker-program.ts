@@ -82,7 +82,9 @@ function openStore({ member, context }: ProgramOptions, options: StoreOptions): 
   const { plant, settings } = context
   const { replication } = options
   const planted =
-    replication === undefined ? undefined : plant?.replication?.(replication, () => member)
+    replication === undefined
+      ? undefined
+      : member.observed(plant?.replication?.(replication, () => member) ?? replication)
   return new MessageStore({
     ...options,
     ...(planted === undefined ? {} : { replication: planted }),
@@ -92,8 +94,8 @@ function openStore({ member, context }: ProgramOptions, options: StoreOptions): 
 
 /** As in production but for sizes, and for times that would make a run long. */
 function valuesOf({ member, context }: ProgramOptions): BrokerValues {
-  const { settings, config, size } = context
-  const peers = Array.from({ length: size }, (_, id) => `n${id}-n${id}:${PEER_PORT}`)
+  const { settings, config } = context
+  const peers = context.peersOf(member).map((id) => `n${id}-n${id}:${PEER_PORT}`)
   const keys = {
     brokerName: 'broker-a',
     brokerIP1: `10.0.0.${1 + member.id}`,

@@ -43,11 +43,15 @@ export class Checker {
   readonly #leaderOfTerm = new Map<number, string>()
   readonly #reader = new RecordReader()
   #leader: string | null = null
+  #latestTerm = 0
   #endOffset = 0
+  #storeTimestamp = 0
   /** Said of a message of a client when it is committed for the first time; returns what is wrong with that. */
   onMessage: (key: string, topic: string) => string | null = () => null
   /** Said of a message of any other topic when it is committed for the first time. */
   onOther: (key: string, topic: string, reconsumeTimes: number) => void = () => undefined
+  /** Said of a record of the group when it is committed for the first time, with its body. */
+  onControl: (body: string) => void = () => undefined
   /** Topics in which each key is stored once at most; what the broker writes for itself may repeat it. */
   isOfClients: (topic: string) => boolean = () => true
 
@@ -64,6 +68,11 @@ export class Checker {
   /** Who became leader last. */
   get leader(): string | null {
     return this.#leader
+  }
+
+  /** The newest in which anybody led. */
+  get latestTerm(): number {
+    return this.#latestTerm
   }
 
   /** How many leaders there were, one after the other. */
@@ -94,6 +103,7 @@ export class Checker {
     const other = this.#leaderOfTerm.get(raft.term)
     if (other === undefined) {
       this.#leaderOfTerm.set(raft.term, member)
+      this.#latestTerm = Math.max(this.#latestTerm, raft.term)
       this.#leader = member
     } else if (other !== member) {
       this.#engine.violate('one leader per term', `${other} and ${member} in term ${raft.term}`)
@@ -127,7 +137,11 @@ export class Checker {
     const record = { physicalOffset: at, bytes, queue, queueOffset: reader.queueOffset, endOffset }
     this.records.push(record)
     this.#byOffset.set(at, record)
-    if (queue === null) return
+    this.#checkTime(member, at, reader.storeTimestamp)
+    if (queue === null) {
+      this.onControl(bytes.toString('utf8', reader.bodyAt, reader.bodyAt + reader.bodySize))
+      return
+    }
     const expected = this.#nextQueueOffset.get(queue) ?? 0
     this.#nextQueueOffset.set(queue, expected + 1)
     if (record.queueOffset !== expected) {
@@ -145,6 +159,15 @@ export class Checker {
     this.#byKey.set(key, record)
     const problem = this.onMessage(key, topic)
     if (problem !== null) this.#engine.violate('nothing is invented', `${key} at ${at}: ${problem}`)
+  }
+
+  /** Whatever clocks do: what is found by time relies on it. */
+  #checkTime(member: ObservedMember, at: number, storeTimestamp: number): void {
+    if (storeTimestamp < this.#storeTimestamp) {
+      const fact = `${member.name} commits ${storeTimestamp} at ${at}, behind ${this.#storeTimestamp}`
+      this.#engine.violate('store times never go back', fact)
+    }
+    this.#storeTimestamp = storeTimestamp
   }
 
   #differs(

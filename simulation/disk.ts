@@ -90,6 +90,8 @@ export class SimulatedDisk implements Disk {
   #faults: { operation: DiskOperation | 'any'; countdown: number; code: string }[] = []
   #heldSyncs: (() => void)[] | null = null
   #misdirected: { readonly pathPart: string; readonly byBytes: number } | null = null
+  /** No more than this is used: counted at some time, and all that was written since. */
+  #usedAtMost = 0
   /** How often each operation was called. */
   readonly counts: Record<DiskOperation, number> = {
     write: 0,
@@ -158,6 +160,8 @@ export class SimulatedDisk implements Disk {
     for (const node of new Set(names.values())) revertUnsynced(node, random)
     this.#names = names
     this.#durableNames = new Map(names)
+    // Removed files may be there again.
+    this.#usedAtMost = this.totalBytes
   }
 
   openSync(path: string, mode: DiskOpenMode): DiskFile {
@@ -239,10 +243,10 @@ export class SimulatedDisk implements Disk {
     this.#count('syncDirectory', path)
     if (this.lies('syncDirectory', path)) return
     for (const [name, node] of this.#names) {
-      if (parentOf(name) === path) this.#durableNames.set(name, node)
+      if (isIn(path, name)) this.#durableNames.set(name, node)
     }
     for (const name of this.#durableNames.keys()) {
-      if (parentOf(name) === path && !this.#names.has(name)) this.#durableNames.delete(name)
+      if (isIn(path, name) && !this.#names.has(name)) this.#durableNames.delete(name)
     }
   }
 
@@ -324,9 +328,7 @@ export class SimulatedDisk implements Disk {
     const fault = this.#faultOf('write')
     if (this.isReadOnly) throw new SimulatedDiskError('EROFS', path)
     const writable = fault === null ? bytes : bytes.subarray(0, bytes.length >> 1)
-    if (this.totalBytes < 1024 ** 4 && this.spaceSync().availableBytes < writable.length) {
-      throw new SimulatedDiskError('ENOSPC', path)
-    }
+    if (!this.#hasRoom(writable.length)) throw new SimulatedDiskError('ENOSPC', path)
     writePages(node, writable, position + this.#strayBytes(path, node, position))
     node.modifiedMs = this.#clock.now()
     if (fault !== null) throw new SimulatedDiskError(fault, path)
@@ -421,6 +423,16 @@ export class SimulatedDisk implements Disk {
     for (const node of this.#names.values()) pages += node.pages.size
     return pages * PAGE_SIZE
   }
+
+  #hasRoom(bytes: number): boolean {
+    if (this.totalBytes >= 1024 ** 4) return true
+    // What begins and ends within a page, or lands elsewhere, takes whole pages.
+    this.#usedAtMost += bytes + 3 * PAGE_SIZE
+    if (this.#usedAtMost + this.foreignBytes <= this.totalBytes) return true
+    const used = this.#usedBytes()
+    this.#usedAtMost = used + bytes + 3 * PAGE_SIZE
+    return this.totalBytes - this.foreignBytes - used >= bytes
+  }
 }
 
 class SimulatedFile implements DiskFile {
@@ -499,6 +511,11 @@ function addEntry(
   const slash = rest.indexOf('/')
   if (slash === -1) entries.set(rest, isDirectory)
   else entries.set(rest.slice(0, slash), true)
+}
+
+/** Directly, not in a folder of it. */
+function isIn(folder: string, path: string): boolean {
+  return (folder === '.' || path.startsWith(folder)) && parentOf(path) === folder
 }
 
 function parentOf(path: string): string {

@@ -6,8 +6,7 @@
  */
 import assert from 'node:assert/strict'
 import type { Timer } from '../common/ports.ts'
-import { withGuard } from './guard.ts'
-import type { GuardedLoop } from './guard.ts'
+import type { Guard } from './guard.ts'
 
 /** Who events belong to: a process can be stopped for a while, and die. */
 export interface EventOwner {
@@ -19,13 +18,32 @@ export interface EventOwner {
   crashed(error: unknown): void
 }
 
-export interface SimulatedEvent {
+/** What is to happen; whoever asked for it may cancel it. */
+export class SimulatedEvent implements Timer {
   at: number
   readonly tie: number
   readonly order: number
   readonly owner: EventOwner | null
   readonly label: string
   run: (() => void) | null
+
+  constructor(
+    when: { readonly at: number; readonly tie: number; readonly order: number },
+    owner: EventOwner | null,
+    label: string,
+    run: () => void,
+  ) {
+    this.at = when.at
+    this.tie = when.tie
+    this.order = when.order
+    this.owner = owner
+    this.label = label
+    this.run = run
+  }
+
+  cancel(): void {
+    this.run = null
+  }
 }
 
 /** A rule of the simulation is broken; `step` is when that was noticed. */
@@ -43,6 +61,7 @@ const FNV_PRIME = 0x01000193
 
 export class Engine {
   readonly #seed: number
+  readonly #guard: Guard
   readonly #heap: SimulatedEvent[] = []
   readonly #labels = new Map<string, number>()
   #now = 0
@@ -57,8 +76,9 @@ export class Engine {
   #lastOwner: EventOwner | null = null
   readonly hashes: number[] = []
 
-  constructor(seed: number) {
+  constructor(seed: number, guard: Guard) {
     this.#seed = seed
+    this.#guard = guard
   }
 
   /** Milliseconds since the world began. */
@@ -94,13 +114,9 @@ export class Engine {
     assert(Number.isFinite(delayMs))
     const at = this.#now + Math.max(0, delayMs)
     const tie = mix(this.#seed ^ ((owner?.id ?? -1) + 1), Math.floor(at * 1000))
-    const event: SimulatedEvent = { at, tie, order: this.#order++, owner, label, run }
+    const event = new SimulatedEvent({ at, tie, order: this.#order++ }, owner, label, run)
     this.#push(event)
-    return {
-      cancel: () => {
-        event.run = null
-      },
-    }
+    return event
   }
 
   /** Brings back an event that its owner had held. */
@@ -122,7 +138,7 @@ export class Engine {
       }
       return null
     }
-    return withGuard((loop) => this.#runTurns(loop, finished))
+    return this.#runTurns(finished)
   }
 
   /** Lets virtual time pass. */
@@ -130,7 +146,8 @@ export class Engine {
     await this.run(() => false, byMs)
   }
 
-  #runTurns(loop: GuardedLoop, finished: () => boolean | null): Promise<boolean> {
+  #runTurns(finished: () => boolean | null): Promise<boolean> {
+    const loop = this.#guard
     return new Promise((resolve, reject) => {
       let outcome: boolean | null = null
       let hasFailed = false

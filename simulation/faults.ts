@@ -1,10 +1,6 @@
-/**
- * What goes wrong in a run, drawn from the seed; and the atlas of what has been destroyed, which keeps at least one good copy of
- * everything committed: no group survives the loss of all its disks.
- */
-import { StoreError } from '../store/errors.ts'
-import { readInt64 } from '../common/bytes.ts'
-import { systemCodeOf } from '../common/errors.ts'
+/** What goes wrong in a run, drawn from the seed, within what the atlas says that a group can survive. */
+import { Atlas, isCorrupt, syncedOffset } from './atlas.ts'
+import { GroupChanges } from './group-changes.ts'
 import type { Checker } from './checker.ts'
 import type { Engine } from './engine.ts'
 import type { Member } from './member.ts'
@@ -19,18 +15,8 @@ export interface FaultsOptions {
   readonly random: SeededRandom
   readonly members: readonly Member[]
   readonly network: SimulatedNetwork
-}
-
-/** What may have happened to a disk: whoever exits because of it has a reason. */
-interface DiskState {
-  /** The member has lost records that it may have acknowledged, until it holds everything below again. */
-  lostUntil: number | null
-  isRotten: boolean
-  misdirectedMs: number | null
-  hasFailed: boolean
-  hasEverFailed: boolean
-  isStalled: boolean
-  isFull: boolean
+  /** So many of the members found the group. */
+  readonly founders: number
 }
 
 type Fault = (faults: Faults) => void
@@ -65,17 +51,37 @@ const FAULTS: readonly Fault[] = [
   (faults) => faults.wipe(faults.anyone()),
   (faults) => faults.transfer(),
 ]
+/** Where members come and go. */
+const CHANGES: readonly Fault[] = [
+  (faults) => faults.remove(faults.anyone()),
+  (faults) => faults.remove(faults.anyone()),
+  (faults) => faults.remove(faults.leader()),
+  (faults) => faults.remove(faults.leader()),
+  (faults) => faults.add(),
+  (faults) => faults.add(),
+  (faults) => faults.add(),
+  (faults) => faults.add(),
+]
+/** Clocks that are set by steps are within this of what they were at first. */
+const STEP_MS = 1000
+/** Two voters need each other. */
+const VOTERS_MIN = 3
 
 export class Faults {
   readonly #options: FaultsOptions
-  readonly #disks: Map<Member, DiskState>
+  readonly #kinds: readonly Fault[]
+  readonly #atlas: Atlas
+  readonly changes: GroupChanges
   #isOn = false
   /** How often each fault has happened. */
   readonly counts: Record<string, number> = {}
 
   constructor(options: FaultsOptions) {
     this.#options = options
-    this.#disks = new Map(options.members.map((member) => [member, goodDisk()]))
+    this.#kinds = options.settings.changesMembers ? [...FAULTS, ...CHANGES] : FAULTS
+    const durationMs = (maxMs: number): number => this.#duration(maxMs)
+    this.changes = new GroupChanges({ ...options, durationMs })
+    this.#atlas = new Atlas({ ...options, changes: this.changes })
   }
 
   start(): void {
@@ -87,34 +93,47 @@ export class Faults {
   heal(): void {
     this.#isOn = false
     this.#options.network.healAll()
+    this.changes.clear()
     for (const member of this.#options.members) {
       this.#repair(member)
       if (member.process.isFrozen) member.process.thaw()
-      if (!member.isUp) member.start()
+      this.#start(member)
     }
   }
 
   /** Replaces the next disk that has rot in it; false when there is none. */
   replaceRotten(): boolean {
     for (const member of this.#options.members) {
-      if (!this.#disk(member).isRotten) continue
-      if (!this.#othersAreWhole(member)) return true
+      if (!this.isRotten(member)) continue
+      if (!this.#atlas.mayEmpty(member)) return true
       this.#empty(member)
-      member.start()
+      this.#start(member)
       return true
     }
     return false
   }
 
   isRotten(member: Member): boolean {
-    return this.#disk(member).isRotten
+    return this.#atlas.disk(member).isRotten
+  }
+
+  /** A consumer was given a record that is damaged. */
+  damageSeen(): void {
+    const member = this.#options.members.find((one) => this.isRotten(one))
+    if (member === undefined) {
+      this.#options.engine.violate('consumers see what is committed', 'a damaged record')
+    } else if (member.isUp && !this.#atlas.hidesDamage(member)) {
+      this.#count('rot seen by a consumer')
+      member.kill()
+      this.#replaceLater(member)
+    }
   }
 
   /** A process has ended by itself: it may have had a reason, and is started again. */
   exited(member: Member, error: unknown): void {
     const { engine } = this.#options
-    const disk = this.#disk(member)
-    const reason = this.#reasonFor(disk, error)
+    const disk = this.#atlas.disk(member)
+    const reason = this.#atlas.reasonFor(member, error)
     if (reason === null) {
       const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
       engine.violate('processes end for a reason', `${member.host}: ${text}`)
@@ -144,7 +163,7 @@ export class Faults {
   }
 
   kill(member: Member): void {
-    if (!member.isUp || this.#hidesDamage(member)) return
+    if (!member.isUp || this.#atlas.hidesDamage(member)) return
     this.#count('kill')
     this.#say(`kill n${member.id}`)
     member.kill()
@@ -159,14 +178,14 @@ export class Faults {
   cutPower(members: readonly Member[]): void {
     const { settings, checker } = this.#options
     const isAsync = settings.flushDiskType === 'ASYNC_FLUSH'
-    if (isAsync && (members.length > 1 || !this.#othersHoldAll(members[0]))) return
+    if (isAsync && (members.length > 1 || !this.#atlas.othersHoldAll(members[0]))) return
     for (const member of members) {
       // Behind damage that nobody knows of, what was on disk cannot be told from what was not.
-      if (!member.isUp || this.#disk(member).isRotten) continue
+      if (!member.isUp || this.#atlas.disk(member).isRotten) continue
       this.#count('power cut')
       this.#say(`power cut n${member.id}`)
       member.cutPower()
-      if (isAsync) this.#disk(member).lostUntil = checker.endOffset
+      if (isAsync) this.#atlas.disk(member).lostUntil = checker.endOffset
       this.#startLater(member)
     }
   }
@@ -225,14 +244,20 @@ export class Faults {
 
   jumpClock(member: Member): void {
     const { random, settings } = this.#options
-    if (settings.clocks !== 'set') return
-    this.#count('clock jump')
-    const jumps = [-3_600_000, 3_600_000, -1000, 1000, 86_400_000]
-    member.process.wallJumpMs += jumps[random.integer(jumps.length)] ?? 0
+    const { process } = member
+    if (settings.clocks === 'stepped') {
+      this.#count('clock step')
+      const to = process.wallJumpMs + random.integer(2 * STEP_MS + 1) - STEP_MS
+      process.wallJumpMs = Math.max(-STEP_MS, Math.min(STEP_MS, to))
+    } else if (settings.clocks === 'set') {
+      this.#count('clock jump')
+      const jumps = [-3_600_000, 3_600_000, -1000, 1000, 86_400_000]
+      process.wallJumpMs += jumps[random.integer(jumps.length)] ?? 0
+    }
   }
 
   stallDisk(member: Member): void {
-    const disk = this.#disk(member)
+    const disk = this.#atlas.disk(member)
     if (disk.isStalled) return
     this.#count('disk stall')
     disk.isStalled = true
@@ -247,16 +272,16 @@ export class Faults {
   /** One of the next operations fails, and the process with it. What a failed sync gave up is lost when the machine is. */
   failDisk(member: Member): void {
     const { random } = this.#options
-    if (!member.isUp || !this.#mayLose(member)) return
+    if (!member.isUp || !this.#atlas.mayLose(member)) return
     this.#count('disk error')
-    this.#disk(member).hasFailed = true
-    this.#disk(member).hasEverFailed = true
+    this.#atlas.disk(member).hasFailed = true
+    this.#atlas.disk(member).hasEverFailed = true
     const kinds = ['write', 'datasync', 'any'] as const
     member.disk.failOn(kinds[random.integer(kinds.length)] ?? 'any', 1 + random.integer(20), 'EIO')
   }
 
   fillDisk(member: Member): void {
-    const disk = this.#disk(member)
+    const disk = this.#atlas.disk(member)
     if (disk.isFull) return
     this.#count('disk full')
     disk.isFull = true
@@ -271,7 +296,7 @@ export class Faults {
   /** A bit of a committed record flips on one disk. */
   rot(member: Member): void {
     const { checker, random } = this.#options
-    if (!this.#mayLose(member) || checker.records.length === 0) return
+    if (!this.#atlas.mayLose(member) || checker.records.length === 0) return
     const record = checker.records[random.integer(checker.records.length)]
     // Above, nobody can tell it from a write that a power cut has torn.
     if (record === undefined || record.endOffset > syncedOffset(member)) return
@@ -282,7 +307,7 @@ export class Faults {
     if ((member.disk.statusSync(path)?.size ?? 0) <= at % segmentSize) return
     this.#count('bit rot')
     this.#say(`rot n${member.id} at ${at}`)
-    this.#disk(member).isRotten = true
+    this.#atlas.disk(member).isRotten = true
     member.disk.corrupt(path, at % segmentSize, 1 << random.integer(8))
   }
 
@@ -290,18 +315,38 @@ export class Faults {
     const { random, settings } = this.#options
     // With ASYNC_FLUSH the checkpoint follows after many seconds only.
     const isAsync = settings.flushDiskType === 'ASYNC_FLUSH'
-    if (isAsync || !member.isUp || !this.#mayLose(member)) return
+    if (isAsync || !member.isUp || !this.#atlas.mayLose(member)) return
     this.#count('misdirected write')
-    this.#disk(member).isRotten = true
-    this.#disk(member).misdirectedMs = this.#options.engine.now
+    this.#atlas.disk(member).isRotten = true
+    this.#atlas.disk(member).misdirectedMs = this.#options.engine.now
     member.disk.misdirectNextWrite('/commitlog/', 512 * (1 + random.integer(16)))
   }
 
   wipe(member: Member): void {
-    if (!this.#othersAreWhole(member)) return
+    if (!this.#atlas.mayEmpty(member)) return
     this.#count('wipe')
     this.#empty(member)
     this.#startLater(member)
+  }
+
+  /** Out of a group that is whole: those that stay then hold everything. */
+  remove(member: Member): void {
+    const { changes } = this
+    if (!changes.belongs(member) || changes.belonging.length < VOTERS_MIN) return
+    if (!this.#atlas.isWhole) return
+    this.#count('member removed')
+    this.#say(`remove n${member.id}`)
+    changes.remove(member)
+  }
+
+  add(): void {
+    const { away } = this.changes
+    const member = away[this.#options.random.integer(Math.max(1, away.length))]
+    if (member === undefined) return
+    this.#count('member added')
+    this.changes.add(member)
+    this.#empty(member)
+    this.#start(member)
   }
 
   transfer(): void {
@@ -316,91 +361,45 @@ export class Faults {
     const wait = -Math.log(1 - random.next()) * settings.faultEveryMs
     engine.schedule(wait, null, 'fault', () => {
       if (!this.#isOn) return
-      FAULTS[random.integer(FAULTS.length)]?.(this)
+      this.#kinds[random.integer(this.#kinds.length)]?.(this)
       this.#next()
     })
-  }
-
-  /** Something of this disk may be lost: everybody else must have everything, and go on having it. */
-  #mayLose(member: Member): boolean {
-    return !this.#disk(member).isRotten && this.#othersAreWhole(member)
-  }
-
-  #othersAreWhole(member: Member): boolean {
-    return this.#options.members.every((other) => other === member || this.#isWhole(other))
-  }
-
-  /** Until the checkpoint has followed, a start takes a write that went astray for a torn tail. */
-  #hidesDamage(member: Member): boolean {
-    const { misdirectedMs } = this.#disk(member)
-    if (misdirectedMs === null) return false
-    return member.disk.isMisdirecting || this.#options.engine.now < member.disk.strayedMs + 2000
-  }
-
-  #othersHoldAll(member: Member | undefined): boolean {
-    const end = this.#options.checker.endOffset
-    const holdsAll = (other: Member): boolean => (other.store?.commitOffset ?? -1) >= end
-    const others = this.#options.members.filter((other) => other !== member)
-    return others.every((other) => this.#isWhole(other) && holdsAll(other))
-  }
-
-  #isWhole(member: Member): boolean {
-    const disk = this.#disk(member)
-    if (disk.isRotten || disk.hasFailed) return false
-    if (disk.lostUntil === null) return true
-    const raft = member.driver?.raft ?? null
-    if (raft === null || member.store === null) return false
-    const isVoter = raft.configuration.members.some(
-      ({ id, role, incarnation }) =>
-        id === member.id && role === 'voter' && incarnation === member.driver?.incarnation,
-    )
-    if (!isVoter || member.store.status().flushedOffset < disk.lostUntil) return false
-    if (raft.commitOffset < disk.lostUntil) return false
-    disk.lostUntil = null
-    return true
   }
 
   #empty(member: Member): void {
     this.#say(`wipe n${member.id}`)
     member.wipe()
-    this.#disks.set(member, { ...goodDisk(), lostUntil: this.#options.checker.endOffset })
+    this.#atlas.emptied(member)
   }
 
   #replaceLater(member: Member): void {
     this.#later(this.#duration(4000), `replace n${member.id}`, () => {
-      if (member.isUp) return
-      if (!this.#othersAreWhole(member)) this.#replaceLater(member)
+      if (member.isUp || !this.isRotten(member)) return
+      if (!this.#atlas.mayEmpty(member)) this.#replaceLater(member)
       else {
         this.#count('replaced')
         this.#empty(member)
-        member.start()
+        this.#start(member)
       }
     })
   }
 
   #startLater(member: Member): void {
-    this.#later(this.#duration(4000), `start n${member.id}`, () => {
-      if (!member.isUp) member.start()
-    })
+    this.#later(this.#duration(4000), `start n${member.id}`, () => this.#start(member))
+  }
+
+  #start(member: Member): void {
+    if (!member.isUp && this.changes.mayRun(member)) member.start()
   }
 
   #repair(member: Member): void {
-    const disk = this.#disk(member)
+    const disk = this.#atlas.disk(member)
     member.disk.releaseSyncs()
     member.disk.foreignBytes = 0
     member.disk.forgetFaults()
     disk.isStalled = false
     disk.isFull = false
     disk.hasFailed = false
-  }
-
-  #reasonFor(disk: DiskState, error: unknown): string | null {
-    if (disk.isRotten && isCorrupt(error)) return 'rot'
-    if (disk.hasEverFailed && systemCodeOf(causeOf(error)) === 'EIO') return 'disk error'
-    if (disk.isFull && systemCodeOf(causeOf(error)) === 'ENOSPC') return 'disk full'
-    if (error instanceof StoreError && error.code === 'diskStalled' && disk.isStalled)
-      return 'stall'
-    return null
   }
 
   #cut(links: readonly (readonly [string, string])[]): void {
@@ -421,12 +420,6 @@ export class Faults {
     this.#options.engine.schedule(delayMs, null, label, run)
   }
 
-  #disk(member: Member): DiskState {
-    const disk = this.#disks.get(member)
-    if (disk === undefined) throw new RangeError('every member has a disk')
-    return disk
-  }
-
   #count(fault: string): void {
     this.counts[fault] = (this.counts[fault] ?? 0) + 1
     this.#say(fault)
@@ -435,37 +428,4 @@ export class Faults {
   #say(line: string): void {
     this.#options.engine.note(`FAULT ${line}`)
   }
-}
-
-function goodDisk(): DiskState {
-  return {
-    lostUntil: null,
-    isRotten: false,
-    misdirectedMs: null,
-    hasFailed: false,
-    hasEverFailed: false,
-    isStalled: false,
-    isFull: false,
-  }
-}
-
-/** Below, the checkpoint on disk says that everything was synced. */
-function syncedOffset(member: Member): number {
-  const checkpoint = member.disk.durableFileSync('/store/checkpoint')
-  return checkpoint === null || checkpoint.length < 32 ? 0 : readInt64(checkpoint, 24)
-}
-
-function isCorrupt(error: unknown): boolean {
-  return (
-    error instanceof StoreError && (error.code === 'corrupt' || error.code === 'derivedCorrupt')
-  )
-}
-
-/** The innermost cause. */
-function causeOf(error: unknown): unknown {
-  let cause = error
-  while (cause instanceof Error && cause.cause !== undefined && cause.cause !== null) {
-    cause = cause.cause
-  }
-  return cause
 }

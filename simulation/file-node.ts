@@ -14,7 +14,7 @@ export interface FileNode {
   /** Pages that a failed sync has given up: clean to the kernel, and not on disk. */
   abandoned: Set<number>
   /** Pages that a sync under way or the durable state holds: copied before they change. */
-  shared: WeakSet<Buffer>
+  shared: Set<number>
   modifiedMs: number
 }
 
@@ -32,14 +32,14 @@ export function newNode(modifiedMs: number): FileNode {
     durableSize: 0,
     dirty: new Set(),
     abandoned: new Set(),
-    shared: new WeakSet(),
+    shared: new Set(),
     modifiedMs,
   }
 }
 
 export function pageForWrite(node: FileNode, index: number): Buffer {
   let page = node.pages.get(index)
-  if (page === undefined || node.shared.has(page)) {
+  if (page === undefined || node.shared.delete(index)) {
     page = page === undefined ? Buffer.alloc(PAGE_SIZE) : Buffer.from(page)
     node.pages.set(index, page)
   }
@@ -96,7 +96,7 @@ export function beginSync(node: FileNode): SyncSnapshot {
   const pages = new Map<number, Buffer | undefined>()
   for (const index of node.dirty) {
     const page = node.pages.get(index)
-    if (page !== undefined) node.shared.add(page)
+    if (page !== undefined) node.shared.add(index)
     pages.set(index, page)
   }
   return { pages, size: node.size }

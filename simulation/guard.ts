@@ -5,13 +5,18 @@
 import { performance as realPerformance } from 'node:perf_hooks'
 import process from 'node:process'
 
-/** The real event loop, and when the simulation has it. */
-export interface GuardedLoop {
+/**
+ * Stands before what is banned. V8 throws much of its optimized code away when it is put up or removed: one for all runs of a process.
+ */
+export interface Guard {
+  /** The real one. */
   readonly setImmediate: (callback: () => void) => void
-  /** From here on events run. */
+  /** From here on events run, and what is banned throws. */
   enter(): void
-  /** The events of this turn, and the promises behind them, are done. */
+  /** The events of this turn, and the promises behind them, are done: what the process does otherwise is left alone. */
   leave(): void
+  /** Puts everything back. */
+  remove(): void
 }
 
 /** Names of what is banned, in `globalThis`. */
@@ -19,25 +24,19 @@ const BANNED_FUNCTIONS = ['setTimeout', 'setInterval', 'setImmediate', 'fetch'] 
 
 export class NondeterminismError extends Error {}
 
-/** Runs `body`; between its `enter` and `leave` what is banned throws. What the process does otherwise is left alone. */
-export async function withGuard<Result>(
-  body: (loop: GuardedLoop) => Promise<Result>,
-): Promise<Result> {
+export function putUpGuard(): Guard {
   let isOn = false
   const { setImmediate } = globalThis
-  const undo = install(() => isOn)
-  try {
-    return await body({
-      setImmediate,
-      enter: () => {
-        isOn = true
-      },
-      leave: () => {
-        isOn = false
-      },
-    })
-  } finally {
-    undo()
+  const remove = install(() => isOn)
+  return {
+    setImmediate,
+    enter: () => {
+      isOn = true
+    },
+    leave: () => {
+      isOn = false
+    },
+    remove,
   }
 }
 

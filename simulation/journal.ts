@@ -1,4 +1,7 @@
-/** A table of the group for the simulation: which values were put under which names, in the order of the log. */
+/**
+ * A table of the group for the simulation: which values were put under which names, in the order of the log. How often is not told: a
+ * member that falls while it is given the group's tables makes changes again that they hold, which no table may mind.
+ */
 import assert from 'node:assert/strict'
 import type { GroupTable, TableRecord } from '../broker/group-tables.ts'
 import type { JsonObject, JsonValue } from '../remoting/bodies/fastjson.ts'
@@ -8,7 +11,6 @@ export class Journal implements GroupTable {
   readonly fileName = 'journal.json'
   readonly saveAfterMs = 500
   #values = new Map<string, string>()
-  #changes = 0
 
   apply(change: JsonValue, _record: TableRecord): void {
     assert(change instanceof Map)
@@ -16,11 +18,10 @@ export class Journal implements GroupTable {
     const value = change.get('value')
     assert(typeof name === 'string' && typeof value === 'string')
     this.#values.set(name, value)
-    this.#changes++
   }
 
   *render(): Iterable<string> {
-    yield `{"changes":${this.#changes},"values":{`
+    yield '{"values":{'
     let separator = ''
     for (const [name, value] of this.#values) {
       yield `${separator}"${name}":"${value}"`
@@ -31,7 +32,6 @@ export class Journal implements GroupTable {
 
   restore(file: JsonObject | null): void {
     this.#values = new Map()
-    this.#changes = 0
     if (file === null) return
     const values = file.get('values')
     assert(values instanceof Map)
@@ -39,7 +39,6 @@ export class Journal implements GroupTable {
       assert(typeof name === 'string' && typeof value === 'string')
       this.#values.set(name, value)
     }
-    this.#changes = Number(file.get('changes'))
   }
 
   get(name: string): string | null {
@@ -49,6 +48,6 @@ export class Journal implements GroupTable {
   /** Everything, as text. */
   get content(): string {
     const values = [...this.#values].toSorted(([left], [right]) => (left < right ? -1 : 1))
-    return `${this.#changes} changes: ${JSON.stringify(values)}`
+    return `${values.length} values: ${JSON.stringify(values)}`
   }
 }

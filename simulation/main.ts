@@ -1,6 +1,6 @@
 /**
  * `npm run simulate -- [--seed N] [--count M] [--members 3|5] [--operations K] [--workload NAME] [--planted NAME] [--jobs J] [--all]
- * [--json] [--trace FILE]`
+ * [--replay] [--json] [--trace FILE]`
  *
  * Runs one simulated broker group for each seed from N on, J at a time: as many as there are cores, if nothing is said. The last line
  * is a summary; the exit code is 1 when a rule was broken, and the line says by which seed, and how to see it again.
@@ -11,6 +11,9 @@ import process from 'node:process'
 import { parseArgs } from 'node:util'
 import { Worker, isMainThread, parentPort, workerData } from 'node:worker_threads'
 import { PLANTS, plantOf } from './planted.ts'
+import { putUpGuard } from './guard.ts'
+import type { Guard } from './guard.ts'
+import { NOT_THE_SAME, replay } from './replay.ts'
 import { simulate } from './run.ts'
 import type { RunResult } from './run.ts'
 import { WORKLOADS } from './settings.ts'
@@ -36,10 +39,14 @@ interface Arguments {
   readonly jobs: number
   /** Ends with the first broken rule. */
   readonly stopsAtFirst: boolean
+  /** Runs each seed twice, and compares all that happens. */
+  readonly replays: boolean
 }
 
 interface Totals {
   seeds: number
+  /** Seeds whose second run was the first one to the bit. */
+  identical: number
   steps: number
   operations: number
   acknowledged: number
@@ -51,6 +58,7 @@ async function main(): Promise<void> {
   const given = parse(process.argv.slice(2))
   const totals: Totals = {
     seeds: 0,
+    identical: 0,
     steps: 0,
     operations: 0,
     acknowledged: 0,
@@ -86,6 +94,7 @@ function parse(args: readonly string[]): Arguments {
       json: { type: 'boolean', default: false },
       trace: { type: 'string' },
       all: { type: 'boolean', default: false },
+      replay: { type: 'boolean', default: false },
     },
   })
   const number = (
@@ -109,6 +118,7 @@ function parse(args: readonly string[]): Arguments {
   const count = number('count', 1_000_000_000)
   const trace = values.trace ?? null
   if (trace !== null && count !== 1) fail('--trace is for one seed')
+  if (trace !== null && values.replay) fail('--trace is for one run, --replay makes two')
   return {
     seed: number('seed', 2 ** 31),
     count,
@@ -120,6 +130,7 @@ function parse(args: readonly string[]): Arguments {
     trace,
     jobs: number('jobs', JOBS_MAX),
     stopsAtFirst: !values.all,
+    replays: values.replay,
   }
 }
 
@@ -161,12 +172,18 @@ async function runAll(given: Arguments, onResult: (result: RunResult) => void): 
 
 async function runHere(given: Arguments, onResult: (result: RunResult) => void): Promise<void> {
   const trace = given.trace === null ? null : new TraceFile(given.trace)
+  const guard = putUpGuard()
   for (let seed = given.seed; seed < given.seed + given.count; seed++) {
-    const result = await simulate({ ...given, seed }, trace?.add ?? null)
+    const result = await runOne({ ...given, seed }, guard, trace)
     onResult(result)
     if (given.stopsAtFirst && result.violation !== null) break
   }
+  guard.remove()
   trace?.close()
+}
+
+function runOne(given: Arguments, guard: Guard, trace: TraceFile | null): Promise<RunResult> {
+  return given.replays ? replay(given, guard) : simulate(given, trace?.add ?? null, guard)
 }
 
 /** Written before the run goes on: a pipe gets all of it, also when the process ends at once. */
@@ -196,12 +213,13 @@ class TraceFile {
 }
 
 function runWorker(given: Arguments): void {
+  const guard = putUpGuard()
   parentPort?.on('message', (seed: number | null) => {
     if (seed === null) {
       parentPort?.close()
       return
     }
-    void simulate({ ...given, seed }).then((result) => tell(parentPort, result))
+    void runOne({ ...given, seed }, guard, null).then((result) => tell(parentPort, result))
   })
 }
 
@@ -212,6 +230,7 @@ function tell(port: Pick<Worker, 'postMessage'> | null, message: unknown): void 
 
 function add(totals: Totals, result: RunResult): void {
   totals.seeds++
+  if (result.violation?.rule !== NOT_THE_SAME) totals.identical++
   totals.steps += result.steps
   totals.operations += result.counts['operations'] ?? 0
   totals.acknowledged += result.counts['acknowledged'] ?? 0
@@ -220,7 +239,7 @@ function add(totals: Totals, result: RunResult): void {
 }
 
 function report(given: Arguments, totals: Totals, seconds: number): void {
-  const { seeds, steps, operations, acknowledged, faults, failures } = totals
+  const { seeds, identical, steps, operations, acknowledged, faults, failures } = totals
   if (given.isJson) {
     console.log(JSON.stringify({ ...totals, seconds, members: given.members }))
     return
@@ -237,6 +256,7 @@ function report(given: Arguments, totals: Totals, seconds: number): void {
         ` --operations ${given.operations}${workload}${planted} --trace trace.txt`,
     )
   }
+  if (given.replays) console.log(`${identical} of ${seeds} replays identical`)
   console.log(
     `${seeds} seeds, ${failures.length} broken; ${operations} operations, ${acknowledged} acknowledged, ${faults} faults, ` +
       `${steps} steps; ${seconds.toFixed(1)} s, ${(seeds / seconds).toFixed(1)} seeds/s`,

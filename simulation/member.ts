@@ -7,8 +7,12 @@ import type { TableHandle } from '../broker/group-tables.ts'
 import type { RaftDriver } from '../raft/driver.ts'
 import type { Raft } from '../raft/raft.ts'
 import type { MessageStore } from '../store/message-store.ts'
-import type { StoreConfig } from '../store/types.ts'
+import type { Replication, StoreConfig } from '../store/types.ts'
 import type { Checker } from './checker.ts'
+import type { Configuration } from '../raft/messages.ts'
+import type { HardState } from '../raft/node.ts'
+import { nameOf } from './group-rules.ts'
+import type { GroupRules } from './group-rules.ts'
 import { SimulatedDisk } from './disk.ts'
 import type { Engine } from './engine.ts'
 import type { Journal } from './journal.ts'
@@ -31,7 +35,9 @@ export interface GroupContext {
   readonly network: SimulatedNetwork
   readonly checker: Checker
   readonly random: SeededRandom
-  readonly size: number
+  readonly rules: GroupRules
+  /** Whom a process of the member is told to belong to its group, in the order of their ids. */
+  readonly peersOf: (member: Member) => readonly number[]
   readonly plant: Plant | null
   /** What runs in the members' processes. */
   readonly programOf: (options: ProgramOptions) => Program
@@ -76,6 +82,8 @@ export class Member {
   /** While it leads: its term, and what it has committed. */
   #ledTerm = 0
   #ledCommit = 0
+  #ledBy: Configuration | null = null
+  #hardState: HardState | null = null
 
   constructor(context: GroupContext, id: number) {
     this.#context = context
@@ -140,6 +148,17 @@ export class Member {
     this.#context.network.cutPower(this.host)
   }
 
+  /** What the store says of its log, told to the rules before anybody acts upon it. */
+  observed(replication: Replication): Replication {
+    return {
+      ...replication,
+      persisted: (offset) => {
+        if (this.driver !== null) this.#context.rules.holds(this.#diskName, offset)
+        replication.persisted(offset)
+      },
+    }
+  }
+
   /** Gives the member an empty disk. */
   wipe(): void {
     if (this.isUp) this.kill()
@@ -165,7 +184,7 @@ export class Member {
       checker.offsetBack(RECHECKED_RECORDS),
     ))
     checker.leads(this.host, raft)
-    this.#checkCommitTerm(raft)
+    this.#checkDecisions(raft, store)
     if (raft.commitOffset > raft.endOffset || store.commitOffset > store.endOffset) {
       engine.violate('nothing beyond the log is committed', `${this.host} at ${raft.commitOffset}`)
     }
@@ -180,8 +199,21 @@ export class Member {
     if (store.commitOffset > checked) this.#observe(store, checked)
   }
 
-  /** Raft §5.4.2: a leader commits by counting only what ends with a record of its own term. */
-  #checkCommitTerm(raft: Raft<Buffer>): void {
+  get #diskName(): string {
+    return nameOf({ id: this.id, incarnation: this.driver?.incarnation ?? 0 })
+  }
+
+  #checkDecisions(raft: Raft<Buffer>, store: MessageStore): void {
+    const { rules } = this.#context
+    if (this.#hardState !== raft.hardState) {
+      if (this.#hardState === null) {
+        rules.joins(this.#diskName, this.disk)
+        // What a start has found counts as any other of it.
+        rules.holds(this.#diskName, store.endOffset)
+      }
+      this.#hardState = raft.hardState
+      rules.votes(this.#diskName, raft.hardState, !this.process.isAlive)
+    }
     if (raft.role !== 'leader') {
       this.#ledTerm = 0
       return
@@ -189,9 +221,20 @@ export class Member {
     if (this.#ledTerm !== raft.term) {
       this.#ledTerm = raft.term
       this.#ledCommit = raft.commitOffset
+      this.#ledBy = raft.configuration
+      rules.founded(raft.configuration)
+      rules.elected(this.id, raft)
     }
-    if (raft.commitOffset === this.#ledCommit) return
-    this.#ledCommit = raft.commitOffset
+    if (raft.commitOffset !== this.#ledCommit) {
+      this.#ledCommit = raft.commitOffset
+      rules.commits(this.id, raft, this.#ledBy ?? raft.configuration)
+      this.#checkCommitTerm(raft)
+    }
+    this.#ledBy = raft.configuration
+  }
+
+  /** Raft §5.4.2: a leader commits by counting only what ends with a record of its own term. */
+  #checkCommitTerm(raft: Raft<Buffer>): void {
     const epoch = raft.epochs.findLast(({ startOffset }) => startOffset < raft.commitOffset)
     if (epoch?.term === raft.term) return
     const fact = `${this.host} in term ${raft.term} up to ${raft.commitOffset}, of term ${epoch?.term}`
@@ -243,6 +286,8 @@ export class Member {
     this.process.kill()
     this.program = null
     this.#checkedOffset = null
+    this.#hardState = null
+    this.#ledTerm = 0
   }
 
   #newProcess(): SimulatedProcess {

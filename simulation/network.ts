@@ -68,12 +68,13 @@ export class SimulatedNetwork {
   }
 
   isCut(from: string, to: string): boolean {
-    return this.#cut.has(`${from}>${to}`)
+    return this.#cut.size > 0 && this.#cut.has(`${from}>${to}`)
   }
 
   /** Everything from one host to the other takes `byMs` longer; 0: no longer. */
   slow(from: string, to: string, byMs: number): void {
-    this.#slow.set(`${from}>${to}`, byMs)
+    if (byMs === 0) this.#slow.delete(`${from}>${to}`)
+    else this.#slow.set(`${from}>${to}`, byMs)
   }
 
   /** The process on `host` has died: its listeners and connections go with it; the others learn of it after the latency. */
@@ -114,7 +115,7 @@ export class SimulatedNetwork {
 
   delay(from: string, to: string): number {
     const { latencyMs, random } = this.options
-    const slow = this.#slow.get(`${from}>${to}`) ?? 0
+    const slow = this.#slow.size === 0 ? 0 : (this.#slow.get(`${from}>${to}`) ?? 0)
     return latencyMs / 2 + (random.next() * latencyMs) / 2 + slow
   }
 
@@ -232,7 +233,7 @@ class SimulatedSocket implements Socket {
 
   writeAll(buffers: readonly Buffer[]): boolean {
     if (this.#isClosed) return false
-    this.#toDeliver.push([...buffers])
+    this.#toDeliver.push(buffers.slice())
     this.#deliverLater()
     return true
   }

@@ -40,7 +40,11 @@ interface Group {
 export class OffsetFeature implements Feature {
   readonly topic: string = TOPIC
   readonly counts: Record<string, number> = {
-    ...{ acknowledged: 0, marks: 0, asked: 0, handOvers: 0, lost: 0 },
+    acknowledged: 0,
+    marks: 0,
+    asked: 0,
+    handOvers: 0,
+    lost: 0,
   }
   readonly #options: WorkloadOptions
   readonly #groups = new Map<string, Group>()
@@ -82,7 +86,9 @@ export class OffsetFeature implements Feature {
     const answer = await client.ask({
       code: RequestCode.UPDATE_CONSUMER_OFFSET,
       extFields: {
-        ...{ consumerGroup: group.name, topic: TOPIC, queueId: '0' },
+        consumerGroup: group.name,
+        topic: TOPIC,
+        queueId: '0',
         commitOffset: String(queueOffset),
       },
     })
@@ -137,7 +143,9 @@ export class OffsetFeature implements Feature {
     const answer = await client.ask({
       code: RequestCode.QUERY_CONSUMER_OFFSET,
       extFields: {
-        ...{ consumerGroup: group.name, topic: TOPIC, queueId: '0' },
+        consumerGroup: group.name,
+        topic: TOPIC,
+        queueId: '0',
         setZeroIfNotFound: 'false',
       },
     })

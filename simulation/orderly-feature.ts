@@ -2,7 +2,7 @@
  * Pops in order: a group has one batch of a queue at a time, each begins with the first message that is not acknowledged, and none is
  * passed over.
  */
-import { iterateRecords } from '../common/message-codec.ts'
+import { recordsIn } from './answered-records.ts'
 import { RequestCode } from '../remoting/request-code.ts'
 import { ResponseCode } from '../remoting/response-code.ts'
 import { keyOf } from './checker.ts'
@@ -25,6 +25,8 @@ const PAUSE_MS = 50
 const ATTEMPTS = 3
 /** After healing all has come back and is acknowledged: times of invisibility, what clocks are apart, and elections. */
 const BACK_MS = 30_000
+/** One message after the other is acknowledged, of those too that nobody had before healing. */
+const BACKLOG_MS = 250
 
 /** One message in the hands of a consumer, until a time by the clock of the broker. */
 interface Lease {
@@ -45,7 +47,6 @@ interface Queue {
   doneTo: number
   /** All below are in `asked`. */
   askedTo: number
-  committed: number
 }
 
 interface Popped {
@@ -63,9 +64,15 @@ export class OrderlyFeature implements Feature {
   readonly #options: WorkloadOptions
   readonly #sent = new Set<string>()
   readonly #queues: readonly Queue[] = Array.from({ length: QUEUES }, () => ({
-    ...{ leases: [], asked: new Set(), done: new Set(), doneTo: 0, askedTo: 0, committed: 0 },
+    leases: [],
+    asked: new Set(),
+    done: new Set(),
+    doneTo: 0,
+    askedTo: 0,
   }))
   #healedMs: number | null = null
+  /** Of the longest queue, when all was healed. */
+  #backlog = 0
   #sequence = 0
   #consumers = 0
   #attempts = 0
@@ -90,13 +97,17 @@ export class OrderlyFeature implements Feature {
   }
 
   missing(): string | null {
-    const { engine, checker } = this.#options
-    this.#healedMs ??= engine.now
+    const { engine } = this.#options
+    if (this.#healedMs === null) {
+      this.#healedMs = engine.now
+      const behind = this.#queues.map(({ askedTo }, queueId) => this.#endOf(queueId) - askedTo)
+      this.#backlog = Math.max(0, ...behind)
+    }
     for (const [queueId, { askedTo }] of this.#queues.entries()) {
-      const end = checker.queues.get(`${TOPIC}/${queueId}`) ?? 0
+      const end = this.#endOf(queueId)
       if (askedTo >= end) continue
       const missing = `queue ${queueId} is acknowledged to ${askedTo} of ${end}`
-      if (engine.now > this.#healedMs + BACK_MS) {
+      if (engine.now > this.#healedMs + BACK_MS + this.#backlog * BACKLOG_MS) {
         engine.violate('what is not acknowledged comes back in time', missing)
       }
       return missing
@@ -106,6 +117,10 @@ export class OrderlyFeature implements Feature {
 
   checkEnd(): void {
     // What is missing has been waited for.
+  }
+
+  #endOf(queueId: number): number {
+    return this.#options.checker.queues.get(`${TOPIC}/${queueId}`) ?? 0
   }
 
   async #consume(client: BrokerClient): Promise<void> {
@@ -151,7 +166,8 @@ export class OrderlyFeature implements Feature {
     })
     if (answer === null) return null
     if (answer.code !== ResponseCode.SUCCESS) return []
-    const messages = [...iterateRecords(answer.body)]
+    const messages = recordsIn(answer.body, this.#options)
+    if (messages === null) return null
     return this.#queues.flatMap((queue, queueId) => {
       const batch = messages.filter((message) => message.queueId === queueId)
       if (batch.length === 0) return []

@@ -3,12 +3,17 @@
  * here alone, as wrong disks, wrong glue and overridden methods; nothing of Gantry knows of them.
  */
 import { ConsumerOffsets } from '../broker/consumer-offsets.ts'
+import { LevelClock } from '../broker/delay/level-clock.ts'
+import { PopReviver } from '../broker/pop/pop-reviver.ts'
 import { PopState } from '../broker/pop/pop-state.ts'
+import { CommitLog } from '../store/commit-log.ts'
 import { MessageStore } from '../store/message-store.ts'
 import { SCHEDULE_TOPIC, TIMER_TOPIC } from '../broker/names.ts'
 import type { MessageToStore } from '../common/message.ts'
 import type { Replication } from '../store/types.ts'
 import { RaftNode } from '../raft/node.ts'
+import { votersOf } from '../raft/quorum.ts'
+import { StateFile } from '../raft/state-file.ts'
 import { RecordReader } from '../common/message-codec.ts'
 import type { SimulatedDisk } from './disk.ts'
 import type { Member } from './member.ts'
@@ -188,6 +193,93 @@ export const PLANTS: readonly Plant[] = [
     settings: { ...SYNC, syncMs: 60 },
   },
   {
+    name: 'amnesiac-member',
+    what: 'a member with an empty disk says that it is the one of before',
+    install: () =>
+      overriding(
+        StateFile.prototype,
+        'save',
+        (original) =>
+          function (this: StateFile, hardState, incarnation) {
+            original.call(this, hardState, incarnation === undefined ? this.incarnation : 1)
+          },
+      ),
+  },
+  {
+    name: 'replaced-at-once',
+    what: 'a member with an empty disk counts as soon as it is taken in',
+    install: () =>
+      overriding(
+        RaftNode.prototype,
+        'emit',
+        (original) =>
+          function (this: RaftNode<unknown>, effect) {
+            if (effect.type === 'appendConfiguration') {
+              const members = effect.members.map((one) => ({ ...one, role: 'voter' as const }))
+              original.call(this, { ...effect, members })
+            } else {
+              original.call(this, effect)
+            }
+          },
+      ),
+  },
+  {
+    name: 'former-voters',
+    what: 'until a change of the members is committed, leaders count by those of before',
+    settings: { changesMembers: true },
+    install: () =>
+      overridingGetter(RaftNode.prototype, 'voters', (node) => {
+        const inForce = node.configurations.findLast(({ offset }) => offset < node.commitOffset)
+        return votersOf(inForce ?? node.configuration)
+      }),
+  },
+  {
+    name: 'times-go-back',
+    what: 'records get the time of the clock, also when that was set back',
+    install: () =>
+      overriding(
+        CommitLog.prototype,
+        'append',
+        (original) =>
+          function (this: CommitLog, draft, size, place) {
+            original.call(this, draft, size, place)
+            this.lastStoreTimestamp = 0
+          },
+      ),
+  },
+  {
+    name: 'timer-early',
+    what: 'messages of delay levels come a third of a second early',
+    workload: 'broker',
+    settings: { clocks: 'exact' },
+    install: () =>
+      overriding(
+        LevelClock.prototype,
+        'remaining',
+        (original) =>
+          function (this: LevelClock, queueOffset, dueTime) {
+            return original.call(this, queueOffset, dueTime) - 350
+          },
+      ),
+  },
+  {
+    name: 'revive-drop',
+    what: 'every second message that is not acknowledged in time is forgotten',
+    workload: 'pops',
+    install: () =>
+      overriding(
+        PopReviver.prototype,
+        'take',
+        (original) =>
+          function (this: PopReviver, due) {
+            original.call(
+              this,
+              due.filter((_, index) => index % 2 === 1),
+            )
+          },
+      ),
+  },
+  {
     name: 'send-back-unconfirmed',
     what: 'a message that is given back counts as soon as its copy is in the log of the leader',
     workload: 'retries',
@@ -270,6 +362,24 @@ function hasty(isOfKind: (message: MessageToStore) => boolean): () => void {
         done({ status: 'OK', reason: null, ...nowhere })
       },
   )
+}
+
+function overridingGetter<Target extends object, Name extends string & keyof Target>(
+  target: Target,
+  name: Name,
+  read: (instance: Target) => Target[Name],
+): () => void {
+  const descriptor = Object.getOwnPropertyDescriptor(target, name)
+  if (descriptor === undefined) throw new RangeError(`${name} is a getter`)
+  Object.defineProperty(target, name, {
+    ...descriptor,
+    get(this: Target) {
+      return read(this)
+    },
+  })
+  return () => {
+    Object.defineProperty(target, name, descriptor)
+  }
 }
 
 function overriding<Target extends object, Name extends keyof Target>(

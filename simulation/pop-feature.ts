@@ -1,5 +1,5 @@
 /** Pops: what is popped is invisible for its time, what is acknowledged never comes again, and everything is acknowledged in the end. */
-import { iterateRecords } from '../common/message-codec.ts'
+import { recordsIn } from './answered-records.ts'
 import { propertyOf } from '../common/properties.ts'
 import { RequestCode } from '../remoting/request-code.ts'
 import { ResponseCode } from '../remoting/response-code.ts'
@@ -133,7 +133,8 @@ export class PopFeature implements Feature {
     if (answer?.code !== ResponseCode.SUCCESS) return []
     const popTime = Number(answer.extFields.get('popTime'))
     const until = popTime + Number(answer.extFields.get('invisibleTime'))
-    return Array.from(iterateRecords(answer.body), (message) => {
+    const messages = recordsIn(answer.body, this.#options) ?? []
+    return messages.map((message) => {
       const key = keyOf(message.body.toString('latin1'))
       const handle = handleOf(message, answer)
       const place = this.#placeOf(

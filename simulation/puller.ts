@@ -1,5 +1,5 @@
 /** Pulls of the clients of a simulated broker: what they get has to be what is committed, in order, without gaps. */
-import { iterateRecords } from '../common/message-codec.ts'
+import { recordsIn } from './answered-records.ts'
 import { pullFields } from '../remoting/pull-fields.ts'
 import { RequestCode } from '../remoting/request-code.ts'
 import { ResponseCode } from '../remoting/response-code.ts'
@@ -22,7 +22,7 @@ export interface Pulled {
 /** Null when there is nothing, or no answer. */
 export async function pull(
   client: BrokerClient,
-  options: Pick<WorkloadOptions, 'checker' | 'engine'>,
+  options: Pick<WorkloadOptions, 'checker' | 'engine' | 'onDamage'>,
   queue: ConsumedQueue,
   from: number,
 ): Promise<Pulled | null> {
@@ -36,7 +36,8 @@ export async function pull(
     if (answer.code !== ResponseCode.PULL_OFFSET_MOVED) return null
     return { messages: [], next: Number(answer.extFields.get('nextBeginOffset')) }
   }
-  const messages = [...iterateRecords(answer.body)]
+  const messages = recordsIn(answer.body, options)
+  if (messages === null) return null
   check(options, queue, from, messages, answer.body)
   return { messages, next: from + messages.length }
 }

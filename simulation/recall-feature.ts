@@ -33,7 +33,10 @@ interface Call {
 export class RecallFeature implements Feature {
   readonly topic = 'Calls'
   readonly counts: Record<string, number> = {
-    ...{ acknowledged: 0, delivered: 0, recalled: 0, refused: 0 },
+    acknowledged: 0,
+    delivered: 0,
+    recalled: 0,
+    refused: 0,
   }
   readonly #options: WorkloadOptions
   readonly #calls = new Map<string, Call>()

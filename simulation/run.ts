@@ -7,6 +7,9 @@ import { Checker } from './checker.ts'
 import { Engine } from './engine.ts'
 import type { EventOwner, Violation } from './engine.ts'
 import { Faults } from './faults.ts'
+import { putUpGuard } from './guard.ts'
+import type { Guard } from './guard.ts'
+import { GroupRules } from './group-rules.ts'
 import { Member } from './member.ts'
 import type { GroupContext } from './member.ts'
 import { SimulatedNetwork } from './network.ts'
@@ -22,6 +25,8 @@ import type { Load } from './load.ts'
 
 /** Bugs that were put in have to show soon. */
 const HARSH = { faultEveryMs: 500, thinkMs: 150, clients: 4 }
+/** Members that may come, besides those that have left. */
+const SPARES = 1
 /** Virtual time that the operations of a run may take. */
 const MAX_RUN_MS = 30 * 60_000
 /** What connections and restarts take besides elections. */
@@ -43,14 +48,17 @@ export interface RunResult {
   readonly faults: Readonly<Record<string, number>>
 }
 
+/** `given`: the guard of the process, when it has one. */
 export async function simulate(
   options: RunOptions,
   trace: ((line: string) => void) | null = null,
+  given: Guard | null = null,
 ): Promise<RunResult> {
   const plant = plantOf(options.planted)
   const undo = plant?.install?.()
+  const guard = given ?? putUpGuard()
   try {
-    const world = new World(options, trace)
+    const world = new World(options, trace, guard)
     const onRejection = (error: unknown): void => world.rejected(error)
     process.on('unhandledRejection', onRejection)
     try {
@@ -60,6 +68,7 @@ export async function simulate(
     }
     return world.result
   } finally {
+    if (given === null) guard.remove()
     undo?.()
   }
 }
@@ -71,10 +80,11 @@ class World {
   readonly #network: SimulatedNetwork
   readonly #checker: Checker
   readonly #members: Member[]
+  readonly #byHost: ReadonlyMap<string, Member>
   readonly #faults: Faults
   readonly #workload: Load
 
-  constructor(options: RunOptions, trace: ((line: string) => void) | null) {
+  constructor(options: RunOptions, trace: ((line: string) => void) | null, guard: Guard) {
     const { seed, members: size } = options
     const isWhole = options.workload !== 'store'
     const plant = plantOf(options.planted)
@@ -83,7 +93,7 @@ class World {
       ...(plant === null ? {} : HARSH),
       ...plant?.settings,
     }
-    const engine = new Engine(seed)
+    const engine = new Engine(seed, guard)
     engine.trace = trace
     const random = (purpose: number): SeededRandom => new SeededRandom(seed * 31 + purpose)
     this.#options = options
@@ -105,17 +115,34 @@ class World {
       network: this.#network,
       checker: this.#checker,
       random: random(2),
-      size,
+      rules: new GroupRules(engine),
+      peersOf: (member) => this.#peersOf(member),
       plant,
       programOf: (program) => (isWhole ? new BrokerProgram(program) : new StoreProgram(program)),
       onExit: (member, error) => this.#faults.exited(member, error),
     }
-    this.#members = Array.from({ length: size }, (_, id) => new Member(context, id))
+    this.#checker.onControl = (body) => context.rules.committed(body)
+    const places = size + (settings.changesMembers ? SPARES : 0)
+    this.#members = Array.from({ length: places }, (_, id) => new Member(context, id))
+    this.#byHost = new Map(this.#members.map((member) => [member.host, member]))
     const parts = { engine, settings, checker: this.#checker, members: this.#members }
-    this.#faults = new Faults({ ...parts, random: random(3), network: this.#network })
+    this.#faults = new Faults({
+      ...parts,
+      random: random(3),
+      network: this.#network,
+      founders: size,
+    })
     const { operations } = options
     const isRotten = (member: Member): boolean => this.#faults.isRotten(member)
-    const load = { ...parts, random: random(4), network: this.#network, isRotten, operations }
+    const onDamage = (): void => this.#faults.damageSeen()
+    const load = {
+      ...parts,
+      random: random(4),
+      network: this.#network,
+      isRotten,
+      onDamage,
+      operations,
+    }
     this.#workload =
       options.workload === 'store' ? new Workload(load) : new BrokerLoad(load, options.workload)
     engine.betweenEvents = (last) => {
@@ -148,7 +175,7 @@ class World {
 
   async run(): Promise<void> {
     const engine = this.#engine
-    for (const member of this.#members) member.start()
+    for (const member of this.#present) member.start()
     await this.#until('a new group has a leader', () => this.#hasLeader(), PATIENCE_MS)
     this.#workload.start()
     this.#faults.start()
@@ -199,10 +226,13 @@ class World {
     this.#workload.checkEnd()
   }
 
+  /** Those that belong to the group, and are voters of it. */
   #isEven(): boolean {
-    if (!this.#hasLeader()) return false
-    const end = this.#members[0]?.store?.endOffset ?? -1
-    return this.#members.every(
+    const { changes } = this.#faults
+    if (!this.#hasLeader() || !changes.isSettled) return false
+    const present = this.#present
+    const end = present[0]?.store?.endOffset ?? -1
+    return present.every(
       ({ store, driver }) =>
         store !== null &&
         driver?.raft !== null &&
@@ -223,21 +253,21 @@ class World {
     const { endOffset } = this.#checker
     let open = this.#members.length
     for (const member of this.#members) {
-      this.#compareQueues(member)
+      if (this.#faults.changes.belongs(member)) this.#compareQueues(member)
       member.close().then(
         () => open--,
         (error: unknown) => this.#engine.violate('members stop in good order', String(error)),
       )
     }
     await this.#until('members stop', () => open === 0, CATCH_UP_MS)
-    for (const member of this.#members) this.#inspect(member, endOffset)
+    for (const member of this.#present) this.#inspect(member, endOffset)
   }
 
   /** Tables hold the same everywhere, and everything that was told to be in them. */
   #compareTables(): void {
     if (this.#options.workload !== 'store') return
-    const [first] = this.#members
-    for (const { host, journal } of this.#members) {
+    const [first] = this.#present
+    for (const { host, journal } of this.#present) {
       if (journal?.content === first?.journal?.content) continue
       const facts = `${first?.journal?.content}, but ${host} has ${journal?.content}`
       this.#engine.violate('tables are equal', facts)
@@ -315,9 +345,19 @@ class World {
     return this.#members.map((member) => state(member)).join('; ')
   }
 
+  get #present(): readonly Member[] {
+    return this.#faults.changes.belonging
+  }
+
+  /** Itself, and those whose processes run or shall. */
+  #peersOf(member: Member): readonly number[] {
+    const { changes } = this.#faults
+    return this.#members.filter((one) => one === member || changes.mayRun(one)).map(({ id }) => id)
+  }
+
   /** Null for the host of a client. */
   #memberOf(host: string): Member | null {
-    return this.#members.find((member) => member.host === host) ?? null
+    return this.#byHost.get(host) ?? null
   }
 
   async #until(

@@ -26,8 +26,10 @@ export interface Settings {
   readonly chunkSize: number
   readonly chunkCount: number
   readonly faultEveryMs: number
-  /** All clocks tell the same time; or they are apart, and go a little wrong; or somebody sets them besides. */
-  readonly clocks: 'exact' | 'apart' | 'set'
+  /** All clocks tell the same time; or they are apart, and go a little wrong; or are set besides, by a second at most, or by hours. */
+  readonly clocks: 'exact' | 'apart' | 'stepped' | 'set'
+  /** Members leave the group for good, and others come. */
+  readonly changesMembers: boolean
 }
 
 /** What the processes of the members run: stores, or whole brokers with some kinds of messages. */
@@ -59,13 +61,14 @@ export function settingsOf(options: RunOptions): Settings {
     chunkCount: pick(2, 4),
     faultEveryMs: pick(700, 1500, 4000),
     clocks: 'set',
-    ...(options.workload !== 'store' ? wholeBroker(pick('exact', 'apart')) : {}),
+    changesMembers: random.integer(2) === 0,
+    ...(options.workload !== 'store' ? wholeBroker(pick('exact', 'apart', 'stepped')) : {}),
   }
 }
 
-/** A segment holds the largest message; when a message is due can be told only by clocks that nobody sets. */
+/** A segment holds the largest message; when a message is due can be told only by clocks that nobody sets by much. */
 function wholeBroker(clocks: Settings['clocks']): Partial<Settings> {
-  return { segmentSize: 160 * 1024, clocks }
+  return { segmentSize: 160 * 1024, clocks, changesMembers: false }
 }
 
 export function storeConfigOf({ segmentSize, flushDiskType }: Settings): StoreConfig {

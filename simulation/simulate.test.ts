@@ -1,4 +1,6 @@
 import { expect, test } from 'vitest'
+import { recordsIn } from './answered-records.ts'
+import { replay } from './replay.ts'
 import { simulate } from './run.ts'
 
 const SHORT = { members: 3, operations: 250, planted: null, workload: 'store' } as const
@@ -29,6 +31,14 @@ test.each([1, 2, 3, 4])('a group of three keeps all rules (seed %i)', async (see
   expect(result.counts['acknowledged']).toBeGreaterThan(20)
 })
 
+test('members leave a group and others come, and it keeps all rules', async () => {
+  const result = await simulate({ ...SHORT, operations: 700, seed: 9 })
+
+  expect(result.violation).toBe(null)
+  expect(result.faults['member removed']).toBeGreaterThan(0)
+  expect(result.faults['member added']).toBeGreaterThan(0)
+})
+
 test('a group of five keeps all rules', async () => {
   const result = await simulate({ ...SHORT, seed: 1, members: 5 })
 
@@ -54,6 +64,23 @@ test.each(['retries', 'recalls', 'orderly', 'offsets'] as const)(
 
 test('seed 76 of recalls, in which the record of one rots on the disk of the leader, keeps all', async () => {
   const result = await simulate({ ...SHORT, operations: 400, seed: 76, workload: 'recalls' })
+
+  expect(result.violation).toBe(null)
+})
+
+test('a consumer that is given a damaged record takes none, and says so', () => {
+  let reports = 0
+  const onDamage = (): void => {
+    reports++
+  }
+
+  expect(recordsIn(Buffer.alloc(200, 1), { onDamage })).toBe(null)
+  expect(recordsIn(Buffer.alloc(0), { onDamage })).toEqual([])
+  expect(reports).toBe(1)
+})
+
+test('two runs of a seed are compared line by line', async () => {
+  const result = await replay({ ...SHORT, seed: 3 })
 
   expect(result.violation).toBe(null)
 })

@@ -60,14 +60,14 @@ export class StoreProgram implements Program {
 
   #newGroup(): RaftMember {
     const { member, context, runtime, logger, onFailure } = this.#options
-    const { config, size } = context
+    const { config } = context
     return new RaftMember({
       runtime,
       logger,
       storePathRootDir: config.storePathRootDir,
       group: 'simulation/broker-a',
       id: member.id,
-      peers: Array.from({ length: size }, (_, id) => ({ id, host: `n${id}`, port: PEER_PORT })),
+      peers: context.peersOf(member).map((id) => ({ id, host: `n${id}`, port: PEER_PORT })),
       listenHost: member.host,
       clientPort: CLIENT_PORT,
       store: () => this.store,
@@ -98,7 +98,7 @@ export class StoreProgram implements Program {
         reserveHours: () => null,
         neededOffset: () => this.#tables.savedOffset,
       },
-      replication: plant?.replication?.(replication, () => member) ?? replication,
+      replication: member.observed(plant?.replication?.(replication, () => member) ?? replication),
       buffer: { chunkSize: settings.chunkSize, chunkCount: settings.chunkCount },
     })
   }

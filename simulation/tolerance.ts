@@ -1,8 +1,8 @@
-/** What the clocks of the members may make of a time, in a run whose clocks nobody sets. */
+/** What the clocks of the members may make of a time, in a run whose clocks nobody sets by more than a second. */
 import type { WorkloadOptions } from './workload.ts'
 
-/** What clocks are apart at most at the beginning, and how much further with each millisecond. */
-const APART_MS = 2000
+/** What clocks are apart at most at the beginning, with the steps by which they are set, and how much further with each millisecond. */
+const APART_MS = { exact: 0, apart: 2000, stepped: 4000, set: Number.POSITIVE_INFINITY } as const
 const DRIFT = 0.06
 /** A clock tells whole milliseconds that are over: what it says of two moments may be so much more than what lies between them. */
 const ROUNDED_MS = 1
@@ -12,7 +12,7 @@ export function apartMs({
   settings,
   engine,
 }: Pick<WorkloadOptions, 'settings' | 'engine'>): number {
-  return settings.clocks === 'exact' ? 0 : APART_MS + engine.now * DRIFT
+  return settings.clocks === 'exact' ? 0 : APART_MS[settings.clocks] + engine.now * DRIFT
 }
 
 /** Before it, nothing that waits for `delayMs` from now on may come. */

@@ -51,6 +51,8 @@ export interface WorkloadOptions {
   readonly members: readonly Member[]
   readonly network: SimulatedNetwork
   readonly isRotten: (member: Member) => boolean
+  /** A consumer was given a record that is damaged. */
+  readonly onDamage: () => void
   readonly operations: number
 }
 
