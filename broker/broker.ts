@@ -146,6 +146,7 @@ export class Broker implements AsyncDisposable {
           assert(facts !== null, 'requests come after the start')
           return facts
         },
+        epochs: () => this.#member.epochs,
         transfer: (to) => {
           if (!this.#leadership.isLeading) return 'this member does not lead'
           void this.#leadership.handOver(to)
@@ -236,7 +237,10 @@ export class Broker implements AsyncDisposable {
       runtime,
       logger,
       storeHost: () => this.#address.hostOrUnspecified,
-      retention: new StoreRetention(() => ({ ...this.#parts, timers: runtime.timers })),
+      retention: new StoreRetention(() => ({
+        ...this.#parts,
+        consumers: this.#processors.consumers,
+      })),
       ...(replication === null ? {} : { replication }),
       onFailure: onFatal,
     })

@@ -74,6 +74,11 @@ export class ExpectedConsumers implements LeaderService {
     parts.clients.onKnowledgeChange((group) => this.#changed(group))
   }
 
+  /** The group has members, as the log tells. */
+  hasMembers(group: string): boolean {
+    return this.#groups.has(group)
+  }
+
   startLeading(): void {
     const { clients, timers } = this.#parts
     this.#round++

@@ -1,4 +1,5 @@
 /** Names of topics and groups: what is allowed, what belongs to the system (protocol §14). */
+import { CONTROL_TOPIC } from '../store/control-record.ts'
 
 const ALLOWED = /^[%|a-zA-Z0-9_-]+$/
 const TOPIC_MAX_LENGTH = 127
@@ -35,6 +36,7 @@ const SYSTEM_TOPICS: ReadonlySet<string> = new Set([
 ])
 
 const FORBIDDEN_FOR_CLIENTS: ReadonlySet<string> = new Set([
+  CONTROL_TOPIC,
   SCHEDULE_TOPIC,
   HALF_TOPIC,
   OP_HALF_TOPIC,

@@ -61,6 +61,7 @@ export interface BrokerProcessors {
   readonly transactions: Transactions
   readonly levels: LevelDelivery
   readonly timers: TimerDelivery
+  readonly consumers: ExpectedConsumers
   readonly leaderServices: readonly LeaderService[]
 }
 
@@ -76,6 +77,7 @@ export function createProcessors(options: TopicAdminOptions): BrokerProcessors {
   const pull = new PullProcessor(parts, rules)
   const pops = new PopService(parts)
   const routes = new TopicRoutes(parts.clock, options.route)
+  const consumers = new ExpectedConsumers(parts)
   const rates = new StoreRates(parts.store, parts.clock)
   const byFrame = new Map<number, FrameProcessor>()
   const fastPull = new FastPull(parts, rules, pull)
@@ -122,7 +124,8 @@ export function createProcessors(options: TopicAdminOptions): BrokerProcessors {
     transactions,
     levels,
     timers,
+    consumers,
     // Stopped in reverse: before connections of clients end, who consumes is noted no more.
-    leaderServices: [levels, timers, transactions, pops, new ExpectedConsumers(parts)],
+    leaderServices: [levels, timers, transactions, pops, consumers],
   }
 }

@@ -1,32 +1,59 @@
-/** Tells the store what its retention must heed: how far consumer groups have read, and how long topics keep their messages. */
+/**
+ * Tells the store what its retention must heed: how far consumer groups have read, and how long topics keep their messages.
+ *
+ * All of it comes from tables in the log, so that each member of a broker group keeps the same: who follows today may lead tomorrow.
+ */
 import { levelProgress } from './delay/level-progress.ts'
-import { DLQ_PREFIX, SCHEDULE_TOPIC, TIMER_TOPIC, isSystemGroup } from './names.ts'
+import {
+  DLQ_PREFIX,
+  HALF_TOPIC,
+  RETRY_PREFIX,
+  SCHEDULE_TOPIC,
+  TIMER_TOPIC,
+  TRANSACTION_GROUP,
+  isSystemGroup,
+} from './names.ts'
+import { HALF_QUEUE_ID } from './transaction/half-message.ts'
 import type { BrokerConfig } from './config.ts'
 import type { ClientRegistry } from './client-registry.ts'
 import type { Delays } from './delay/delays.ts'
 import type { LevelStore } from './delay/level-progress.ts'
 import type { ConsumerOffsets } from './consumer-offsets.ts'
+import type { ExpectedConsumers } from './expected-consumers.ts'
 import type { GroupTables } from './group-tables.ts'
+import type { SubscriptionGroups } from './subscription-groups.ts'
 import type { TopicTable } from './topics.ts'
 import type { Clock, Timers } from '../common/ports.ts'
 import type { QueueRange, Retention, SlowestRead, Store } from '../store/types.ts'
 
-/** Who reads the delay levels. */
-const PARKED = { topic: SCHEDULE_TOPIC, consumerGroup: 'CID_RMQ_SYS_DELAY' }
+/** Who reads the delay levels and the timers, and who the half messages. */
+const PARKED = { topic: SCHEDULE_TOPIC, consumerGroup: 'CID_RMQ_SYS_DELAY', isProtected: true }
+const HALVES = { topic: HALF_TOPIC, consumerGroup: TRANSACTION_GROUP, isProtected: true }
+/** Between group and topic in the name of a POP retry topic. */
+const POP_RETRY_SEPARATOR = /[_+]/g
 
 /** Queue entries looked up between two turns of the event loop. */
 const LOOKUPS_PER_TURN = 256
 
 export interface StoreRetentionParts {
   readonly config: BrokerConfig
-  readonly timers: Timers
+  readonly timers: Pick<Timers, 'soon'>
   readonly tables: Pick<GroupTables, 'savedOffset'>
   readonly topics: TopicTable
   readonly offsets: ConsumerOffsets
-  readonly clients: ClientRegistry
+  readonly groups: Pick<SubscriptionGroups, 'get'>
+  readonly clients: Pick<ClientRegistry, 'consumerGroup'>
+  /** Who consumes, as the log tells. */
+  readonly consumers: Pick<ExpectedConsumers, 'hasMembers'>
   readonly delays: Delays
   readonly clock: Clock
   readonly store: LevelStore & Pick<Store, 'queues' | 'physicalOffsetAt' | 'offsetByTimestamp'>
+}
+
+/** The groups that have committed offsets. */
+interface Readers {
+  readonly byTopic: ReadonlyMap<string, readonly string[]>
+  readonly names: ReadonlySet<string>
 }
 
 type Found = Map<string, { readonly queueOffset: number; readonly physicalOffset: number }>
@@ -43,12 +70,12 @@ export class StoreRetention implements Retention {
 
   async slowestRead(): Promise<SlowestRead | null> {
     const { store, timers } = this.#parts()
-    const groups = this.#groupsByTopic()
+    const readers = this.#readers()
     const found: Found = new Map()
     let slowest: SlowestRead | null = null
     let lookups = 0
     for (const range of store.queues()) {
-      for (const consumerGroup of groups.get(range.topic) ?? []) {
+      for (const consumerGroup of readersOf(range.topic, readers)) {
         const position = this.#positionOf(range, consumerGroup, found)
         if (++lookups % LOOKUPS_PER_TURN === 0) {
           await new Promise<void>((resolve) => timers.soon(resolve))
@@ -60,13 +87,15 @@ export class StoreRetention implements Retention {
       }
     }
     this.#found = found
-    const parked = this.#oldestParked()
-    if (parked === null || (slowest !== null && !isSlower(parked, true, slowest))) return slowest
-    return { physicalOffset: parked, ...PARKED, isProtected: true }
+    for (const kept of [this.#oldestParked(), this.#oldestHalf()]) {
+      if (kept === null) continue
+      if (slowest === null || isSlower(kept.physicalOffset, true, slowest)) slowest = kept
+    }
+    return slowest
   }
 
   /** Where the oldest message lies that waits for its time; kept whatever the policy for consumers is. */
-  #oldestParked(): number | null {
+  #oldestParked(): SlowestRead | null {
     const { config, delays, store, clock } = this.#parts()
     let oldest: number | null = null
     for (const queueId of delays.levelsMs.keys()) {
@@ -79,7 +108,17 @@ export class StoreRetention implements Retention {
     const timer =
       delays.timers?.oldestWaiting ?? store.offsetByTimestamp(TIMER_TOPIC, 0, since, 'LOWER')
     const physicalOffset = store.physicalOffsetAt(TIMER_TOPIC, 0, timer)
-    return physicalOffset === null ? oldest : Math.min(oldest ?? Infinity, physicalOffset)
+    if (physicalOffset !== null) oldest = Math.min(oldest ?? Infinity, physicalOffset)
+    return oldest === null ? null : { ...PARKED, physicalOffset: oldest }
+  }
+
+  /** Where the oldest message of an open transaction lies, which nobody could commit any more without it. */
+  #oldestHalf(): SlowestRead | null {
+    const { offsets, store } = this.#parts()
+    const decided = offsets.query(TRANSACTION_GROUP, HALF_TOPIC, HALF_QUEUE_ID) ?? 0
+    const queueOffset = Math.max(decided, store.minOffsetInQueue(HALF_TOPIC, HALF_QUEUE_ID))
+    const physicalOffset = store.physicalOffsetAt(HALF_TOPIC, HALF_QUEUE_ID, queueOffset)
+    return physicalOffset === null ? null : { ...HALVES, physicalOffset }
   }
 
   neededOffset(): number {
@@ -90,7 +129,7 @@ export class StoreRetention implements Retention {
     const { offsets } = this.#parts()
     let slowest: number | null = null
     for (const group of offsets.groupsOf(topic)) {
-      if (isSystemGroup(group) || !this.#isProtected(group)) continue
+      if (!this.#isReader(group) || !this.#isProtected(group)) continue
       const queueOffset = offsets.query(group, topic, queueId) ?? 0
       slowest = slowest === null ? queueOffset : Math.min(slowest, queueOffset)
     }
@@ -122,24 +161,46 @@ export class StoreRetention implements Retention {
     return physicalOffset
   }
 
-  #groupsByTopic(): ReadonlyMap<string, readonly string[]> {
+  #readers(): Readers {
     const { offsets } = this.#parts()
-    const groups = new Map<string, string[]>()
+    const byTopic = new Map<string, string[]>()
+    const names = new Set<string>()
     for (const [topic, consumerGroup] of offsets.subscriptions()) {
-      if (isSystemGroup(consumerGroup) || topic.startsWith(DLQ_PREFIX)) continue
-      const known = groups.get(topic)
-      if (known === undefined) groups.set(topic, [consumerGroup])
+      if (!this.#isReader(consumerGroup) || topic.startsWith(DLQ_PREFIX)) continue
+      names.add(consumerGroup)
+      const known = byTopic.get(topic)
+      if (known === undefined) byTopic.set(topic, [consumerGroup])
       else known.push(consumerGroup)
     }
-    return groups
+    return { byTopic, names }
+  }
+
+  /** A group that was deleted reads nothing any more, whatever offsets it has left behind. */
+  #isReader(consumerGroup: string): boolean {
+    return !isSystemGroup(consumerGroup) && this.#parts().groups.get(consumerGroup) !== undefined
   }
 
   #isProtected(consumerGroup: string): boolean {
-    const { config, clients } = this.#parts()
+    const { config, clients, consumers } = this.#parts()
     const policy = config.values.protectUnreadMessages
     if (policy === 'NONE') return false
-    return policy === 'KNOWN_GROUPS' || clients.consumerGroup(consumerGroup) !== null
+    if (policy === 'KNOWN_GROUPS' || consumers.hasMembers(consumerGroup)) return true
+    return clients.consumerGroup(consumerGroup) !== null
   }
+}
+
+/** Who reads a topic. A group reads its retry topics from their beginning, also before it has committed an offset there. */
+function readersOf(topic: string, { byTopic, names }: Readers): readonly string[] {
+  const readers = byTopic.get(topic) ?? []
+  if (!topic.startsWith(RETRY_PREFIX)) return readers
+  const rest = topic.slice(RETRY_PREFIX.length)
+  const owners = names.has(rest) ? [rest] : []
+  // Of pops: a name may be read in several ways.
+  for (const { index } of rest.matchAll(POP_RETRY_SEPARATOR)) {
+    const group = rest.slice(0, index)
+    if (byTopic.get(rest.slice(index + 1))?.includes(group) === true) owners.push(group)
+  }
+  return owners.length === 0 ? readers : [...new Set([...readers, ...owners])]
 }
 
 /** Protected positions come first, then the older one. */

@@ -110,6 +110,7 @@ export async function createBrokerWorld(
         commitOffset: parts.store.status().commitOffset,
         endOffset: parts.store.endOffset,
       }),
+      epochs: () => [{ term: 7, startOffset: 0 }],
       transfer: () => 'the group has one member',
     },
   })

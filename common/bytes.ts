@@ -60,9 +60,9 @@ export function copyBytes(
 
 const COPY_LOOP_MAX = 40
 
-/** True when the eight bytes hold an integer that a number represents exactly. */
+/** True when the eight bytes, which lie within the buffer, hold an integer that a number represents exactly. */
 export function isSafeInt64(source: Buffer, at: number): boolean {
-  const high = source.readInt32BE(at)
+  const high = readInt32(source, at)
   return high < 0x20_0000 && high >= -0x20_0000
 }
 

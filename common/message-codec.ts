@@ -9,7 +9,7 @@
  * everything before it; records of a Java broker may lack it, and then only their body is checked.
  */
 import assert from 'node:assert/strict'
-import { copyBytes, readInt32, writeInt32, writeInt64 } from './bytes.ts'
+import { copyBytes, isSafeInt64, readInt32, writeInt32, writeInt64 } from './bytes.ts'
 import { combineCrc32, crc32Of } from './crc32.ts'
 import { GantryError } from './errors.ts'
 import { MessageSysFlag } from './message.ts'
@@ -354,7 +354,7 @@ export class RecordReader {
   }
 
   #readFixed(source: Buffer, at: number): RecordProblem | null {
-    if (!isSafeAt(source, at + 20) || !isSafeAt(source, at + PHYSICAL_OFFSET_AT)) {
+    if (!isSafeInt64(source, at + 20) || !isSafeInt64(source, at + PHYSICAL_OFFSET_AT)) {
       return 'badNumber'
     }
     this.bodyCrc = readInt32(source, at + 8)
@@ -377,8 +377,8 @@ export class RecordReader {
     const cursor = this.storeHostAt + this.storeHostSize
     this.bodyAt = cursor + 16
     if (this.bodyAt > end) return 'badLength'
-    if (!isSafeAt(source, at + 40) || !isSafeAt(source, storeTimestampAt)) return 'badNumber'
-    if (!isSafeAt(source, cursor + 4)) return 'badNumber'
+    if (!isSafeInt64(source, at + 40) || !isSafeInt64(source, storeTimestampAt)) return 'badNumber'
+    if (!isSafeInt64(source, cursor + 4)) return 'badNumber'
     this.bornTimestamp = readTrustedInt64(source, at + 40)
     this.storeTimestamp = readTrustedInt64(source, storeTimestampAt)
     this.reconsumeTimes = readInt32(source, cursor)
@@ -532,12 +532,6 @@ function draftPropertiesSize(draft: RecordDraft): number {
 
 function readTrustedInt64(source: Buffer, at: number): number {
   return readInt32(source, at) * 0x1_0000_0000 + (readInt32(source, at + 4) >>> 0)
-}
-
-/** `isSafeInt64` by plain loads. */
-function isSafeAt(source: Buffer, at: number): boolean {
-  const high = readInt32(source, at)
-  return high < 0x20_0000 && high >= -0x20_0000
 }
 
 /** Signed. */

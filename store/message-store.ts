@@ -1,7 +1,7 @@
 /** The store of one member of a broker group: what its parts do together, and the commit offset. */
 import assert from 'node:assert/strict'
 import { isNoRoom, messageOf } from '../common/errors.ts'
-import { decodeRecord } from '../common/message-codec.ts'
+import { RecordReader, storedMessageOf } from '../common/message-codec.ts'
 import type { RecordDraft } from '../common/message-codec.ts'
 import type { MessageToStore, StoredMessage } from '../common/message.ts'
 import type { DiskLock, Timer } from '../common/ports.ts'
@@ -251,14 +251,15 @@ export class MessageStore implements Store, AsyncDisposable {
     return this.#reader.isInMemory(this.physicalOffsetAt(topic, queueId, queueOffset) ?? -Infinity)
   }
 
-  recordAt(physicalOffset: number): Buffer | null {
+  recordAt(physicalOffset: number, reader: RecordReader = new RecordReader()): Buffer | null {
     if (!Number.isSafeInteger(physicalOffset) || physicalOffset >= this.#commitOffset) return null
-    return readRecord(this.#commitLog, physicalOffset)
+    return readRecord(this.#commitLog, physicalOffset, reader)
   }
 
   messageAt(physicalOffset: number): StoredMessage | null {
-    const record = this.recordAt(physicalOffset)
-    return record === null ? null : decodeRecord(record)
+    const reader = new RecordReader()
+    const record = this.recordAt(physicalOffset, reader)
+    return record === null ? null : storedMessageOf(reader, record)
   }
 
   noteDamaged(what: string): void {
@@ -269,8 +270,10 @@ export class MessageStore implements Store, AsyncDisposable {
     const index = this.#index
     const maxMessages = Math.min(query.maxMessages, this.#options.config.maxMsgsNumBatch)
     const isAsked = index !== null && maxMessages > 0
+    const found = isAsked ? queryByKey({ ...query, maxMessages }, this.#commitLog, index) : null
     return {
-      records: isAsked ? queryByKey({ ...query, maxMessages }, this.#commitLog, index) : [],
+      records: found?.records ?? [],
+      unreadable: found?.unreadable ?? 0,
       indexLastUpdateTimestamp: index?.lastUpdateTimestamp ?? 0,
       indexLastUpdatePhysicalOffset: index?.lastUpdatePhysicalOffset ?? 0,
     }
@@ -327,8 +330,9 @@ export class MessageStore implements Store, AsyncDisposable {
 
   /**
    * Appends records that another member encoded, which must begin at this log's end; false, and nothing appended, when one is damaged
-   * or out of place; `checksum`: of all bytes, if it is known from when they were encoded (`rangeChecksum`). They are written at once, and readable when the commit offset passes them. Throws what the disk says when it
-   * has no room for them, and nothing is appended then either.
+   * or out of place. `checksum`: of all bytes, if it is known from when they were encoded (`rangeChecksum`). The records are written at
+   * once, and readable when the commit offset passes them. Throws what the disk says when it has no room for them, and nothing is appended
+   * then either.
    */
   appendBytes(bytes: Buffer, checksum: number | null = null): boolean {
     const startOffset = this.#commitLog.endOffset

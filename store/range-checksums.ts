@@ -13,9 +13,11 @@ export class RangeChecksums {
   /** Of all bytes since `reset`. */
   #running = 0
   /** A ring of places and what `#running` was there. */
-  readonly #offsets = new Float64Array(MARKS).fill(-1)
+  readonly #offsets = new Float64Array(MARKS)
   readonly #values = new Int32Array(MARKS)
   #newest = 0
+  /** How many there are since `reset`, the newest among them. */
+  #count = 0
 
   /** A record of which `checksum` is the CRC of all but the last bytes, which are `[at, end)` of `bytes`. */
   addRecord(checksum: number, checkedSize: number, bytes: Buffer, at: number, end: number): void {
@@ -29,7 +31,8 @@ export class RangeChecksums {
 
   /** A batch ends at this offset of the log. */
   mark(offset: number): void {
-    if (this.#offsets[this.#newest] === offset) return
+    if (this.#count > 0 && this.#offsets[this.#newest] === offset) return
+    if (this.#count < MARKS) this.#count++
     this.#newest = (this.#newest + 1) % MARKS
     this.#offsets[this.#newest] = offset
     this.#values[this.#newest] = this.#running
@@ -37,7 +40,7 @@ export class RangeChecksums {
 
   /** What comes next begins at this offset, and nothing is known of what was before. */
   reset(offset: number): void {
-    this.#offsets.fill(-1)
+    this.#count = 0
     this.#running = 0
     this.mark(offset)
   }
@@ -51,7 +54,7 @@ export class RangeChecksums {
   }
 
   #find(offset: number): number {
-    for (let age = 0; age < MARKS; age++) {
+    for (let age = 0; age < this.#count; age++) {
       const index = (this.#newest - age + MARKS) % MARKS
       const found = this.#offsets[index] ?? -1
       if (found === offset) return index

@@ -154,6 +154,8 @@ export interface KeyQuery {
 
 export interface KeyQueryResult {
   readonly records: readonly Buffer[]
+  /** Records that may have the key too, and are damaged. */
+  readonly unreadable: number
   readonly indexLastUpdateTimestamp: number
   readonly indexLastUpdatePhysicalOffset: number
 }

@@ -40,6 +40,10 @@ beforeEach(async () => {
   transfers = []
   byCode = groupStateProcessors(parts, {
     facts: () => facts,
+    epochs: () => [
+      { term: 3, startOffset: 0 },
+      { term: 5, startOffset: 700 },
+    ],
     transfer: (to) => {
       transfers.push(to)
       return null
@@ -171,4 +175,18 @@ test.each([
   await compatibleAdminProcessors().get(RequestCode.SWITCH_TIMER_ENGINE)?.(request)
 
   expect(request.response?.code).toBe(code)
+})
+
+test('the terms of the log are told as epochs, each ending where the next one begins', async () => {
+  const request = new FakeRequest({ code: RequestCode.GET_BROKER_EPOCH_CACHE })
+
+  await byCode.get(RequestCode.GET_BROKER_EPOCH_CACHE)?.(request)
+
+  expect(JSON.parse(String(request.response?.body))).toMatchObject({
+    brokerId: 0,
+    epochList: [
+      { epoch: 3, startOffset: 0, endOffset: 700 },
+      { epoch: 5, startOffset: 700 },
+    ],
+  })
 })

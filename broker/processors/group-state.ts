@@ -13,11 +13,14 @@ import { answer, success } from './answers.ts'
 import type { RaftFacts, RaftMember } from '../../common/admin-contract.ts'
 import type { Processor, RemotingRequest } from '../../remoting/connection.ts'
 import type { ResponseContent } from '../../remoting/command.ts'
+import type { Epoch } from '../group-member.ts'
 import type { BrokerParts } from '../parts.ts'
 
 /** What the processors know of the group's consensus. */
 export interface GroupView {
   facts(): RaftFacts
+  /** The terms of the log, the oldest first. */
+  epochs(): readonly Epoch[]
   /** Hands the leadership to a member, or to the one that is furthest; returns why not, or null when it has begun. */
   transfer(to: number | null): string | null
 }
@@ -43,6 +46,7 @@ export function groupStateProcessors(
       RequestCode.CONTROLLER_GET_SYNC_STATE_DATA,
       answering((request) => syncState(parts, group.facts(), request)),
     ],
+    [RequestCode.GET_BROKER_EPOCH_CACHE, answering(() => epochCache(parts, group))],
     [
       RequestCode.CONTROLLER_ELECT_MASTER,
       answering((request) => electMaster(parts, group, request)),
@@ -76,6 +80,26 @@ export function peersOf({ id, endOffset, members, peers }: RaftFacts): readonly 
         isInSync: isAlive && behind <= IN_SYNC_MAX_BYTES,
       }
     })
+}
+
+/** The last epoch is open: the tool ends it at `maxOffset`. */
+function epochCache({ config, store }: BrokerParts, group: GroupView): ResponseContent {
+  const { brokerClusterName, brokerName, brokerId } = config.values
+  const epochs = group.epochs()
+  return success(
+    undefined,
+    formatFastjson({
+      clusterName: brokerClusterName,
+      brokerName,
+      brokerId,
+      maxOffset: store.endOffset,
+      epochList: epochs.map(({ term, startOffset }, at) => ({
+        epoch: term,
+        startOffset,
+        endOffset: epochs[at + 1]?.startOffset ?? store.endOffset,
+      })),
+    }),
+  )
 }
 
 function haStatus({ clock }: BrokerParts, facts: RaftFacts): ResponseContent {

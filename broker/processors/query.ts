@@ -1,4 +1,6 @@
 /** QUERY_MESSAGE (12) by key, unique id or tags, VIEW_MESSAGE_BY_ID (33). */
+import { decodeRecord } from '../../common/message-codec.ts'
+import { CONTROL_TOPIC } from '../../store/control-record.ts'
 import {
   optionalString,
   requireInt,
@@ -24,14 +26,19 @@ export function queryProcessors(parts: BrokerParts): ReadonlyMap<number, Process
   ])
 }
 
-function queryMessage({ store, config }: BrokerParts, request: RemotingRequest): ResponseContent {
+function queryMessage(
+  { store, config, logger }: BrokerParts,
+  request: RemotingRequest,
+): ResponseContent {
   const fields = request.command.extFields
   const isByUniqueKey = optionalString(fields, UNIQUE_KEY_QUERY) === 'true'
   const { defaultQueryMaxNum, maxMsgsNumBatch } = config.values
   const asked = isByUniqueKey ? defaultQueryMaxNum : requireInt(fields, 'maxNum')
+  const topic = requireString(fields, 'topic')
+  const key = requireString(fields, 'key')
   const result = store.queryByKey({
-    topic: requireString(fields, 'topic'),
-    key: requireString(fields, 'key'),
+    topic,
+    key,
     isTag: !isByUniqueKey && optionalString(fields, 'indexType') === TAG_INDEX,
     maxMessages: Math.max(0, Math.min(asked, maxMsgsNumBatch)),
     beginTimestamp: requireTimestamp(fields, 'beginTimestamp'),
@@ -41,18 +48,25 @@ function queryMessage({ store, config }: BrokerParts, request: RemotingRequest):
     indexLastUpdateTimestamp: String(result.indexLastUpdateTimestamp),
     indexLastUpdatePhyoffset: String(result.indexLastUpdatePhysicalOffset),
   }
-  if (result.records.length > 0) return success(extFields, result.records)
-  return {
-    code: ResponseCode.QUERY_NOT_FOUND,
-    remark: 'can not find message, maybe time range not correct',
-    extFields,
+  const { records, unreadable } = result
+  if (unreadable === 0) {
+    if (records.length > 0) return success(extFields, records)
+    const remark = 'can not find message, maybe time range not correct'
+    return { code: ResponseCode.QUERY_NOT_FOUND, remark, extFields }
   }
+  // Clients take the messages of a SUCCESS only; tools print the remark of a failure.
+  logger.error({ topic, unreadable }, 'a query by key has met damaged messages')
+  const remark = `${unreadable} messages that may have the key [${key}] cannot be read: they are damaged`
+  if (records.length === 0) return { code: ResponseCode.SYSTEM_ERROR, remark, extFields }
+  return { ...success(extFields, records), remark }
 }
 
 function viewMessage({ store }: BrokerParts, request: RemotingRequest): ResponseContent {
   const physicalOffset = requireLong(request.command.extFields, 'offset')
   const record = physicalOffset < 0 ? null : store.recordAt(physicalOffset)
-  if (record !== null) return success(undefined, record)
+  // Records of the group itself hold the secrets of its users.
+  const isOfGroup = record !== null && decodeRecord(record).topic === CONTROL_TOPIC
+  if (record !== null && !isOfGroup) return success(undefined, record)
   const remark = `can not find message by the offset, ${physicalOffset}`
   return answer(ResponseCode.SYSTEM_ERROR, remark)
 }

@@ -388,13 +388,17 @@ export class TimerDelivery implements LeaderService {
   /** Java leaves no mark: what became due before this broker took over is sought by its unique id in its own topic. */
   #wasDeliveredByJava(parked: StoredMessage, topic: string, uniqueKey: string): boolean {
     if (uniqueKey === '') return false
-    const { records } = this.#parts.store.queryByKey({
+    const { store } = this.#parts
+    const { records, unreadable } = store.queryByKey({
       topic,
       key: uniqueKey,
       maxMessages: QUERY_MAX,
       beginTimestamp: parked.storeTimestamp,
       endTimestamp: Number.MAX_SAFE_INTEGER,
     })
+    // Alone, it is rather delivered twice than not at all.
+    if (unreadable > 0)
+      store.noteDamaged(`a message of ${topic} that may have the unique id ${uniqueKey}: no record`)
     const reader = new RecordReader()
     return records.some(
       (record) =>

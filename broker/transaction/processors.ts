@@ -40,6 +40,8 @@ async function endTransaction(
 ): Promise<ResponseContent> {
   const fields = command.extFields
   const decision = requireInt(fields, 'commitOrRollback')
+  // For logs only; Java refuses a request without it.
+  requireString(fields, 'msgId')
   const end = {
     producerGroup: requireString(fields, 'producerGroup'),
     queueOffset: requireLong(fields, 'tranStateTableOffset'),

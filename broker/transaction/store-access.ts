@@ -6,6 +6,7 @@ import { answer, success } from '../processors/answers.ts'
 import { HALF_QUEUE_ID } from './half-message.ts'
 import type { MessageToStore, StoredMessage } from '../../common/message.ts'
 import type { ResponseContent } from '../../remoting/command.ts'
+import type { BrokerParts } from '../parts.ts'
 import type { PutResult, PutWait, Store } from '../../store/types.ts'
 
 const READ_AT_ONCE = 32
@@ -18,6 +19,17 @@ export function putMessage(
   return new Promise((resolve) => {
     store.put([message], wait, resolve)
   })
+}
+
+/** Counts a message of a transaction that has become visible. */
+export function countPut(
+  { stats, config }: Pick<BrokerParts, 'stats' | 'config'>,
+  { topic, body, properties }: MessageToStore,
+): void {
+  stats.putTotal++
+  stats.add('TOPIC_PUT_NUMS', topic, 1, 1)
+  stats.add('TOPIC_PUT_SIZE', topic, body.length + properties.length, 1)
+  stats.add('BROKER_PUT_NUMS', config.values.brokerClusterName, 1, 1)
 }
 
 /** The answer to a request whose message was not stored. */

@@ -48,7 +48,7 @@ export class TransactionStats {
     const latencies = this.#latencies
     registry.registerSampled({
       name: 'rocketmq_finish_message_latency_milliseconds',
-      help: 'Seconds from the half message to its commit',
+      help: 'Transaction finish latency: from the half message to its commit, in seconds as RocketMQ counts it, whatever the name says',
       type: 'histogram',
       *samples() {
         for (const [topic, counts] of latencies) yield* counts.samples(labelsOf(topic))

@@ -6,6 +6,7 @@ import { encodeBatchBody } from '../../common/message-codec.ts'
 import { RequestCode } from '../../remoting/request-code.ts'
 import { ResponseCode } from '../../remoting/response-code.ts'
 import { CHECK_MAX_TIME_TOPIC, HALF_TOPIC, OP_HALF_TOPIC, TRANSACTION_GROUP } from '../names.ts'
+import { testMessage } from '../../store/testing.ts'
 import { OtherMembers } from '../testing-world.ts'
 import { FakeConnection } from '../testing.ts'
 import { COMMIT, ROLLBACK, TransactionWorld, UNKNOWN } from './testing.ts'
@@ -432,3 +433,56 @@ describe('a member of several, one of whose records has rotted', () => {
     expect((await at.send('m2')).response?.code).toBe(ResponseCode.SUCCESS)
   })
 })
+
+// Goal: what cannot be looked up is not committed again. Method: the committed message is damaged on the disk before its end is told again.
+describe('a transaction in doubt whose message has rotted', () => {
+  const OWN = { transactionCheckMax: '2', transactionCheckInterval: '10000' }
+
+  test('is not committed again, and expires in the end', async () => {
+    at = await TransactionWorld.create(OWN)
+    const sent = await at.prepare('m1')
+    await at.end(sent, COMMIT)
+    await at.restart(null)
+    rotFirstOf('Orders')
+
+    const ended = await at.end(sent, COMMIT)
+    const count = at.world.parts.store.maxOffsetInQueue('Orders', 0)
+    await at.world.time.advance(60_000)
+
+    expect(ended.response?.code).toBe(ResponseCode.SYSTEM_ERROR)
+    expect(ended.response?.remark).toContain('cannot be read')
+    expect([count, at.world.parts.store.maxOffsetInQueue('Orders', 0)]).toEqual([1, 1])
+    expect(await at.names(CHECK_MAX_TIME_TOPIC)).toEqual(['m1'])
+  })
+
+  test('makes a member of several fail, since the others have it whole', async () => {
+    at = await TransactionWorld.create(OWN, new OtherMembers())
+    const sent = await at.prepare('m1')
+    await at.end(sent, COMMIT)
+    await at.leadAgain()
+    await forgetInMemory()
+    rotFirstOf('Orders')
+
+    await at.end(sent, COMMIT)
+
+    expect(at.world.parts.store.maxOffsetInQueue('Orders', 0)).toBe(1)
+    expect((await at.send('m2')).response?.code).not.toBe(ResponseCode.SUCCESS)
+  })
+})
+
+function rotFirstOf(topic: string): void {
+  const { disk, parts } = at.world
+  const physicalOffset = parts.store.physicalOffsetAt(topic, 0, 0)
+  if (physicalOffset === null) throw new Error(`no message in ${topic}`)
+  disk.corrupt('/store/commitlog/00000000000000000000', physicalOffset + 100, 1)
+}
+
+/** Fills the buffer of the log with other messages. */
+async function forgetInMemory(): Promise<void> {
+  const { store } = at.world.parts
+  const body = Buffer.alloc(60_000)
+  for (let count = 0; count < 6; count++) {
+    store.put([testMessage({ topic: 'Other', body })], 'inTime', () => undefined)
+    await at.world.time.settle()
+  }
+}

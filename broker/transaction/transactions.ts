@@ -9,31 +9,24 @@
  * transaction is committed only when its message cannot be found by its unique id. So a message is visible once, however often it is committed.
  */
 import { PropertyName } from '../../common/properties.ts'
-import { decodeRecord } from '../../common/message-codec.ts'
-import { MessageSysFlag } from '../../common/message.ts'
 import { ResponseCode } from '../../remoting/response-code.ts'
-import { CHECK_MAX_TIME_TOPIC, HALF_TOPIC, OP_HALF_TOPIC, TRANSACTION_GROUP } from '../names.ts'
+import { HALF_TOPIC, OP_HALF_TOPIC, TRANSACTION_GROUP } from '../names.ts'
 import { answer, success } from '../processors/answers.ts'
 import { PendingDecisions, decisionMessageOf, readDecisions } from './decisions.ts'
-import {
-  HALF_QUEUE_ID,
-  committedMessageOf,
-  expiredMessageOf,
-  putBackMessageOf,
-  readHalfMessage,
-} from './half-message.ts'
+import { commitStateOf, readHalfAt } from './half-lookup.ts'
+import { HALF_QUEUE_ID, committedMessageOf, readHalfMessage } from './half-message.ts'
+import { decide, exclusively } from './leadership.ts'
 import { OpenTransactions } from './open-transactions.ts'
-import { ProducerChecks } from './producer-checks.ts'
 import { isStored } from '../../store/types.ts'
-import { putAnswer, putMessage, readQueue } from './store-access.ts'
+import { countPut, putAnswer, putMessage, readQueue } from './store-access.ts'
+import { TransactionChecks } from './transaction-checks.ts'
 import { TransactionStats } from './transaction-stats.ts'
-import { topicConfig, Permission } from '../../remoting/bodies/topic-config.ts'
-import type { MessageToStore } from '../../common/message.ts'
-import type { Timer } from '../../common/ports.ts'
 import type { ResponseContent } from '../../remoting/command.ts'
 import type { LeaderService } from '../leader-service.ts'
 import type { BrokerParts } from '../parts.ts'
+import type { HalfPlace } from './half-lookup.ts'
 import type { HalfMessage } from './half-message.ts'
+import type { Leadership } from './leadership.ts'
 import type { OpenTransaction } from './open-transactions.ts'
 
 /** More open transactions than this, and no half message is taken any more. */
@@ -42,18 +35,6 @@ export const MAX_OPEN_TRANSACTIONS = 100_000
 const MAX_WAITING = 10_000
 const ROUND_MS = 1000
 const FAST_ROUND_MS = 20
-/** Transactions that one round checks, and how many of them at a time. */
-const CHECKS_PER_ROUND = 2000
-const CHECKS_AT_ONCE = 64
-/** A transaction this far behind the newest half message is put back without a check, so that a new leader has little to read. */
-const MAX_DISTANCE = 20_000
-const HOUR_MS = 3_600_000
-
-/** Where a half message lies. */
-interface HalfPlace {
-  readonly queueOffset: number
-  readonly physicalOffset: number
-}
 
 /** What a producer says about a transaction; the place is that of the half message that the producer was answered, or asked about. */
 export interface TransactionEnd extends HalfPlace {
@@ -63,29 +44,17 @@ export interface TransactionEnd extends HalfPlace {
   readonly isFromCheck: boolean
 }
 
-/** A time of leading: what was begun in one goes on in no other. */
-interface Leadership {
-  readonly table: OpenTransactions
-  readonly pending: PendingDecisions
-  /** The end of the log when it began: what a predecessor has committed lies before. */
-  readonly beganAt: number
-  isOver: boolean
-  isBuilt: boolean
-  timer: Timer | null
-  reading: Promise<void> | null
-}
-
 export class Transactions implements LeaderService {
   readonly stats: TransactionStats = new TransactionStats()
   readonly #parts: BrokerParts
-  readonly #checks: ProducerChecks
+  readonly #checks: TransactionChecks
   readonly #running = new Set<Promise<void>>()
   readonly #waiting: (() => void)[] = []
   #leadership: Leadership | null = null
 
   constructor(parts: BrokerParts) {
     this.#parts = parts
-    this.#checks = new ProducerChecks(parts)
+    this.#checks = new TransactionChecks(parts, (leadership) => this.#read(leadership))
   }
 
   /** Open transactions by real topic; empty while this member does not lead. */
@@ -139,7 +108,7 @@ export class Transactions implements LeaderService {
   }
 
   async #end(leadership: Leadership, end: TransactionEnd): Promise<ResponseContent> {
-    const half = this.#readHalf(end)
+    const half = readHalfAt(this.#parts.store, end)
     if (half === null) return notFound()
     const refusal = this.#refusalOf(half, end)
     if (refusal !== null) return refusal
@@ -156,23 +125,12 @@ export class Transactions implements LeaderService {
         await transaction.busy
         continue
       }
-      return this.#exclusively(transaction, () =>
+      return exclusively(transaction, () =>
         end.isCommit
           ? this.#commit(leadership, transaction, half)
           : Promise.resolve(this.#rollBack(leadership, transaction, half)),
       )
     }
-  }
-
-  /** The half message at a place that somebody names; null when it is none, or gone. */
-  #readHalf({ queueOffset, physicalOffset }: HalfPlace): HalfMessage | null {
-    const { store } = this.#parts
-    const message = store.messageAt(physicalOffset)
-    if (message !== null) return readHalfMessage(message)
-    const isKept = physicalOffset >= store.status().minPhysicalOffset
-    if (isKept && store.physicalOffsetAt(HALF_TOPIC, HALF_QUEUE_ID, queueOffset) === physicalOffset)
-      store.noteDamaged(`offset ${queueOffset} of ${HALF_TOPIC}: no record`)
-    return null
   }
 
   /** What Java's EndTransactionProcessor checks, in its order. */
@@ -198,17 +156,20 @@ export class Transactions implements LeaderService {
     transaction: OpenTransaction,
     half: HalfMessage,
   ): Promise<ResponseContent> {
-    if (!transaction.isInDoubt || !this.#isCommitted(transaction, half)) {
+    const { store, clock } = this.#parts
+    const state = transaction.isInDoubt ? commitStateOf(store, transaction, half) : 'notCommitted'
+    if (state === 'unknown') return answer(ResponseCode.SYSTEM_ERROR, UNKNOWN)
+    if (state === 'notCommitted') {
       const message = committedMessageOf(half)
-      const result = await putMessage(this.#parts.store, message, 'certainly')
+      const result = await putMessage(store, message, 'certainly')
       if (!isStored(result.status)) {
         transaction.isInDoubt = true
         return putAnswer(result)
       }
-      this.#countPut(message)
+      countPut(this.#parts, message)
     }
-    if (!leadership.isOver) this.#decided(leadership, transaction)
-    this.stats.committed(half.realTopic, this.#parts.clock.now() - half.message.bornTimestamp)
+    if (!leadership.isOver) decide(leadership, transaction, clock.now())
+    this.stats.committed(half.realTopic, clock.now() - half.message.bornTimestamp)
     return success()
   }
 
@@ -217,38 +178,9 @@ export class Transactions implements LeaderService {
     transaction: OpenTransaction,
     half: HalfMessage,
   ): ResponseContent {
-    this.#decided(leadership, transaction)
+    decide(leadership, transaction, this.#parts.clock.now())
     this.stats.rolledBack(half.realTopic)
     return success()
-  }
-
-  /** True when the message of this transaction is in its topic already. */
-  #isCommitted(transaction: OpenTransaction, half: HalfMessage): boolean {
-    const { store, config } = this.#parts
-    const key = half.properties.get(PropertyName.UNIQ_KEY)
-    if (key === undefined) return false
-    const { records } = store.queryByKey({
-      topic: half.realTopic,
-      key,
-      maxMessages: config.values.maxMsgsNumBatch,
-      beginTimestamp: 0,
-      endTimestamp: Number.MAX_SAFE_INTEGER,
-    })
-    for (const record of records) {
-      const { sysFlag, preparedTransactionOffset } = decodeRecord(record)
-      const kind = sysFlag & MessageSysFlag.TRANSACTION_MASK
-      if (kind !== MessageSysFlag.TRANSACTION_COMMIT) continue
-      if (preparedTransactionOffset === transaction.physicalOffset) return true
-      const prepared = store.messageAt(preparedTransactionOffset)
-      const other = prepared === null ? null : readHalfMessage(prepared)
-      if (other?.transaction === transaction.id) return true
-    }
-    return false
-  }
-
-  #decided(leadership: Leadership, transaction: OpenTransaction): void {
-    leadership.table.end(transaction)
-    leadership.pending.add(transaction.queueOffset, this.#parts.clock.now())
   }
 
   /** Resolves with true when the table knows this half message; with false when there is no telling. */
@@ -270,24 +202,6 @@ export class Transactions implements LeaderService {
 
   #wake(): void {
     for (const resolve of this.#waiting.splice(0)) resolve()
-  }
-
-  /** One after the other for all that is done with one transaction. */
-  async #exclusively<Result>(
-    transaction: OpenTransaction,
-    act: () => Promise<Result>,
-  ): Promise<Result> {
-    const acting = act()
-    const busy = acting.then(
-      () => undefined,
-      () => undefined,
-    )
-    transaction.busy = busy
-    try {
-      return await acting
-    } finally {
-      if (transaction.busy === busy) transaction.busy = null
-    }
   }
 
   async #tracked<Result>(act: () => Promise<Result>): Promise<Result> {
@@ -332,7 +246,7 @@ export class Transactions implements LeaderService {
     }
     await this.#read(leadership)
     if (leadership.isOver) return
-    await this.#check(leadership)
+    await this.#checks.run(leadership)
     await this.#writeDecisions(leadership)
     this.#commitProgress(leadership)
   }
@@ -386,99 +300,6 @@ export class Transactions implements LeaderService {
     if (half.transaction !== queueOffset) pending.add(queueOffset, this.#parts.clock.now())
   }
 
-  async #check(leadership: Leadership): Promise<void> {
-    const due = this.#dueTransactions(leadership)
-    for (let at = 0; at < due.length && !leadership.isOver; at += CHECKS_AT_ONCE) {
-      const some = due.slice(at, at + CHECKS_AT_ONCE)
-      await Promise.all(
-        some.map((transaction) =>
-          transaction.busy === null
-            ? this.#exclusively(transaction, () => this.#checkOne(leadership, transaction))
-            : transaction.busy,
-        ),
-      )
-    }
-  }
-
-  #dueTransactions({ table }: Leadership): readonly OpenTransaction[] {
-    const { clock, config } = this.#parts
-    const { transactionTimeOut, transactionCheckInterval } = config.values
-    const now = clock.now()
-    const due: OpenTransaction[] = []
-    for (const transaction of table.all()) {
-      const { since, checkTimes, immunityMs, storeTimestamp, queueOffset } = transaction
-      const wait = checkTimes > 0 ? transactionCheckInterval : (immunityMs ?? transactionTimeOut)
-      const isFarBehind =
-        table.halfEnd - queueOffset > MAX_DISTANCE &&
-        now - storeTimestamp > transactionCheckInterval
-      if (now - since < wait && !isFarBehind) continue
-      due.push(transaction)
-      if (due.length >= CHECKS_PER_ROUND) break
-    }
-    return due
-  }
-
-  async #checkOne(leadership: Leadership, transaction: OpenTransaction): Promise<void> {
-    const { store, logger, clock, config } = this.#parts
-    const { transactionCheckMax, transactionTimeOut, transactionCheckInterval } = config.values
-    const { table } = leadership
-    if (table.get(transaction.id) !== transaction) return
-    const half = this.#readHalf(transaction)
-    if (half === null) {
-      logger.warn({ ...transaction, busy: undefined }, 'a half message is gone before its end')
-      table.end(transaction)
-      return
-    }
-    if (transaction.isInDoubt && this.#isCommitted(transaction, half)) {
-      this.#decided(leadership, transaction)
-      return
-    }
-    const { checkTimes, immunityMs, since } = transaction
-    const now = clock.now()
-    const wait = checkTimes > 0 ? transactionCheckInterval : (immunityMs ?? transactionTimeOut)
-    const isDue = now - since >= wait
-    if (isDue && (checkTimes >= transactionCheckMax || this.#isTooOld(half, since))) {
-      await this.#expire(leadership, transaction, half)
-      return
-    }
-    const times = isDue ? checkTimes + 1 : checkTimes
-    const result = await putMessage(store, putBackMessageOf(half, times), 'certainly')
-    if (leadership.isOver || !isStored(result.status)) return
-    await this.#read(leadership)
-    const copy = store.messageAt(result.physicalOffsets[0] ?? -1)
-    const newest = copy === null ? null : readHalfMessage(copy)
-    if (isDue && newest !== null && table.get(transaction.id) === transaction) {
-      this.#checks.ask(newest)
-    }
-  }
-
-  #isTooOld({ message, checkTimes }: HalfMessage, since: number): boolean {
-    const { clock, config } = this.#parts
-    const begin = checkTimes > 0 ? message.bornTimestamp : since
-    return clock.now() - begin > config.values.fileReservedTime * HOUR_MS
-  }
-
-  async #expire(
-    leadership: Leadership,
-    transaction: OpenTransaction,
-    half: HalfMessage,
-  ): Promise<void> {
-    const { topics, store, logger } = this.#parts
-    const queues = { readQueueNums: 1, writeQueueNums: 1, perm: Permission.READ_WRITE }
-    await topics.ensure(topicConfig(CHECK_MAX_TIME_TOPIC, queues))
-    if (leadership.isOver) return
-    const expired = expiredMessageOf(half)
-    const result = await putMessage(store, expired, 'certainly')
-    if (leadership.isOver || !isStored(result.status)) return
-    this.#countPut(expired)
-    this.#decided(leadership, transaction)
-    const { id, topic, checkTimes } = transaction
-    logger.warn(
-      { transaction: id, topic, checkTimes, producerGroup: half.producerGroup },
-      'nobody decided a transaction: its message is now in TRANS_CHECK_MAX_TIME_TOPIC',
-    )
-  }
-
   async #writeDecisions(leadership: Leadership): Promise<void> {
     const { clock, config, store } = this.#parts
     const { transactionOpMsgMaxSize: maxSize, transactionOpBatchInterval: intervalMs } =
@@ -508,15 +329,10 @@ export class Transactions implements LeaderService {
     offsets.commit(TRANSACTION_GROUP, HALF_TOPIC, HALF_QUEUE_ID, table.halfOffset)
     offsets.commit(TRANSACTION_GROUP, OP_HALF_TOPIC, HALF_QUEUE_ID, table.decisionOffset)
   }
-
-  #countPut({ topic, body, properties }: MessageToStore): void {
-    const { stats, config } = this.#parts
-    stats.putTotal++
-    stats.add('TOPIC_PUT_NUMS', topic, 1, 1)
-    stats.add('TOPIC_PUT_SIZE', topic, body.length + properties.length, 1)
-    stats.add('BROKER_PUT_NUMS', config.values.brokerClusterName, 1, 1)
-  }
 }
+
+const UNKNOWN =
+  'a message that may be that of the transaction cannot be read: it is not known to be committed, and not committed again'
 
 function notFound(): ResponseContent {
   return answer(ResponseCode.SYSTEM_ERROR, 'Find prepared transaction message failed')
