@@ -32,6 +32,7 @@ export class FakeConnection implements Connection {
   /** What frame processors have answered. */
   readonly written: { readonly frames: Buffer; readonly answered: AnsweredRequests }[] = []
   readonly #listeners: (() => void)[] = []
+  #room: Buffer = Buffer.alloc(0)
 
   constructor(id: number) {
     this.id = id
@@ -59,6 +60,15 @@ export class FakeConnection implements Connection {
   writeFrames(source: Buffer, start: number, end: number, answered: AnsweredRequests): boolean {
     this.written.push({ frames: Buffer.from(source.subarray(start, end)), answered })
     return this.isOpen
+  }
+
+  reserveFrames(size: number): { readonly buffer: Buffer; readonly at: number } {
+    this.#room = Buffer.alloc(size)
+    return { buffer: this.#room, at: 0 }
+  }
+
+  commitFrames(end: number, answered: AnsweredRequests): boolean {
+    return this.writeFrames(this.#room, 0, end, answered)
   }
 
   onClose(listener: () => void): void {

@@ -60,6 +60,8 @@ const CONNECTION: Connection = {
   invoke: () => Promise.reject(new Error('unused')),
   invokeOneway: () => false,
   writeFrames: () => false,
+  reserveFrames: () => ({ buffer: Buffer.alloc(0), at: 0 }),
+  commitFrames: () => false,
   onClose: () => undefined,
   close: () => undefined,
 }

@@ -14,6 +14,7 @@ import { endConnections, PeerConnection } from './peer-connection.ts'
 import type { PeerContext } from './peer-connection.ts'
 import { RequestDispatcher } from './request-dispatcher.ts'
 import { TimeoutWheel } from './timeout-wheel.ts'
+import type { Credentials } from '../common/credentials.ts'
 
 const CHECK_INTERVAL_MS = 1_000
 /** No attempt to connect takes longer, whatever the time-out of the request. */
@@ -29,6 +30,8 @@ export interface RemotingClientOptions {
   readonly limits?: Partial<RemotingLimits>
   /** How own requests travel; JSON unless given. */
   readonly serializeType?: SerializeType
+  /** Who asks; asked anew for each request, so that a secret can be replaced. Absent or null: requests bear no signature. */
+  readonly credentials?: () => Credentials | null
 }
 
 export class RemotingClient implements AsyncDisposable {
@@ -69,6 +72,7 @@ export class RemotingClient implements AsyncDisposable {
         this.#checker?.cancel()
         this.#checker = null
       },
+      ...(options.credentials === undefined ? {} : { credentials: options.credentials }),
     }
   }
 

@@ -23,6 +23,12 @@ export interface Connection {
    * turn later. False when the connection is closed: the requests end all the same.
    */
   writeFrames(source: Buffer, start: number, end: number, answered: AnsweredRequests): boolean
+  /**
+   * The same without a copy: room for frames of at most `size` bytes, which the caller fills from `at` on and hands over with
+   * `commitFrames`, telling where they end, within the same call. What is not handed over does not leave.
+   */
+  reserveFrames(size: number): { readonly buffer: Buffer; readonly at: number }
+  commitFrames(end: number, answered: AnsweredRequests): boolean
   /** `listener` is called once when the connection has closed; at once if it already has. */
   onClose(listener: () => void): void
   close(): void

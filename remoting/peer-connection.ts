@@ -24,6 +24,8 @@ import { OutputBuffer } from './output-buffer.ts'
 import { mayBeginProxyHeader, readProxyHeader } from './proxy-protocol.ts'
 import type { ChunkPool } from './output-buffer.ts'
 import type { AnsweredRequests } from './request-frame.ts'
+import { signed } from './signature.ts'
+import type { Credentials } from '../common/credentials.ts'
 import type { TimeoutWheel } from './timeout-wheel.ts'
 
 const OPAQUE_MAX = 0x7fff_ffff
@@ -51,6 +53,8 @@ export interface PeerContext {
   readonly sharesInput: boolean
   readonly onRequest: (connection: PeerConnection, command: RemotingCommand) => void
   readonly onClosed: (connection: PeerConnection, reason: CloseReason) => void
+  /** What own requests are signed with; they are not while it is absent or gives null. */
+  readonly credentials?: () => Credentials | null
 }
 
 interface Pending {
@@ -275,12 +279,29 @@ export class PeerConnection implements Connection {
   }
 
   writeFrames(source: Buffer, start: number, end: number, answered: AnsweredRequests): boolean {
-    const { requestCode, responseCode, count, isLongPolling } = answered
-    this.requestDone(answered.bytes, count)
+    this.requestDone(answered.bytes, answered.count)
     if (this.#isOpen && end > start) {
       this.#output.appendCopy(source, start, end)
       this.#planEarlyFlush()
     }
+    return this.#answered(answered)
+  }
+
+  reserveFrames(size: number): { readonly buffer: Buffer; readonly at: number } {
+    return this.#output.reserve(size)
+  }
+
+  commitFrames(end: number, answered: AnsweredRequests): boolean {
+    this.requestDone(answered.bytes, answered.count)
+    if (this.#isOpen) {
+      this.#output.commit(end)
+      this.#planEarlyFlush()
+    }
+    return this.#answered(answered)
+  }
+
+  #answered(answered: AnsweredRequests): boolean {
+    const { requestCode, responseCode, count, isLongPolling } = answered
     const written = this.#isOpen ? 'success' : 'write_channel_failed'
     const { metrics, clock } = this.#context
     metrics.recordRpc(
@@ -415,7 +436,9 @@ export class PeerConnection implements Connection {
     pending.resolve(command)
   }
 
-  #writeRequest(request: RequestContent, opaque: number, flag: number): void {
+  #writeRequest(given: RequestContent, opaque: number, flag: number): void {
+    const credentials = this.#context.credentials?.() ?? null
+    const request = credentials === null ? given : signed(given, credentials)
     encodeFrame(
       {
         code: request.code,
