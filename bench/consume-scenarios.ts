@@ -2,6 +2,7 @@
 import { join } from 'node:path'
 import { canDropCaches, dropCaches, gibibytes, readSequentially } from './machine.ts'
 import { ratioTarget } from './metrics.ts'
+import type { Metric } from './metrics.ts'
 import type { Scenario, ScenarioContext } from './scenario.ts'
 
 const TAIL_RATIO = 4
@@ -9,6 +10,7 @@ const CACHED_RATIO = 2
 /** A cold backlog takes at most this much longer than the disk needs to read it. */
 const COLD_OF_DISK = 1.2
 const MEANWHILE_RATIO = 2
+const POP_OF_PULL = 0.5
 const SIZE = 1024
 /** What a message of 1 KiB takes in the log. */
 const RECORD_SIZE = 1_250
@@ -49,6 +51,60 @@ const tail: Scenario = {
     context.note('tail.rate', result.rate)
     context.note('tail.cpu', result.cpuPerMillion)
   },
+}
+
+const pop: Scenario = {
+  id: 'pop',
+  point: 3,
+  title: 'Popping and acknowledging beside pulling, 1 KiB, 32 to a request',
+  config: { flushDiskType: 'ASYNC_FLUSH' },
+  metrics: [
+    { id: 'pop.pull.rate', title: 'pulls of these messages', unit: 'msg/s', better: 'more' },
+    popCpu('pop.pull.cpu'),
+    {
+      id: 'pop.rate',
+      title: 'pops, each acknowledged by one request',
+      unit: 'msg/s',
+      better: 'more',
+      target: { type: 'relative', to: 'pop.pull.rate', atLeast: POP_OF_PULL },
+    },
+    popCpu('pop.cpu'),
+    {
+      id: 'pop.each.rate',
+      title: 'pops, each message acknowledged by a request',
+      unit: 'msg/s',
+      better: 'more',
+    },
+    popCpu('pop.each.cpu'),
+  ],
+  run: async (context) => {
+    await context.fill('pop', SIZE, TAIL_FILL)
+    const flags = { topic: 'pop', from: 'first', loop: true, connections: 8 }
+    const loads = [
+      ['pop.pull', {}],
+      ['pop', { mode: 'pop', group: 'pop' }],
+      ['pop.each', { mode: 'pop', group: 'each', 'ack-each': true }],
+    ] as const
+    for (const [id, more] of loads) {
+      if (context.options.warmupSeconds > 0) {
+        const warmup = { duration: context.options.warmupSeconds / 2 }
+        await context.load('consumer', { ...flags, ...more, ...warmup })
+      }
+      const result = await context.load('consumer', { ...flags, ...more })
+      context.note(`${id}.rate`, result.rate)
+      context.note(`${id}.cpu`, result.cpuPerMillion)
+    }
+  },
+}
+
+function popCpu(id: string): Metric {
+  return {
+    id,
+    title: 'the same: CPU of the broker',
+    unit: 's per million',
+    better: 'less',
+    digits: 1,
+  }
 }
 
 const backlog: Scenario = {
@@ -134,4 +190,4 @@ async function cool({ cluster }: ScenarioContext): Promise<void> {
   await cluster.registered()
 }
 
-export const CONSUME_SCENARIOS: readonly Scenario[] = [tail, backlog]
+export const CONSUME_SCENARIOS: readonly Scenario[] = [tail, pop, backlog]

@@ -15,10 +15,10 @@ import { groupStateProcessors } from './processors/group-state.ts'
 import { groupAdminProcessors } from './processors/groups-admin.ts'
 import { lockProcessors } from './processors/locks.ts'
 import { offsetProcessors } from './processors/offsets.ts'
-import { popAckProcessors } from './processors/pop-ack.ts'
 import { popLookProcessors } from './processors/pop-look.ts'
 import { pictureProcessors } from './processors/picture.ts'
 import { PopProcessor } from './processors/pop.ts'
+import { popFrameProcessors, popProcessors } from './processors/pop-family.ts'
 import { progressProcessors } from './processors/progress-admin.ts'
 import { PULL_CODES, PullRules } from './processors/pull-rules.ts'
 import { PullProcessor } from './processors/pull.ts'
@@ -79,14 +79,14 @@ export function createProcessors(options: TopicAdminOptions): BrokerProcessors {
   const routes = new TopicRoutes(parts.clock, options.route)
   const consumers = new ExpectedConsumers(parts)
   const rates = new StoreRates(parts.store, parts.clock)
-  const byFrame = new Map<number, FrameProcessor>()
+  const pop = new PopProcessor(parts, pops, rules)
+  const byFrame = new Map<number, FrameProcessor>(popFrameProcessors(pop))
   const fastPull = new FastPull(parts, rules, pull)
   for (const code of PULL_CODES) byFrame.set(code, fastPull.take)
   for (const code of FAST_SEND_CODES) byFrame.set(code, send.fast.handle)
   const byCode = new Map<number, Processor>()
   for (const code of SEND_CODES) byCode.set(code, send.handle)
   for (const code of PULL_CODES) byCode.set(code, pull.handle)
-  byCode.set(RequestCode.POP_MESSAGE, new PopProcessor(parts, pops, rules).handle)
   const reply = new ReplyProcessor(parts, send)
   for (const code of REPLY_CODES) byCode.set(code, reply.handle)
   const families: readonly ReadonlyMap<number, Processor>[] = [
@@ -107,7 +107,7 @@ export function createProcessors(options: TopicAdminOptions): BrokerProcessors {
     transactionProcessors(parts, transactions),
     clientCallProcessors(parts),
     delayProcessors(parts, levels, timers),
-    popAckProcessors(parts, pops),
+    popProcessors(pop),
     popLookProcessors(parts, pops),
     assignmentProcessors(parts, routes),
     sendBackProcessors(parts),

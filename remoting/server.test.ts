@@ -173,14 +173,14 @@ test('an unknown code is answered with 3, one that is not implemented says so', 
   const { socket, handler, time, sample } = await startServer()
 
   handler.onData(request({ code: 9999 }))
-  handler.onData(request({ code: 3010 }))
+  handler.onData(request({ code: 353 }))
   time.settle()
 
   expect(decodeAll(socket.writes).map(({ code, remark }) => [code, remark])).toEqual([
     [3, ' request type 9999 not supported'],
     [
       3,
-      ' request type 3010 not supported: AUTH_LIST_ACL is not implemented in this release of Gantry',
+      ' request type 353 not supported: UPDATE_AND_GET_GROUP_FORBIDDEN is not implemented in this release of Gantry',
     ],
   ])
   expect(await sample('rocketmq_remoting_rejects_total{reason="unsupportedCode"')).toBe(2)

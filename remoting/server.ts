@@ -112,12 +112,12 @@ export class RemotingServer implements AsyncDisposable {
     return { host: listener.host, port: listener.port }
   }
 
-  /** Accepts no more, waits for the answers to accepted requests up to `closeTimeoutMs`, closes all connections. Idempotent. */
   /** Ends all connections that stand, once what was answered has left. */
   async endConnections(): Promise<void> {
     await endConnections(new Set(this.#connections), this.#timers, END_TIMEOUT_MS)
   }
 
+  /** Accepts no more, waits for the answers to accepted requests up to `closeTimeoutMs`, closes all connections. Idempotent. */
   close(): Promise<void> {
     this.#closing ??= this.#close()
     return this.#closing

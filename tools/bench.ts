@@ -41,6 +41,7 @@ interface PullFlags extends LoadFlags {
 interface ConsumerFlags extends PullFlags {
   readonly from: ConsumeFrom
   readonly mode: 'pull' | 'pop'
+  readonly ackEach?: boolean
   readonly loop?: boolean
   readonly follow?: boolean
 }
@@ -137,6 +138,7 @@ function addConsumeScenarios(program: Command, end: (code: number) => void): voi
         .choices(['pull', 'pop'])
         .default('pull'),
     )
+    .option('--ack-each', 'acknowledge popped messages one by one instead of a pop at once')
     .option('--loop', 'begin again at the end, until the duration is over')
     .option('--follow', 'go on with what comes later, until the duration is over')
     .action(async (flags: ConsumerFlags) => {
@@ -150,6 +152,7 @@ function addConsumeScenarios(program: Command, end: (code: number) => void): voi
             loops: flags.loop === true,
             follows: flags.follow === true,
             mode: flags.mode,
+            acksEach: flags.ackEach === true,
           }),
         ),
       )

@@ -12,14 +12,16 @@ import { PropertyName } from '../../common/properties.ts'
 import { dropProperty, propertyPair } from '../processors/send-properties.ts'
 import { ORDER_REVIVE_QUEUE, formatReceipt, retryMarkOf } from './receipt.ts'
 import type { OrderBatch } from './order-queue.ts'
-import type { PopAnswer, PopRequest, PoppedPart } from './pop-task.ts'
+import type { PopAnswer, PopRequest, TakenPart } from './pop-task.ts'
 
 /** Where handles of ordinary pops say their records lie. Acknowledgements find them without. */
 const REVIVE_QUEUE = 0
 
 export function popFields(
   request: Pick<PopRequest, 'isOrder'>,
-  answer: PopAnswer,
+  answer: Pick<PopAnswer, 'popTime' | 'invisibleTimeMs' | 'restCount'> & {
+    readonly parts: readonly TakenPart[]
+  },
 ): Readonly<Record<string, string | undefined>> {
   const { parts } = answer
   return {
@@ -67,12 +69,12 @@ function reviveQueueIdOf({ isOrder }: Pick<PopRequest, 'isOrder'>): number {
   return isOrder ? ORDER_REVIVE_QUEUE : REVIVE_QUEUE
 }
 
-function join(parts: readonly PoppedPart[], told: (part: PoppedPart) => readonly string[]): string {
+function join(parts: readonly TakenPart[], told: (part: TakenPart) => readonly string[]): string {
   return parts.flatMap(told).join(';')
 }
 
 /** How often each message was given out before, and for old clients the number of the queue. */
-function orderCounts({ topic, queueId, batch }: PoppedPart): readonly string[] {
+function orderCounts({ topic, queueId, batch }: TakenPart): readonly string[] {
   if (batch === null) return []
   const mark = retryMarkOf(topic)
   const counts = Array.from(

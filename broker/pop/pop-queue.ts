@@ -60,6 +60,14 @@ export class Checkpoint {
     return this.offsets.filter((_offset, index) => (this.pending & (1 << index)) !== 0)
   }
 
+  /** The bit of a message in `pending`; 0 when it is not one of this checkpoint. */
+  bitOf(queueOffset: number): number {
+    // As a rule the messages follow one another.
+    const guess = queueOffset - (this.offsets[0] ?? 0)
+    const index = this.offsets[guess] === queueOffset ? guess : this.offsets.indexOf(queueOffset)
+    return index < 0 ? 0 : 1 << index
+  }
+
   get pendingCount(): number {
     let bits = this.pending
     let count = 0
@@ -170,22 +178,26 @@ export class PopQueue {
     return found
   }
 
-  /** Finishes one message; false when it is not pending there. The checkpoint goes with its last one. */
-  finish(checkpoint: Checkpoint, queueOffset: number): boolean {
-    const bit = 1 << checkpoint.offsets.indexOf(queueOffset)
-    if (!checkpoint.offsets.includes(queueOffset) || (checkpoint.pending & bit) === 0) return false
-    checkpoint.pending &= ~bit
-    this.inFlight--
+  /** Finishes messages; returns those that were pending there. The checkpoint goes with its last one. */
+  finish(checkpoint: Checkpoint, queueOffsets: readonly number[]): readonly number[] {
+    const finished: number[] = []
+    for (const queueOffset of queueOffsets) {
+      const bit = checkpoint.bitOf(queueOffset)
+      if ((checkpoint.pending & bit) === 0) continue
+      checkpoint.pending &= ~bit
+      finished.push(queueOffset)
+    }
+    if (finished.length === 0) return finished
+    this.inFlight -= finished.length
     this.isDirty = true
     if (checkpoint.pending === 0) this.#remove(checkpoint)
-    return true
+    return finished
   }
 
   /** Makes a message pending again that `finish` has finished. */
   unfinish(checkpoint: Checkpoint, queueOffset: number): void {
-    const bit = 1 << checkpoint.offsets.indexOf(queueOffset)
     const isGone = checkpoint.pending === 0
-    checkpoint.pending |= bit
+    checkpoint.pending |= checkpoint.bitOf(queueOffset)
     if (isGone) this.add(checkpoint)
     else this.inFlight++
     this.isDirty = true

@@ -170,7 +170,7 @@ export class PopReviver {
       { topic, consumerGroup, queueId, queueOffset },
       'a popped message was deleted by retention before it could come back',
     )
-    this.#options.state.finish(checkpoint, queueOffset, () => undefined)
+    this.#options.state.finish(checkpoint, [queueOffset], () => undefined)
   }
 
   async #copy(checkpoint: Checkpoint, message: StoredMessage): Promise<void> {
@@ -198,7 +198,7 @@ export class PopReviver {
     else parts.stats.add('TOPIC_PUT_NUMS', target, 1, 1)
     const { popTime, invisibleTime } = checkpoint
     this.counts.latencyMs = Math.max(0, parts.clock.now() - popTime - invisibleTime)
-    state.finish(checkpoint, message.queueOffset, () => undefined)
+    state.finish(checkpoint, [message.queueOffset], () => undefined)
     onRevived(queue)
   }
 

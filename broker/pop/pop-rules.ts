@@ -20,7 +20,7 @@ export const POP_MESSAGES_MAX = 32
 /** Messages that are hidden for longer would be deleted before they come back. */
 const INVISIBLE_MAX_MS = 7 * 24 * 3600 * 1000
 /** No request is held longer, whatever the client asks. */
-const POLL_MAX_MS = 600_000
+export const POLL_MAX_MS = 600_000
 /** A request that is so much older than its polling time is not served any more. */
 const LATE_MS = 500
 

@@ -37,6 +37,14 @@ export type AckStatus =
   /** It could not be recorded. */
   | 'FAILED'
 
+/** What became of acknowledgements of one pop. The others were not pending: acknowledged before, or their time is over. */
+export interface Acked {
+  /** So many messages are finished by them. */
+  readonly count: number
+  /** Some could not be recorded. */
+  readonly isFailed: boolean
+}
+
 export interface PopTarget extends QueueName {
   readonly receipt: Receipt
 }
@@ -136,6 +144,11 @@ export class PopService implements LeaderService {
     return this.#mode === 'leading'
   }
 
+  /** Which reign of this member it is: what began in another one counts no more. */
+  get reign(): number {
+    return this.#reign
+  }
+
   /** Calls `begin` now, or when the revive log has been read; false when too many wait for that, or this member does not lead. */
   whenReady(begin: () => void): boolean {
     if (this.#mode === 'leading') {
@@ -168,15 +181,12 @@ export class PopService implements LeaderService {
       state: this.state,
       store,
       clock,
-      isFull: (queue) => this.#isFull(queue),
+      isFull: (queue) => this.isFull(queue),
       isCurrent: () => this.#reign === reign && this.#mode === 'leading',
       onRead: (task) => {
-        this.#inFlight += task.count
         read?.(task)
-        // What is left is for the next who waits.
-        if (read === undefined && task.count > 0 && task.restCount > 0) {
-          this.waiters.wake(request.topic, request.consumerGroup)
-        }
+        if (read === undefined) this.taken(request, task)
+        else this.#inFlight += task.count
       },
       onDone: (answer) => {
         if (request.isOrder) this.#watchLocks(answer)
@@ -185,24 +195,52 @@ export class PopService implements LeaderService {
     }).run()
   }
 
-  /** Acknowledges one message; `done` is called once. */
-  ack(target: PopTarget, queueOffset: number, done: (status: AckStatus) => void): void {
+  /** A pop has looked into all queues; what it left is for the next who waits. */
+  taken(
+    { topic, consumerGroup }: Pick<PopRequest, 'topic' | 'consumerGroup'>,
+    { count, restCount }: { readonly count: number; readonly restCount: number },
+  ): void {
+    this.#inFlight += count
+    if (count > 0 && restCount > 0) this.waiters.wake(topic, consumerGroup)
+  }
+
+  /** Acknowledges messages of one pop; `done` is called once. */
+  ack(target: PopTarget, queueOffsets: readonly number[], done: (acked: Acked) => void): void {
     const { startOffset, popTime } = target.receipt
     const checkpoint = this.state.find(target)?.find(startOffset, popTime) ?? null
-    if (checkpoint?.isReviving === true) return done('EXPIRED')
+    if (checkpoint?.isReviving === true) return done({ count: 0, isFailed: false })
     const reign = this.#reign
-    const recorded = (isCommitted: boolean): void => {
-      if (!isCommitted && checkpoint !== null && this.#reign === reign) {
-        this.state.unfinish(checkpoint, queueOffset)
+    let open = 1
+    let count = 0
+    let isFailed = false
+    const settle = (): void => {
+      if (--open === 0) done({ count, isFailed })
+    }
+    let finished: readonly number[] = []
+    if (checkpoint !== null) {
+      const { inFlight } = checkpoint.queue
+      finished = this.state.finish(checkpoint, queueOffsets, (isCommitted) => {
+        if (isCommitted) count = finished.length
+        else isFailed = true
+        if (!isCommitted && this.#reign === reign) {
+          for (const queueOffset of finished) this.state.unfinish(checkpoint, queueOffset)
+        }
+        settle()
+      })
+      if (finished.length > 0) {
+        open++
+        this.#freed(checkpoint.queue, inFlight)
       }
-      done(isCommitted ? 'OK' : 'FAILED')
     }
-    if (checkpoint !== null && this.state.finish(checkpoint, queueOffset, recorded)) {
-      this.#freed(checkpoint.queue)
-      return
+    if (finished.length < queueOffsets.length) {
+      // Asked once more: the first one may be on its way, and whoever hears of success must not get the message again.
+      open++
+      this.state.afterRecords(target, (isCommitted) => {
+        if (!isCommitted) isFailed = true
+        settle()
+      })
     }
-    // Asked once more: the first one may be on its way, and whoever hears of success must not get the message again.
-    this.state.afterRecords(target, (isCommitted) => done(isCommitted ? 'EXPIRED' : 'FAILED'))
+    settle()
   }
 
   /** The same for a message of an orderly pop. */
@@ -307,7 +345,8 @@ export class PopService implements LeaderService {
     isOrder,
   }: Pick<PopRequest, 'consumerGroup' | 'topic' | 'queueId' | 'isOrder'>): readonly QueueName[] {
     const { topics, random, config } = this.#parts
-    const turn = this.#pops++
+    const { turn } = this
+    this.nextTurn()
     const ofTopic = (name: string): QueueName[] => {
       const queues = topics.get(name)?.readQueueNums ?? 0
       return Array.from({ length: queues }, (_, index) => ({
@@ -324,6 +363,28 @@ export class PopService implements LeaderService {
     return isFirst ? [...retries, ...normal] : [...normal, ...retries]
   }
 
+  /** Each pop begins with the queue after that of the one before. */
+  get turn(): number {
+    return this.#pops
+  }
+
+  nextTurn(): void {
+    this.#pops++
+  }
+
+  /** True when messages may have come back to a group: pops give them out too. */
+  hasRetries({ topic, consumerGroup }: Pick<PopRequest, 'topic' | 'consumerGroup'>): boolean {
+    const { topics, store } = this.#parts
+    return this.#retryTopics(topic, consumerGroup).some((name) => {
+      const queues = topics.get(name)?.readQueueNums ?? 0
+      for (let queueId = 0; queueId < queues; queueId++) {
+        const position = this.state.positionOf({ topic: name, consumerGroup, queueId })
+        if (store.maxOffsetInQueue(name, queueId) > position) return true
+      }
+      return false
+    })
+  }
+
   #retryTopics(topic: string, consumerGroup: string): readonly string[] {
     const { topics, config } = this.#parts
     const { enableRetryTopicV2, retrieveMessageFromPopRetryTopicV1 } = config.values
@@ -335,7 +396,8 @@ export class PopService implements LeaderService {
     return names.filter((name) => topics.get(name) !== undefined)
   }
 
-  #isFull({ inFlight }: PopQueue): boolean {
+  /** True when a group may take no more from a queue before it acknowledges. */
+  isFull({ inFlight }: PopQueue): boolean {
     const { enablePopMessageThreshold, popInflightMessageThreshold } = this.#parts.config.values
     const limit = enablePopMessageThreshold
       ? Math.min(popInflightMessageThreshold, IN_FLIGHT_OF_QUEUE_MAX)
@@ -344,10 +406,10 @@ export class PopService implements LeaderService {
   }
 
   /** A queue that was full may have room again. */
-  #freed(queue: PopQueue): void {
+  #freed(queue: PopQueue, before: number): void {
     const { enablePopMessageThreshold, popInflightMessageThreshold } = this.#parts.config.values
     const limit = enablePopMessageThreshold ? popInflightMessageThreshold : IN_FLIGHT_OF_QUEUE_MAX
-    if (queue.inFlight === limit) this.#wake(queue)
+    if (before > limit && queue.inFlight <= limit) this.#wake(queue)
   }
 
   #wake({ topic, consumerGroup }: QueueName): void {

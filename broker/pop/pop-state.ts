@@ -147,16 +147,17 @@ export class PopState {
     this.wheel.add(checkpoint)
   }
 
-  /** Finishes one message; false when it is not pending. `done` is called when that is recorded. */
+  /** Finishes messages; returns those that were pending. `done` is called when that is recorded, and not at all when none was. */
   finish(
     checkpoint: Checkpoint,
-    queueOffset: number,
+    queueOffsets: readonly number[],
     done: (isCommitted: boolean) => void,
-  ): boolean {
-    if (!checkpoint.queue.finish(checkpoint, queueOffset)) return false
+  ): readonly number[] {
+    const finished = checkpoint.queue.finish(checkpoint, queueOffsets)
+    if (finished.length === 0) return finished
     if (checkpoint.pending === 0) this.wheel.remove(checkpoint)
-    this.#options.log.appendAck(checkpoint, queueOffset, done)
-    return true
+    this.#options.log.appendAck(checkpoint, finished, done)
+    return finished
   }
 
   /** That it is finished could not be recorded: it is pending again. */
@@ -184,7 +185,7 @@ export class PopState {
   ): void {
     this.take(checkpoint, queueOffset + 1, clocks, done)
     this.#options.log.separateAcks(old)
-    this.finish(old, queueOffset, done)
+    this.finish(old, [queueOffset], done)
   }
 
   /** What a pop took could not be recorded: it is read again. */

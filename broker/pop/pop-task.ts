@@ -30,15 +30,19 @@ export interface PopRequest {
   readonly attemptId: string | null
 }
 
-/** What a pop took from one queue. */
-export interface PoppedPart extends QueueName {
+/** Which messages a pop took from one queue. */
+export interface TakenPart extends QueueName {
   readonly startOffset: number
   readonly offsets: readonly number[]
+  /** Of an orderly pop. */
+  readonly batch: OrderBatch | null
+}
+
+/** The same, with the messages. */
+export interface PoppedPart extends TakenPart {
   readonly records: readonly Buffer[]
   /** The records end to end; not set when some of what was read was left out. */
   readonly body: Buffer | null
-  /** Of an orderly pop. */
-  readonly batch: OrderBatch | null
 }
 
 export interface PopAnswer {
@@ -294,7 +298,10 @@ export class PopTask {
 }
 
 /** Where to go on when the offset that was asked for lies outside of the queue; null when it does not. */
-function outsideOf({ status, nextBeginOffset }: GetResult): number | null {
+export function outsideOf({
+  status,
+  nextBeginOffset,
+}: Pick<GetResult, 'status' | 'nextBeginOffset'>): number | null {
   switch (status) {
     case GetStatus.OFFSET_TOO_SMALL:
     case GetStatus.OFFSET_OVERFLOW_BADLY:

@@ -83,14 +83,14 @@ export class ReviveLog {
   }
 
   /** Appends that messages of a checkpoint are finished. */
-  appendAck(checkpoint: Checkpoint, queueOffset: number, done: Appended): void {
+  appendAck(checkpoint: Checkpoint, queueOffsets: readonly number[], done: Appended): void {
     const merged = this.#acks.get(checkpoint)
     if (merged !== undefined) {
-      merged.record.offsets.push(queueOffset)
+      merged.record.offsets.push(...queueOffsets)
       merged.done.push(done)
       return
     }
-    const record: AckInMaking = { type: 'acks', checkpoint, offsets: [queueOffset] }
+    const record: AckInMaking = { type: 'acks', checkpoint, offsets: [...queueOffsets] }
     const waiting = { record, done: [done] }
     this.#acks.set(checkpoint, waiting)
     this.#add(checkpoint.queue.reviveQueueId, waiting)

@@ -42,7 +42,7 @@ test('a message that is hidden for longer is recorded anew before its old checkp
   if (a === undefined || b === undefined) throw new Error('nothing was popped')
 
   const { pops } = world.processors
-  pops.ack(targetOf(a), a.queueOffset, () => undefined)
+  pops.ack(targetOf(a), [a.queueOffset], () => undefined)
   pops.changeInvisibleTime(targetOf(b), b.queueOffset, 90_000, () => undefined)
   await world.time.settle()
 

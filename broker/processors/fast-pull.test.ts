@@ -1,16 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { readInt64 } from '../../common/bytes.ts'
-import { messageOf } from '../../common/errors.ts'
-import { decodeCommand, encodeCommand, extFieldsOf } from '../../remoting/command-codec.ts'
-import {
-  GANTRY_VERSION,
-  LanguageCode,
-  NO_BODY,
-  RESPONSE_FLAG,
-  SerializeType,
-} from '../../remoting/command.ts'
-import { FrameScanner } from '../../remoting/frame-scanner.ts'
+import { decodeCommand, extFieldsOf } from '../../remoting/command-codec.ts'
+import { LanguageCode, NO_BODY, SerializeType } from '../../remoting/command.ts'
 import { PullSysFlag, pullFields } from '../../remoting/pull-fields.ts'
 import { RequestCode } from '../../remoting/request-code.ts'
 import { ResponseCode } from '../../remoting/response-code.ts'
@@ -18,29 +10,11 @@ import { topicConfig } from '../../remoting/bodies/topic-config.ts'
 import { testMessage } from '../../store/testing.ts'
 import { FakeConnection } from '../testing.ts'
 import { createBrokerWorld } from '../testing-world.ts'
-import type { RemotingCommand, ResponseContent } from '../../remoting/command.ts'
-import type { BrokerWorld } from '../testing-world.ts'
-
-interface Answer {
-  readonly opaque: number
-  readonly frame: Buffer
-  readonly isLongPolling: boolean
-}
+import { FrameSubject } from './testing-frames.ts'
+import type { RemotingCommand } from '../../remoting/command.ts'
 
 /** A broker that is sent pulls: by frames, as far as it takes them, or all in the ordinary way. */
-class Subject {
-  readonly world: BrokerWorld
-  readonly connection = new FakeConnection(1)
-  readonly #isFast: boolean
-  readonly #ordinary: Answer[] = []
-  readonly #scanner = new FrameScanner()
-  taken = 0
-
-  constructor(world: BrokerWorld, isFast: boolean) {
-    this.world = world
-    this.#isFast = isFast
-  }
-
+class Subject extends FrameSubject {
   static async create(isFast: boolean): Promise<Subject> {
     const world = await createBrokerWorld()
     const saved = world.parts.topics.put(topicConfig('T', { readQueueNums: 2, writeQueueNums: 2 }))
@@ -49,70 +23,12 @@ class Subject {
     return new Subject(world, isFast)
   }
 
-  async pull(request: RemotingCommand): Promise<void> {
-    const frame = encodeCommand(request)
-    if (!this.#isFast || !this.#take(frame)) this.#callOrdinary(frame)
-    await this.world.time.settle()
-  }
-
   async send(queueId: number, tag: string, size: number): Promise<void> {
     const properties = { TAGS: tag }
     const body = Buffer.alloc(size, 'x')
     const message = testMessage({ topic: 'T', queueId, body, properties })
     this.world.parts.store.put([message], 'inTime', () => undefined)
     await this.world.time.settle()
-  }
-
-  get answers(): readonly Answer[] {
-    const fast = this.connection.written.map(({ frames, answered }) => ({
-      opaque: decodeCommand(frames, 4, frames.length).opaque,
-      frame: frames,
-      isLongPolling: answered.isLongPolling,
-    }))
-    return [...fast, ...this.#ordinary].toSorted((left, right) => left.opaque - right.opaque)
-  }
-
-  #take(frame: Buffer): boolean {
-    if (!this.#scanner.scan(frame, 4, frame.length, 0)) return false
-    const processor = this.world.processors.byFrame.get(this.#scanner.code)
-    const isTaken = processor?.(this.connection, this.#scanner) === true
-    if (!isTaken) return false
-    // The received bytes may be overwritten once the call has returned.
-    frame.fill(0xff)
-    this.taken++
-    return true
-  }
-
-  #callOrdinary(frame: Buffer): void {
-    const command = decodeCommand(frame, 4, frame.length)
-    const { opaque, serializeType } = command
-    const respond = (response: ResponseContent): void => {
-      const { code, remark = null, extFields, body = NO_BODY, isLongPolling = false } = response
-      const answered = encodeCommand({
-        code,
-        language: LanguageCode.OTHER,
-        version: GANTRY_VERSION,
-        opaque,
-        flag: RESPONSE_FLAG,
-        remark,
-        extFields: extFieldsOf(extFields),
-        body: Buffer.isBuffer(body) ? body : Buffer.concat(body),
-        serializeType,
-      })
-      this.#ordinary.push({ opaque, frame: answered, isLongPolling })
-    }
-    const { connection } = this
-    try {
-      void this.world.processors.byCode.get(command.code)?.({
-        command,
-        connection,
-        receivedAt: 0,
-        respond,
-      })
-    } catch (error) {
-      // As the server does with what a processor throws.
-      respond({ code: ResponseCode.SYSTEM_ERROR, remark: messageOf(error) })
-    }
   }
 }
 
@@ -210,7 +126,7 @@ async function play(subject: Subject, steps: readonly Step[]): Promise<void> {
   for (const [index, step] of steps.entries()) {
     if (step.type === 'pull') {
       const { code, serializeType, fields } = step
-      await subject.pull(request(index - 3, fields, { code, serializeType }))
+      await subject.call(request(index - 3, fields, { code, serializeType }))
     } else if (step.type === 'send') {
       await subject.send(step.queueId, step.tag, step.size)
     } else if (step.type === 'reset') {
@@ -288,7 +204,7 @@ describe('the plain case is taken', () => {
     const subject = await Subject.create(true)
     await subject.send(0, 'A', 10)
 
-    await subject.pull(request(7, {}, { serializeType }))
+    await subject.call(request(7, {}, { serializeType }))
 
     expect(subject.taken).toBe(1)
     expect(subject.connection.written[0]?.answered).toMatchObject({
@@ -301,7 +217,7 @@ describe('the plain case is taken', () => {
 
   test('also when it waits for a message', async () => {
     const subject = await Subject.create(true)
-    await subject.pull(request(7))
+    await subject.call(request(7))
     const before = subject.connection.written.length
 
     await subject.send(0, 'A', 10)
@@ -314,7 +230,7 @@ describe('the plain case is taken', () => {
     const subject = await Subject.create(true)
     await subject.send(0, 'A', 10)
 
-    await subject.pull(
+    await subject.call(
       request(7, {
         commitOffset: '123456789012345',
         sysFlag: String(PullSysFlag.SUBSCRIPTION | PullSysFlag.COMMIT_OFFSET),
@@ -330,7 +246,7 @@ test('records leave as they are stored, in the order of their queue', async () =
   const subject = await Subject.create(true)
   for (const size of [10, 30_000, 0, 500]) await subject.send(0, 'A', size)
 
-  await subject.pull(request(7))
+  await subject.call(request(7))
 
   const frame = subject.answers[0]?.frame ?? NO_BODY
   const { body } = decodeCommand(frame, 4, frame.length)
@@ -346,7 +262,7 @@ describe('a peer that does not take its answers', () => {
     const subject = await Subject.create(true)
     await subject.send(0, 'A', 10)
     subject.connection.outputBytes = 1024 * 1024
-    for (const opaque of [7, 8, 9]) await subject.pull(request(opaque))
+    for (const opaque of [7, 8, 9]) await subject.call(request(opaque))
     await subject.world.time.advance(1000)
     const before = subject.answers.length
 
@@ -363,7 +279,7 @@ describe('a peer that does not take its answers', () => {
     const subject = await Subject.create(true)
     await subject.send(0, 'A', 10)
     subject.connection.outputBytes = 1024 * 1024
-    await subject.pull(request(7))
+    await subject.call(request(7))
 
     subject.connection.close()
     subject.connection.outputBytes = 0
@@ -377,9 +293,9 @@ describe('a peer that does not take its answers', () => {
     const other = new Subject(subject.world, true)
     await subject.send(0, 'A', 10)
     subject.connection.outputBytes = 1024 * 1024
-    await subject.pull(request(7))
+    await subject.call(request(7))
 
-    await other.pull(request(8))
+    await other.call(request(8))
 
     expect([subject.answers.length, other.answers.length]).toEqual([0, 1])
   })

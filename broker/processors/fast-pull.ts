@@ -5,36 +5,27 @@
  *
  * The rules are those of the ordinary way (`PullRules`). Whatever is not plainly "here are messages" or "wait for some" goes that way.
  */
-import { encodeCommand, extFieldsOf } from '../../remoting/command-codec.ts'
-import {
-  GANTRY_VERSION,
-  LanguageCode,
-  NO_BODY,
-  ONEWAY_FLAG,
-  RESPONSE_FLAG,
-} from '../../remoting/command.ts'
+import { ONEWAY_FLAG } from '../../remoting/command.ts'
 import { ResponseCode } from '../../remoting/response-code.ts'
 import { GetStatus } from '../../store/types.ts'
+import { askedBy, writeAnswer } from './frame-answer.ts'
 import { PULL_ANSWER_HEADER_MAX, writeFoundHeader } from './pull-answer.ts'
 import { PullFrameHeader } from './pull-frame.ts'
 import { Pull, pullCodeOf } from './pull.ts'
-import type { ResponseContent, SerializeType } from '../../remoting/command.ts'
+import type { ResponseContent } from '../../remoting/command.ts'
 import type { Connection } from '../../remoting/connection.ts'
 import type { FrameProcessor, RequestFrame } from '../../remoting/request-frame.ts'
 import type { FoundRecords, GetRequest, MessageFilter } from '../../store/types.ts'
 import type { BrokerParts } from '../parts.ts'
+import type { Asked } from './frame-answer.ts'
 import type { PullHeader, PullRules } from './pull-rules.ts'
 import type { PullProcessor, PullReply } from './pull.ts'
 
 /** Larger answers go the ordinary way; so large is the scratch memory that answers are put together in. */
 const ANSWER_BYTES_MAX = 1024 * 1024
 const SCRATCH_MIN = 64 * 1024
-
-/** What an answer needs of its request. */
-type Asked = Pick<
-  RequestFrame,
-  'code' | 'opaque' | 'serializeType' | 'receivedAt' | 'inFlightBytes'
->
+/** Answers up to this size are put together where they leave from. */
+const DIRECT_BYTES_MAX = 64 * 1024
 
 export class FastPull {
   readonly #parts: BrokerParts
@@ -97,11 +88,11 @@ export class FastPull {
     isLongPolling: boolean,
   ): boolean {
     const { count, bytes } = found
-    if (this.#scratch.length < bytes + PULL_ANSWER_HEADER_MAX) {
-      this.#scratch = Buffer.allocUnsafeSlow(2 * bytes + PULL_ANSWER_HEADER_MAX)
-    }
-    const scratch = this.#scratch
-    const bodyAt = writeFoundHeader(scratch, 0, asked.serializeType, bytes, {
+    const size = bytes + PULL_ANSWER_HEADER_MAX
+    // Larger ones do not fit what connections write from; they are put together here, and copied in pieces.
+    const isSmall = size <= DIRECT_BYTES_MAX
+    const { buffer, at } = isSmall ? connection.reserveFrames(size) : this.#scratchOf(size)
+    const bodyAt = writeFoundHeader(buffer, at, asked.serializeType, bytes, {
       opaque: asked.opaque,
       nextBeginOffset: found.nextBeginOffset,
       minOffset: found.minOffset,
@@ -109,17 +100,25 @@ export class FastPull {
       topicSysFlag: this.#rules.topicSysFlag(header.topic),
       groupSysFlag: this.#rules.groupSysFlag(header.consumerGroup),
     })
-    if (!this.#parts.store.copyFound(scratch, bodyAt)) return false
+    if (!this.#parts.store.copyFound(buffer, bodyAt)) return false
     this.#rules.countPulled(header, count, bytes)
-    connection.writeFrames(scratch, 0, bodyAt + bytes, {
+    const end = bodyAt + bytes
+    const answered = {
       requestCode: asked.code,
       responseCode: ResponseCode.SUCCESS,
       count: 1,
       bytes: asked.inFlightBytes,
       receivedAt: asked.receivedAt,
       isLongPolling,
-    })
+    }
+    if (isSmall) connection.commitFrames(end, answered)
+    else connection.writeFrames(buffer, at, end, answered)
     return true
+  }
+
+  #scratchOf(size: number): { readonly buffer: Buffer; readonly at: number } {
+    if (this.#scratch.length < size) this.#scratch = Buffer.allocUnsafeSlow(2 * size)
+    return { buffer: this.#scratch, at: 0 }
   }
 
   #held(connection: Connection, frame: RequestFrame, filter: MessageFilter | null): Pull {
@@ -147,9 +146,7 @@ class FrameReply implements PullReply {
   constructor(fastPull: FastPull, connection: Connection, frame: RequestFrame) {
     this.#fastPull = fastPull
     this.connection = connection
-    const { code, opaque, receivedAt, inFlightBytes } = frame
-    const serializeType: SerializeType = frame.serializeType
-    this.#asked = { code, opaque, serializeType, receivedAt, inFlightBytes }
+    this.#asked = askedBy(frame)
   }
 
   respondFast(pull: Pull): boolean {
@@ -161,26 +158,6 @@ class FrameReply implements PullReply {
   respond(response: ResponseContent): void {
     if (this.#isAnswered) return
     this.#isAnswered = true
-    const { body = NO_BODY } = response
-    const { opaque, serializeType, code, receivedAt, inFlightBytes } = this.#asked
-    const frame = encodeCommand({
-      code: response.code,
-      language: LanguageCode.OTHER,
-      version: GANTRY_VERSION,
-      opaque,
-      flag: RESPONSE_FLAG,
-      remark: response.remark ?? null,
-      extFields: extFieldsOf(response.extFields),
-      body: Buffer.isBuffer(body) ? body : Buffer.concat(body),
-      serializeType,
-    })
-    this.connection.writeFrames(frame, 0, frame.length, {
-      requestCode: code,
-      responseCode: response.code,
-      count: 1,
-      bytes: inFlightBytes,
-      receivedAt,
-      isLongPolling: response.isLongPolling ?? false,
-    })
+    writeAnswer(this.connection, this.#asked, response)
   }
 }

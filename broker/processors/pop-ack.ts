@@ -42,7 +42,13 @@ export function popAckProcessors(
     }
   return new Map<number, Processor>([
     [RequestCode.ACK_MESSAGE, whenReady((request) => ack(parts, pops, request))],
-    [RequestCode.BATCH_ACK_MESSAGE, whenReady((request) => batchAck(parts, pops, request))],
+    [
+      RequestCode.BATCH_ACK_MESSAGE,
+      whenReady((request) => {
+        const acks = decodeBatchAcks(request.command.body)
+        batchAck(parts, pops, acks, (response) => request.respond(response))
+      }),
+    ],
     [
       RequestCode.CHANGE_MESSAGE_INVISIBLETIME,
       whenReady((request) => changeInvisibleTime(parts, pops, request)),
@@ -67,15 +73,30 @@ function ack(parts: BrokerParts, pops: PopService, request: RemotingRequest): vo
   const header = checkedHeader(parts, request, true)
   if ('code' in header) return request.respond(header)
   const { topic, consumerGroup, queueOffset } = header
-  const done = (status: AckStatus): void => {
-    if (status === 'OK') countAcks(parts, topic, consumerGroup, 1)
-    request.respond(ackAnswer(header, status))
+  if (isOrderReceipt(header.receipt)) {
+    pops.ackInOrder(header, queueOffset, (status) => {
+      if (status === 'OK') countAcks(parts, topic, consumerGroup, 1)
+      request.respond(ackAnswer(header, status))
+    })
+    return
   }
-  if (isOrderReceipt(header.receipt)) pops.ackInOrder(header, queueOffset, done)
-  else pops.ack(header, queueOffset, done)
+  ackOne(parts, pops, header, (response) => request.respond(response))
 }
 
-/** An acknowledgement that comes too late is answered as in Java, which cannot tell: the message comes back. */
+/** Acknowledges a message that was not popped in order. */
+export function ackOne(
+  parts: BrokerParts,
+  pops: PopService,
+  header: HandleHeader,
+  respond: (response: ResponseContent) => void,
+): void {
+  pops.ack(header, [header.queueOffset], ({ count, isFailed }) => {
+    if (count > 0) countAcks(parts, header.topic, header.consumerGroup, count)
+    respond(isFailed ? NOT_RECORDED : success())
+  })
+}
+
+/** Of an orderly pop. One that comes too late is answered as in Java, which cannot tell: the message comes back. */
 function ackAnswer(
   { topic, consumerGroup, queueId, queueOffset }: HandleHeader,
   status: AckStatus,
@@ -93,15 +114,20 @@ function ackAnswer(
   }
 }
 
-function batchAck(parts: BrokerParts, pops: PopService, request: RemotingRequest): void {
-  const acks = decodeBatchAcks(request.command.body)
+/** `respond` is called once. */
+export function batchAck(
+  parts: BrokerParts,
+  pops: PopService,
+  acks: readonly BatchAck[] | null,
+  respond: (response: ResponseContent) => void,
+): void {
   if (acks === null || acks.length === 0) {
-    return request.respond(answer(ResponseCode.NO_MESSAGE, 'a batch without acknowledgements'))
+    return respond(answer(ResponseCode.NO_MESSAGE, 'a batch without acknowledgements'))
   }
   let open = 1
   let response: ResponseContent = success()
   const settle = (): void => {
-    if (--open === 0) request.respond(response)
+    if (--open === 0) respond(response)
   }
   for (const batch of acks) {
     const target = batchTarget(batch)
@@ -110,16 +136,25 @@ function batchAck(parts: BrokerParts, pops: PopService, request: RemotingRequest
       response = answer(ResponseCode.INVALID_PARAMETER, remark)
       continue
     }
-    for (const queueOffset of offsetsOf(parts, target, batch)) {
+    const queueOffsets = offsetsOf(parts, target, batch)
+    if (batch.reviveQueueId !== ORDER_REVIVE_QUEUE) {
+      if (queueOffsets.length === 0) continue
       open++
-      const done = (status: AckStatus): void => {
+      pops.ack(target, queueOffsets, ({ count, isFailed }) => {
+        if (count > 0) countAcks(parts, target.topic, target.consumerGroup, count)
+        if (isFailed) response = NOT_RECORDED
+        settle()
+      })
+      continue
+    }
+    for (const queueOffset of queueOffsets) {
+      open++
+      pops.ackInOrder(target, queueOffset, (status) => {
         if (status === 'OK') countAcks(parts, target.topic, target.consumerGroup, 1)
         if (status === 'FAILED') response = NOT_RECORDED
         if (status === 'UNKNOWN') response = ackAnswer({ ...target, queueOffset }, status)
         settle()
-      }
-      if (batch.reviveQueueId === ORDER_REVIVE_QUEUE) pops.ackInOrder(target, queueOffset, done)
-      else pops.ack(target, queueOffset, done)
+      })
     }
   }
   settle()

@@ -11,11 +11,17 @@ import type { PopHeader } from '../pop/pop-rules.ts'
 import type { PopService } from '../pop/pop-service.ts'
 import type { PopAnswer, PopRequest } from '../pop/pop-task.ts'
 import type { Waiter } from '../pop/pop-waiters.ts'
+import type { QueueName } from '../pop/revive-record.ts'
 import type { PullRules } from './pull-rules.ts'
 
 /** A peer that has not taken so much of what it was sent gets no further messages. */
-const OUTPUT_BYTES_MAX = 4 * 1024 * 1024
+export const POP_OUTPUT_BYTES_MAX: number = 4 * 1024 * 1024
 const INIT_MODE_MAX = 1
+/** The answer when messages are there and could not be taken. */
+export const NOT_RECORDED: ResponseContent = answer(
+  ResponseCode.SYSTEM_ERROR,
+  'messages could not be recorded as popped',
+)
 
 export class PopProcessor {
   readonly parts: BrokerParts
@@ -36,23 +42,13 @@ export class PopProcessor {
       popProblem(this.parts, header, clock.now()) ??
       readProblem(this.parts, header, connection.remoteAddress)
     if (problem !== null) return request.respond(this.#refusal(header, problem))
-    const filter = this.#filterOf(header)
+    const filter = this.filterOf(header)
     if (filter !== null && 'code' in filter) return request.respond(filter)
-    if (connection.outputBytes > OUTPUT_BYTES_MAX) {
+    if (connection.outputBytes > POP_OUTPUT_BYTES_MAX) {
       const remark = '[OVERLOAD]system busy, start flow control for a while'
       return request.respond(answer(ResponseCode.SYSTEM_BUSY, remark))
     }
-    const pop: PopRequest = {
-      consumerGroup: header.consumerGroup,
-      topic: header.topic,
-      queueId: header.queueId,
-      maxMessages: header.maxMessages,
-      invisibleTimeMs: header.invisibleTime,
-      initMode: header.initMode === INIT_MODE_MAX ? 'max' : 'min',
-      filter,
-      isOrder: header.isOrder,
-      attemptId: header.attemptId,
-    }
+    const pop = popRequestOf(header, filter)
     const held = new HeldPop(this, request, pop, deadlineOf(this.parts, header))
     if (this.pops.whenReady(() => held.begin())) return
     const remark = `service not available now: the broker[${this.parts.brokerAddress()}] does not lead`
@@ -60,11 +56,17 @@ export class PopProcessor {
   }
 
   /** As in Java every expression that is not served is one that cannot be parsed. */
-  #filterOf({ expression, expressionType }: PopHeader): MessageFilter | ResponseContent | null {
+  filterOf({ expression, expressionType }: PopHeader): MessageFilter | ResponseContent | null {
     if (expression === null || expression === '') return null
     const filter = this.rules.requestFilter({ subscription: expression, expressionType })
     if (filter === null || !('code' in filter)) return filter
     return answer(ResponseCode.SUBSCRIPTION_PARSE_FAILED, filter.remark ?? '')
+  }
+
+  /** Counts what was taken from one queue. */
+  count(name: Pick<QueueName, 'topic' | 'consumerGroup'>, messages: number, bytes: number): void {
+    this.rules.count(name, messages, bytes)
+    this.parts.stats.add('GROUP_CK_NUMS', `${name.topic}@${name.consumerGroup}`, 1, 1)
   }
 
   /** Clients read the fields of every answer but those of errors. */
@@ -75,6 +77,20 @@ export class PopProcessor {
     function nothing({ bornTime: popTime, invisibleTime: invisibleTimeMs }: PopHeader): PopAnswer {
       return { popTime, invisibleTimeMs, restCount: 0, isFailed: false, parts: [] }
     }
+  }
+}
+
+export function popRequestOf(header: PopHeader, filter: MessageFilter | null): PopRequest {
+  return {
+    consumerGroup: header.consumerGroup,
+    topic: header.topic,
+    queueId: header.queueId,
+    maxMessages: header.maxMessages,
+    invisibleTimeMs: header.invisibleTime,
+    initMode: header.initMode === INIT_MODE_MAX ? 'max' : 'min',
+    filter,
+    isOrder: header.isOrder,
+    attemptId: header.attemptId,
   }
 }
 
@@ -152,8 +168,7 @@ class HeldPop implements Waiter {
     if (found.parts.length > 0) return this.#respond(ResponseCode.SUCCESS, found)
     const { pops, parts } = this.#processor
     if (found.isFailed) {
-      const remark = 'messages could not be recorded as popped'
-      return this.#request.respond(answer(ResponseCode.SYSTEM_ERROR, remark))
+      return this.#request.respond(NOT_RECORDED)
     }
     if (!pops.isLeading || parts.clock.monotonic() >= this.deadline) {
       return this.#respond(ResponseCode.POLLING_TIMEOUT, found)
@@ -183,11 +198,9 @@ class HeldPop implements Waiter {
   }
 
   #count({ parts: taken }: PopAnswer): void {
-    const { parts, rules } = this.#processor
     for (const part of taken) {
       const bytes = part.records.reduce((sum, record) => sum + record.length, 0)
-      rules.count(part, part.records.length, bytes)
-      parts.stats.add('GROUP_CK_NUMS', `${part.topic}@${part.consumerGroup}`, 1, 1)
+      this.#processor.count(part, part.records.length, bytes)
     }
   }
 }

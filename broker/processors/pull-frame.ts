@@ -1,14 +1,10 @@
 /** The header of a pull read from a frame's spans, without a map of its fields; and its texts as strings that are made once. */
+import { FrameFields, TextTable, UNKNOWN_FIELD } from './frame-fields.ts'
 import type { RequestFrame } from '../../remoting/request-frame.ts'
 import type { MessageFilter } from '../../store/types.ts'
 import type { PullHeader } from './pull-rules.ts'
 
 const INT_MAX = 0x7fff_ffff
-
-/** Texts that are kept; where two fall into one place, the newer one stays. A power of two. */
-const KEPT_TEXTS = 1024
-/** Longer ones are made each time. */
-const KEPT_SIZE_MAX = 255
 
 const Field = {
   consumerGroup: 0,
@@ -23,10 +19,7 @@ const Field = {
   subVersion: 9,
   expressionType: 10,
 } as const
-const NAMES = Object.keys(Field).map((name) => Buffer.from(name))
-const UNKNOWN = -1
-/** As many places of a header have a guess; what follows is looked up by trying. */
-const GUESSES = 32
+const NAMES = Object.keys(Field)
 
 /** Filled anew for each frame. */
 export class PullFrameHeader implements PullHeader {
@@ -44,8 +37,7 @@ export class PullFrameHeader implements PullHeader {
   /** Set by the caller: with it this is what the store is asked. */
   filter: MessageFilter | null = null
   readonly #texts = new TextTable()
-  /** Clients send their fields in one order: which field stood at a place last time. */
-  readonly #guesses = new Int8Array(GUESSES)
+  readonly #fields = new FrameFields(NAMES)
   readonly #numbers = new Float64Array(NAMES.length)
 
   /** False for everything unusual: a field that is missing, not plain digits, or holds escapes. */
@@ -56,8 +48,8 @@ export class PullFrameHeader implements PullHeader {
     this.subscription = null
     this.expressionType = null
     for (let index = 0; index < frame.fieldCount; index++) {
-      const field = this.#fieldAt(frame, index)
-      if (field === UNKNOWN) continue
+      const field = this.#fields.at(frame, index)
+      if (field === UNKNOWN_FIELD) continue
       if (frame.hasEscapes(index)) return false
       if (field === Field.consumerGroup) consumerGroup = this.#text(frame, index)
       else if (field === Field.topic) topic = this.#text(frame, index)
@@ -115,50 +107,8 @@ export class PullFrameHeader implements PullHeader {
   #text(frame: RequestFrame, index: number): string {
     return this.#texts.text(frame.source, frame.valueStart(index), frame.valueEnd(index))
   }
-
-  #fieldAt(frame: RequestFrame, index: number): number {
-    const guess = this.#guesses[index] ?? UNKNOWN
-    const guessed = NAMES[guess]
-    if (guessed !== undefined && frame.isNamed(index, guessed)) return guess
-    const field = NAMES.findIndex((name) => frame.isNamed(index, name))
-    if (index < GUESSES) this.#guesses[index] = field
-    return field
-  }
 }
 
 function isInt(value: number): boolean {
   return value >= 0 && value <= INT_MAX
-}
-
-interface KeptText {
-  readonly bytes: Buffer
-  readonly text: string
-}
-
-/** Strings of UTF-8 bytes that come again and again: names of topics and groups. */
-export class TextTable {
-  readonly #kept: (KeptText | null)[] = Array.from({ length: KEPT_TEXTS }, () => null)
-
-  text(source: Buffer, start: number, end: number): string {
-    if (end - start > KEPT_SIZE_MAX) return source.toString('utf8', start, end)
-    let hash = end - start
-    for (let at = start; at < end; at++) hash = (Math.imul(hash, 31) + (source[at] ?? 0)) | 0
-    const place = (hash ^ (hash >>> 15)) & (KEPT_TEXTS - 1)
-    const kept = this.#kept[place]
-    if (kept !== null && kept !== undefined && isSame(kept.bytes, source, start, end)) {
-      return kept.text
-    }
-    const bytes = Buffer.from(source.subarray(start, end))
-    const text = bytes.toString()
-    this.#kept[place] = { bytes, text }
-    return text
-  }
-}
-
-function isSame(bytes: Buffer, source: Buffer, start: number, end: number): boolean {
-  if (bytes.length !== end - start) return false
-  for (let index = 0; index < bytes.length; index++) {
-    if (bytes[index] !== source[start + index]) return false
-  }
-  return true
 }

@@ -193,7 +193,7 @@ describe('offsets', () => {
 
     const reset = await world.call({
       code: RequestCode.INVOKE_BROKER_TO_RESET_OFFSET,
-      extFields: fields,
+      extFields: { ...fields, isForce: 'true' },
     })
     const moved = await world.call(pull({ queueOffset: '3' }))
     const next = await world.call(pull({ queueOffset: '1' }))

@@ -19,6 +19,8 @@ export interface ConsumeOptions {
   readonly follows: boolean
   /** `pop`: from where the group is, and with acknowledgements. */
   readonly mode: 'pull' | 'pop'
+  /** Of pops: one acknowledgement for each message instead of one for each pop. */
+  readonly acksEach: boolean
 }
 
 export function runConsumer(options: BenchOptions, consume: ConsumeOptions): Promise<BenchResult> {
@@ -52,11 +54,11 @@ export function runConsumer(options: BenchOptions, consume: ConsumeOptions): Pro
 function runPops(options: BenchOptions, consume: ConsumeOptions): Promise<BenchResult> {
   return withTarget(options, async (target) => {
     const spans = await target.queueSpans(options.topic)
-    const addresses = [...new Set(spans.map(({ address }) => address))]
-    const load = new PopLoad({ ...options, addresses, batch: consume.pullBatch })
+    const load = new PopLoad({ ...options, ...consume, spans, batch: consume.pullBatch })
+    await load.open()
     load.start()
     const measurement = await measure(options, [measuredPull(load)])
-    await load.stop()
+    load.stop()
     const { totals } = load
     return resultOf(options, {
       scenario: 'consumer',
@@ -65,6 +67,7 @@ function runPops(options: BenchOptions, consume: ConsumeOptions): Promise<BenchR
         queues: spans.length,
         popBatch: consume.pullBatch,
         mode: 'pop',
+        acknowledged: consume.acksEach ? 'each' : 'batch',
       },
       measurement,
       bytes: totals.messages === 0 ? 0 : (totals.bytes / totals.messages) * measurement.messages,

@@ -15,11 +15,9 @@ import { ResponseCode } from '../../remoting/response-code.ts'
 import { AnswerReader } from './answer-reader.ts'
 import type { Answer } from './answer-reader.ts'
 import type { Connector } from './lean-network.ts'
-import { BodyReader, hasStoredCrc } from './message-body.ts'
 import type { PullTotals } from './pull-totals.ts'
-import { RecordWalker } from './record-walker.ts'
+import { RecordTaker } from './record-taker.ts'
 import { FIRST_OPAQUE, writeDigits } from './send-frames.ts'
-import { epochOf } from './time.ts'
 
 const CONNECT_TIMEOUT_MS = 5_000
 const CLIENT_VERSION = 485
@@ -69,8 +67,7 @@ export class PullConnection {
   readonly #options: PullConnectionOptions
   readonly #states: readonly QueueState[]
   readonly #answers: AnswerReader
-  readonly #records = new RecordWalker()
-  readonly #bodies = new BodyReader()
+  readonly #taker: RecordTaker
   #socket: Socket | null = null
   #isPulling = false
   #left: number
@@ -81,6 +78,7 @@ export class PullConnection {
 
   constructor(options: PullConnectionOptions) {
     this.#options = options
+    this.#taker = new RecordTaker(options)
     this.#answers = new AnswerReader((answer) => this.#onAnswer(answer))
     this.#states = options.queues.map(({ queueId, from, until }) => ({
       queueId,
@@ -239,39 +237,11 @@ export class PullConnection {
     if (isOrdinary && next !== undefined) state.next = Number(next)
   }
 
-  #takeRecords(answer: Answer, state: QueueState): void {
-    const { source, bodyStart, bodyEnd } = answer
-    const { totals } = this.#options
-    const records = this.#records
-    for (let at = bodyStart; at < bodyEnd; at += records.size) {
-      if (!records.read(source, at, bodyEnd)) {
-        totals.corrupt++
-        totals.fail('an answer holds something else than records')
-        return
-      }
-      if (records.queueOffset !== state.next) totals.disordered++
-      state.next = records.queueOffset + 1
-      this.#takeBody(source, totals)
-    }
-  }
-
-  #takeBody(source: Buffer, totals: PullTotals): void {
-    const { bodyAt, bodySize, bodyCrc } = this.#records
-    const bodies = this.#bodies
-    totals.received(bodySize)
-    if (this.#options.checksCrc && !hasStoredCrc(source, bodyAt, bodySize, bodyCrc)) {
-      totals.corrupt++
-      totals.fail('the checksum of a stored body is wrong')
-    }
-    const kind = bodies.read(source, bodyAt, bodySize)
-    if (kind === 'foreign') totals.foreign++
-    else if (kind === 'corrupt') {
-      totals.corrupt++
-      totals.fail('a body is not what was sent')
-    } else {
-      totals.sequences?.add(bodies.run, bodies.sender, bodies.sequence)
-      if (bodies.run === this.#options.run) totals.arrived(epochOf(this.#now) - bodies.sentAt)
-    }
+  #takeRecords({ source, bodyStart, bodyEnd }: Answer, state: QueueState): void {
+    this.#taker.take(source, bodyStart, bodyEnd, this.#now, (queueOffset) => {
+      if (queueOffset !== state.next) this.#options.totals.disordered++
+      state.next = queueOffset + 1
+    })
   }
 }
 
