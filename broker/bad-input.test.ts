@@ -7,11 +7,12 @@ import { encodeBatchBody } from '../common/message-codec.ts'
 import { formatProperties } from '../common/properties.ts'
 import { subscriptionGroupConfig } from '../remoting/bodies/subscription-group-config.ts'
 import { topicConfig } from '../remoting/bodies/topic-config.ts'
-import { RemotingError } from '../remoting/errors.ts'
 import { pullFields } from '../remoting/pull-fields.ts'
 import { RequestCode } from '../remoting/request-code.ts'
 import { ResponseCode } from '../remoting/response-code.ts'
+import { answerOf, without } from './testing-answers.ts'
 import { createBrokerWorld } from './testing-world.ts'
+import type { Call, Row } from './testing-answers.ts'
 import type { BrokerWorld } from './testing-world.ts'
 
 const {
@@ -56,36 +57,8 @@ beforeAll(async () => {
   await Promise.all(made)
   world.processors.pops.startLeading()
   await world.time.settle()
-  await answerOf(send())
+  await answerOf(world, send())
 })
-
-interface Call {
-  readonly code: number
-  readonly extFields: Readonly<Record<string, string>>
-  readonly body?: Buffer
-}
-interface Answer {
-  readonly code: number
-  readonly remark: string
-}
-/** What is asked, the request, the code, and what the remark says. */
-type Row = readonly [name: string, call: Call, code: number, remark?: string]
-
-/** The answer, or that of the dispatcher for a header that cannot be read; a held request is not answered at all. */
-async function answerOf(call: Call): Promise<Answer> {
-  try {
-    const { response } = await world.call(call)
-    return { code: response?.code ?? -1, remark: response?.remark ?? '' }
-  } catch (error) {
-    if (!(error instanceof RemotingError)) throw error
-    return { code: SYSTEM_ERROR, remark: error.message }
-  }
-}
-
-function without(call: Call, name: string): Call {
-  const extFields = Object.entries(call.extFields).filter(([field]) => field !== name)
-  return { ...call, extFields: Object.fromEntries(extFields) }
-}
 
 function send(
   fields: Readonly<Record<string, string>> = {},
@@ -379,6 +352,12 @@ const OFFSETS: readonly Row[] = [
   [
     'no queue',
     without(offset(UPDATE_CONSUMER_OFFSET), 'queueId'),
+    SYSTEM_ERROR,
+    '<queueId> is null',
+  ],
+  [
+    'a queue of none',
+    offset(UPDATE_CONSUMER_OFFSET, { queueId: 'x' }),
     INVALID_PARAMETER,
     'QueueId is null',
   ],
@@ -397,8 +376,20 @@ const OFFSETS: readonly Row[] = [
   [
     'an offset of none',
     offset(UPDATE_CONSUMER_OFFSET, { commitOffset: 'x' }),
+    INVALID_PARAMETER,
+    'Offset is null',
+  ],
+  [
+    'no offset',
+    without(offset(UPDATE_CONSUMER_OFFSET), 'commitOffset'),
     SYSTEM_ERROR,
-    '<commitOffset>',
+    '<commitOffset> is null',
+  ],
+  [
+    'an unknown group and topic',
+    offset(UPDATE_CONSUMER_OFFSET, { consumerGroup: 'x', topic: 'Unknown' }),
+    SUBSCRIPTION_GROUP_NOT_EXIST,
+    'Group x not exist',
   ],
   [
     'an offset ahead of the queue',
@@ -441,7 +432,7 @@ describe.each([
   ['an offset', OFFSETS],
 ] as const)('%s', (_, rows) => {
   test.for(rows)('with %s', async ([, call, code, remark = '']) => {
-    const answered = await answerOf(call)
+    const answered = await answerOf(world, call)
 
     expect(answered).toEqual({ code, remark: expect.stringContaining(remark) })
   })

@@ -8,6 +8,7 @@ import { RemotingServer } from '../remoting/server.ts'
 import { adminRoutes } from './admin.ts'
 import { AdvertisedAddress } from './advertised-address.ts'
 import { ClientRegistry } from './client-registry.ts'
+import { AuthTable } from './auth/auth-table.ts'
 import { BrokerConfig } from './config.ts'
 import { ConsumerOffsets } from './consumer-offsets.ts'
 import { groupOf } from './group-config.ts'
@@ -30,7 +31,6 @@ import { BrokerStats, SAMPLE_MS } from './stats.ts'
 import { RaftMember } from './raft-member.ts'
 import { RequestGate } from './request-gate.ts'
 import { SoleMember } from './sole-member.ts'
-import { withRights } from './request-rights.ts'
 import { StoreRetention } from './store-retention.ts'
 import { SubscriptionGroups } from './subscription-groups.ts'
 import { TopicTable } from './topics.ts'
@@ -273,6 +273,7 @@ export class Broker implements AsyncDisposable {
       groups: new SubscriptionGroups({ config, tables, clock }),
       offsets: new ConsumerOffsets({ tables, saveAfterMs: values.flushConsumerOffsetInterval }),
       requestModes: new RequestModes({ config, tables }),
+      users: new AuthTable(tables),
       clients: new ClientRegistry(clock),
       locks: new QueueLocks(clock),
       longPolling: new LongPolling({
@@ -310,6 +311,7 @@ export class Broker implements AsyncDisposable {
       idleTimeoutMs: values.serverChannelMaxIdleTimeSeconds * 1000,
     }
     const make = () => new RemotingServer({ network, clock, timers, logger, metrics, limits })
+    const { access, byCode, byFrame } = this.#processors
     const ordinary = make()
     const vip = make()
     const gate = new RequestGate({
@@ -320,13 +322,14 @@ export class Broker implements AsyncDisposable {
       isLeaving: () => this.#leadership.isLeaving,
       leaderAddress: () => this.#member.leaderAddress,
       heldCodes: NOT_ON_VIP_PORT,
+      seal: (fields, request) => access.seal(fields, request),
     })
-    for (const [code, free] of this.#processors.byCode) {
-      const processor = withRights(code, free, this.#config)
+    for (const [code, free] of byCode) {
+      const processor = access.guarded(code, free)
       ordinary.register(code, gate.guarded(processor))
       if (!NOT_ON_VIP_PORT.includes(code)) vip.register(code, gate.guarded(processor))
     }
-    for (const [code, processor] of this.#processors.byFrame) {
+    for (const [code, processor] of access.isOn ? [] : byFrame) {
       ordinary.registerFrameProcessor(code, gate.guardedFrames(processor))
       if (!NOT_ON_VIP_PORT.includes(code)) {
         vip.registerFrameProcessor(code, gate.guardedFrames(processor))

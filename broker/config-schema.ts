@@ -523,18 +523,11 @@ export const GROUP_KEYS: {
 /** Switches of RocketMQ whose effect a broker must not silently lack: `true` is refused until Gantry has it. */
 export const REFUSED_KEYS: {
   readonly aclEnable: Flag
-  readonly authenticationEnabled: Flag
-  readonly authorizationEnabled: Flag
   readonly enableControllerMode: Flag
 } = {
   aclEnable: flag(false, {
-    description: 'Access control of 4.x; not in this release, so true is refused.',
-  }),
-  authenticationEnabled: flag(false, {
-    description: 'Authentication of 5.x; not in this release, so true is refused.',
-  }),
-  authorizationEnabled: flag(false, {
-    description: 'Authorization of 5.x; not in this release, so true is refused.',
+    description:
+      'Access control of 4.x by `plain_acl.yml`, so true is refused: use `authenticationEnabled` and `authorizationEnabled`.',
   }),
   enableControllerMode: flag(false, {
     description: 'Controller mode; the groups of Gantry elect by themselves, so true is refused.',
@@ -570,7 +563,7 @@ export const GANTRY_KEYS: {
   }),
   protectUnreadMessages: choice('KNOWN_GROUPS', ['KNOWN_GROUPS', 'ONLINE_GROUPS', 'NONE'], {
     description:
-      'Whose unread messages retention keeps, whatever their age, until the disk is so full that sends are refused: of every group that has committed an offset, of those that are connected now, or of none (as RocketMQ).',
+      'Whose unread messages retention keeps, whatever their age, until the disk is so full that sends are refused: of every group that exists and has committed an offset, of those of them that are connected now, or of none (as RocketMQ).',
     live: true,
   }),
 }

@@ -14,6 +14,8 @@ import {
   SERVICE_KEYS,
   STORE_KEYS,
 } from './config-schema.ts'
+import { AUTH_KEYS } from './auth/config-schema.ts'
+import { initialUserIn, innerUserIn } from '../common/credentials.ts'
 import { parseDelayLevels } from '../common/delay-levels.ts'
 import { DELAY_KEYS } from './delay/config-schema.ts'
 import { POP_KEYS } from './pop/pop-keys.ts'
@@ -29,6 +31,7 @@ export type BrokerSchema = typeof IDENTITY_KEYS &
   typeof STORE_KEYS &
   typeof DELAY_KEYS &
   typeof GROUP_KEYS &
+  typeof AUTH_KEYS &
   typeof REFUSED_KEYS &
   typeof GANTRY_KEYS
 
@@ -40,6 +43,7 @@ export const BROKER_SCHEMA: BrokerSchema = {
   ...STORE_KEYS,
   ...DELAY_KEYS,
   ...GROUP_KEYS,
+  ...AUTH_KEYS,
   ...REFUSED_KEYS,
   ...GANTRY_KEYS,
 }
@@ -108,6 +112,14 @@ function checkValues(values: BrokerValues, place: (key: string) => string): void
     const problem = topicProblem(values[key].replaceAll('.', '-'))
     if (problem !== null) refuse(key, `'${values[key]}' cannot be a topic name: ${problem}`)
   }
+  const users = [
+    ['initAuthenticationUser', initialUserIn(values.initAuthenticationUser)],
+    [
+      'innerClientAuthenticationCredentials',
+      innerUserIn(values.innerClientAuthenticationCredentials),
+    ],
+  ] as const
+  for (const [key, user] of users) if (typeof user === 'string') refuse(key, user)
   const groupIssue = groupProblem(values)
   if (groupIssue !== null) refuse(groupIssue.key, groupIssue.problem)
   const serverProblem = nameServerListProblem(values.namesrvAddr)
@@ -231,7 +243,7 @@ export class BrokerConfig {
   }[] {
     return Object.entries(BROKER_SCHEMA as ConfigSchema).map(([key, facts]) => ({
       key,
-      value: String(this.#values[key as keyof BrokerValues]),
+      value: shownValue(facts, String(this.#values[key as keyof BrokerValues])),
       live: facts.live === true,
       default: String(facts.default),
     }))
@@ -241,6 +253,13 @@ export class BrokerConfig {
   storeConfig(): StoreConfig {
     return storeConfigOver(() => this.#values)
   }
+}
+
+function shownValue(
+  { secret = false }: Pick<ConfigSchema[string], 'secret'>,
+  value: string,
+): string {
+  return secret && value !== '' ? '******' : value
 }
 
 /** A `StoreConfig` whose members are read anew each time. */

@@ -1,4 +1,5 @@
 /** What the processors of a broker work on; `broker.ts` makes one of these. */
+import type { AuthTable } from './auth/auth-table.ts'
 import type { BrokerConfig } from './config.ts'
 import type { Delays } from './delay/delays.ts'
 import type { ConfigFolder } from './persisted-table.ts'
@@ -25,6 +26,7 @@ export interface BrokerParts {
   readonly groups: SubscriptionGroups
   readonly offsets: ConsumerOffsets
   readonly requestModes: RequestModes
+  readonly users: AuthTable
   readonly clients: ClientRegistry
   readonly locks: QueueLocks
   readonly longPolling: LongPolling

@@ -1,5 +1,8 @@
 /** All request codes that a broker serves, with their processors. */
 import { RequestCode } from '../remoting/request-code.ts'
+import { AccessControl } from './auth/access-control.ts'
+import { FirstUsers } from './auth/first-users.ts'
+import { authProcessors } from './auth/processors.ts'
 import { ExpectedConsumers } from './expected-consumers.ts'
 import { ColdDataControl } from './cold/cold-data-control.ts'
 import { coldDataProcessors } from './cold/processors.ts'
@@ -51,6 +54,7 @@ export const NOT_ON_VIP_PORT: readonly number[] = [
 ]
 
 export interface BrokerProcessors {
+  readonly access: AccessControl
   readonly send: SendProcessor
   readonly pops: PopService
   /** To be sampled with the statistics. */
@@ -67,6 +71,8 @@ export interface BrokerProcessors {
 
 export function createProcessors(options: TopicAdminOptions): BrokerProcessors {
   const { parts } = options
+  const firstUsers = new FirstUsers(parts)
+  const access = new AccessControl({ ...parts, firstUsers })
   const transactions = new Transactions(parts)
   const send = new SendProcessor(parts, transactions)
   const levels = new LevelDelivery(parts)
@@ -111,11 +117,13 @@ export function createProcessors(options: TopicAdminOptions): BrokerProcessors {
     popLookProcessors(parts, pops),
     assignmentProcessors(parts, routes),
     sendBackProcessors(parts),
+    authProcessors({ users: parts.users, askerOf: (request) => access.userOf(request) }),
   ]
   for (const family of families) for (const [code, processor] of family) byCode.set(code, processor)
   // Name servers tell a group's members of a new master; a group of one has nobody else to turn to.
   byCode.set(RequestCode.NOTIFY_MIN_BROKER_ID_CHANGE, (request) => request.respond(success()))
   return {
+    access,
     send,
     pops,
     rates,
@@ -126,6 +134,6 @@ export function createProcessors(options: TopicAdminOptions): BrokerProcessors {
     timers,
     consumers,
     // Stopped in reverse: before connections of clients end, who consumes is noted no more.
-    leaderServices: [levels, timers, transactions, pops, consumers],
+    leaderServices: [firstUsers, levels, timers, transactions, pops, consumers],
   }
 }

@@ -42,6 +42,7 @@ beforeEach(() => {
     isLeaving: () => isLeaving,
     leaderAddress: () => leaderAddress,
     heldCodes: [RequestCode.PULL_MESSAGE],
+    seal: () => undefined,
   })
 })
 

@@ -45,6 +45,8 @@ export interface RequestGateOptions {
   readonly leaderAddress: () => string | null
   /** Requests that are answered late on purpose. */
   readonly heldCodes: readonly number[]
+  /** Adds to a request that is passed on what the leader cannot see of it. */
+  readonly seal: (fields: Map<string, string>, request: RemotingRequest) => void
 }
 
 /** The client is connected to another member of the group, which has passed its request on. */
@@ -117,10 +119,11 @@ export class RequestGate {
   }
 
   async #ask(address: string, request: HeldRequest): Promise<void> {
-    const { client, heldCodes } = this.#options
+    const { client, heldCodes, seal } = this.#options
     const { code, body, remark, extFields } = request.command
     const marked = new Map(extFields)
     marked.set(MARK, 'true')
+    seal(marked, request)
     const timeoutMs = heldCodes.includes(code) ? HELD_TIMEOUT_MS : ANSWER_TIMEOUT_MS
     const content = { code, body, remark, extFields: marked }
     try {

@@ -78,7 +78,9 @@ export const CLIENT_CODES: readonly RequestCode[] = [
   RequestCode.GET_BROKER_HA_STATUS,
   RequestCode.CONTROLLER_GET_METADATA_INFO,
   RequestCode.CONTROLLER_GET_SYNC_STATE_DATA,
+  RequestCode.GET_BROKER_EPOCH_CACHE,
   RequestCode.EXPORT_ROCKSDB_CONFIG_TO_JSON,
+  RequestCode.CHECK_ROCKSDB_CQ_WRITE_PROGRESS,
   RequestCode.GANTRY_BROKER_PICTURE,
   // A name server's word, which changes nothing here.
   RequestCode.NOTIFY_MIN_BROKER_ID_CHANGE,
@@ -107,7 +109,19 @@ export const ADMIN_CODES: readonly RequestCode[] = [
   RequestCode.UPDATE_COLD_DATA_FLOW_CTR_CONFIG,
   RequestCode.REMOVE_COLD_DATA_FLOW_CTR_CONFIG,
   RequestCode.SET_COMMITLOG_READ_MODE,
+  RequestCode.POP_ROLLBACK,
   RequestCode.CONTROLLER_ELECT_MASTER,
+  // Users and permissions: who may see them may see the passwords.
+  RequestCode.AUTH_CREATE_USER,
+  RequestCode.AUTH_UPDATE_USER,
+  RequestCode.AUTH_DELETE_USER,
+  RequestCode.AUTH_GET_USER,
+  RequestCode.AUTH_LIST_USER,
+  RequestCode.AUTH_CREATE_ACL,
+  RequestCode.AUTH_UPDATE_ACL,
+  RequestCode.AUTH_DELETE_ACL,
+  RequestCode.AUTH_GET_ACL,
+  RequestCode.AUTH_LIST_ACL,
 ]
 
 const FREE: ReadonlySet<number> = new Set(CLIENT_CODES)

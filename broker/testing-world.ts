@@ -5,6 +5,7 @@ import { SeededRandom } from '../simulation/random.ts'
 import { SimulatedTime } from '../simulation/time.ts'
 import { MessageStore } from '../store/message-store.ts'
 import { ClientRegistry } from './client-registry.ts'
+import { AuthTable } from './auth/auth-table.ts'
 import { BrokerConfig } from './config.ts'
 import { ConsumerOffsets } from './consumer-offsets.ts'
 import { diskConfigFolder } from './config-folder.ts'
@@ -178,6 +179,7 @@ function createParts(
     groups: new SubscriptionGroups({ config, tables, clock: time }),
     offsets: new ConsumerOffsets({ tables, saveAfterMs: 5000 }),
     requestModes: new RequestModes({ config, tables }),
+    users: new AuthTable(tables),
     clients: new ClientRegistry(time),
     locks: new QueueLocks(time),
     longPolling: new LongPolling({

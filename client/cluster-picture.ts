@@ -12,7 +12,8 @@ import type {
 import type { BrokerPicture } from './picture-questions.ts'
 
 const RETRY_PREFIX = '%RETRY%'
-const DEAD_LETTER_PREFIX = '%DLQ%'
+/** Of topics with messages that a group gave up. */
+export const DEAD_LETTER_PREFIX = '%DLQ%'
 const SYSTEM_GROUPS = /^(?:CID_ONS|CID_SYS_|CID_RMQ_SYS_|SELF_TEST_|TOOLS_|FILTERSRV_|__MONITOR)/u
 
 export interface NameServerState {

@@ -1,4 +1,5 @@
 /** What is wrong with a cluster, in words, and what to do next. Pure; `gantry cluster health` and the console say the same. */
+import { Permission } from '../remoting/bodies/topic-config.ts'
 import { diskRatioOf } from './cluster-picture.ts'
 import type { BrokerState, ClusterPicture, GroupState, TopicProgress } from './cluster-picture.ts'
 
@@ -31,11 +32,14 @@ export type FindingCode =
   | 'deadLetters'
   | 'pictureTruncated'
 
-export interface VerdictLimits {
+export interface LagLimits {
   /** Messages that a group may be behind. */
   readonly lagMessages: number
   /** How old the oldest unread message of a group may be. */
   readonly lagMs: number
+}
+
+export interface VerdictLimits extends LagLimits {
   readonly diskWarning: number
   readonly diskError: number
 }
@@ -52,7 +56,6 @@ export const DEAD_LETTER_ADVICE =
   'find out why they fail, then send them again from the console (dead letters)'
 
 const BEHIND_BYTES = 64 * 1024 * 1024
-const WRITE = 2
 /** Groups that are named one by one; the others are counted. */
 const GROUPS_NAMED = 20
 
@@ -196,7 +199,7 @@ function storeFindings(subject: string, broker: Broker, limits: VerdictLimits): 
       advice: 'make room on its disk, or look at its log when the disk is not full',
     })
   }
-  if ((broker.brokerPermission & WRITE) === 0) {
+  if ((broker.brokerPermission & Permission.WRITE) === 0) {
     findings.push({
       severity: 'warning',
       code: 'notWritable',
@@ -281,7 +284,7 @@ export function consumptionOffFinding({ name, lag, members, config }: GroupState
 export function backlogFinding(
   group: GroupState,
   at: number,
-  limits: Pick<VerdictLimits, 'lagMessages' | 'lagMs'>,
+  limits: LagLimits,
   topic: TopicProgress | null = null,
 ): Finding | null {
   const { name, members } = group

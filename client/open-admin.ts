@@ -2,6 +2,7 @@
 import type { Logger } from '../common/log.ts'
 import type { Runtime } from '../common/ports.ts'
 import { RemotingClient } from '../remoting/client.ts'
+import type { Credentials } from '../common/credentials.ts'
 import { AdminClient } from './admin.ts'
 
 export interface OpenAdmin extends AsyncDisposable {
@@ -12,9 +13,13 @@ export interface OpenAdmin extends AsyncDisposable {
 export function openAdmin(
   runtime: Runtime,
   logger: Logger,
-  options: { readonly timeoutMs?: number } = {},
+  options: {
+    readonly timeoutMs?: number
+    readonly credentials?: () => Credentials | null
+  } = {},
 ): OpenAdmin {
-  const client = new RemotingClient({ ...runtime, logger })
+  const { credentials = () => null } = options
+  const client = new RemotingClient({ ...runtime, logger, credentials })
   return {
     admin: new AdminClient(client, options.timeoutMs),
     [Symbol.asyncDispose]: () => client[Symbol.asyncDispose](),

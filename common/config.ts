@@ -13,6 +13,8 @@ interface KeyFacts {
   readonly unit?: string
   /** True when a running process takes a new value. */
   readonly live?: boolean
+  /** Nobody is told the value. */
+  readonly secret?: boolean
 }
 
 export interface ConfigKey<Value> extends KeyFacts {

@@ -2,13 +2,15 @@
  * Writes the table of features into docs/compatibility.md, from the reports of test runs.
  *
  *     node e2e/compatibility.ts REPORT.json...      reports of `vitest run --reporter=json`
+ *
+ * The row of a feature of which no report tells stays as it was: suites that were not in the run have been in another one.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { basename } from 'node:path'
 import process from 'node:process'
 import { CLIENTS } from './clients.ts'
 import { ROOT } from './environment.ts'
-import { FEATURES, NOT_YET } from './features.ts'
+import { BY_HAND, FEATURES, NOT_YET } from './features.ts'
 import { listAt, textAt } from './json.ts'
 
 const BEGIN = '<!-- The table is written by `npm run compatibility` from a run of the tests. -->'
@@ -35,6 +37,12 @@ const begin = text.indexOf(BEGIN)
 const end = text.indexOf(END)
 if (begin < 0 || end < begin) throw new Error(`${DOCUMENT} has no place for the table`)
 const before = text.slice(0, begin + BEGIN.length)
+const former = new Map(
+  text
+    .slice(begin, end)
+    .matchAll(/^\| (\w+) \| [^|]+ \| ((?:works|fails) .*) \|$/gmu)
+    .map(([, id = '', rest = '']) => [id, rest]),
+)
 writeFileSync(DOCUMENT, `${before}\n\n${table()}\n\n${text.slice(end)}`)
 
 function gather(report: unknown): void {
@@ -65,10 +73,7 @@ function evidenceOf(feature: string): Evidence {
 function table(): string {
   const rows = Object.entries(FEATURES).map(([id, title]) => {
     const found = evidence.get(id)
-    if (found === undefined) {
-      const reason = NOT_YET.get(id)
-      return `| ${id} | ${title} | ${reason === undefined ? 'not shown' : 'not yet'} | | ${reason ?? ''} |`
-    }
+    if (found === undefined) return `| ${id} | ${title} | ${withoutTests(id)} |`
     const count = found.passed + found.failed
     const verdict = found.failed === 0 ? 'works' : 'fails'
     const tests = `${found.passed} of ${count}`
@@ -81,4 +86,11 @@ function table(): string {
     '|---|---|---|---|---|',
     ...rows,
   ].join('\n')
+}
+
+/** Verdict and reason for a feature that no test of the reports shows. */
+function withoutTests(id: string): string {
+  const [notYet, byHand] = [NOT_YET.get(id), BY_HAND.get(id)]
+  if (notYet !== undefined) return `not yet | | ${notYet}`
+  return byHand === undefined ? (former.get(id) ?? 'not shown | | ') : `by hand | | ${byHand}`
 }

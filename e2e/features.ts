@@ -73,6 +73,10 @@ export const FEATURES = {
   A14: 'The console',
   A15: 'The official dashboard',
   A16: 'Alerts',
+  X1: 'Signed requests: access key and secret',
+  X3: 'Users and policies of ACL 2.0',
+  X6: 'Members and tools of a cluster with users',
+  X7: 'An audit log of changes',
   O1: 'The metrics of RocketMQ 5.x',
   O2: 'The exporter dialect',
   O3: 'Boards for Grafana',
@@ -94,6 +98,11 @@ export const NOT_YET: ReadonlyMap<string, string> = new Map<Feature, string>([
     'these clients need a native library that no package registry has; they speak what P1 shows',
   ],
   ['P5', 'the Node clients speak gRPC, and come with its proxy'],
+])
+
+/** What was tried by hand, since it cannot be had from a package registry. */
+export const BY_HAND: ReadonlyMap<string, string> = new Map<Feature, string>([
+  ['A15', 'page by page, but for those of ACL: [the official dashboard](#the-official-dashboard)'],
 ])
 
 declare module 'vitest' {

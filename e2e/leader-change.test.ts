@@ -41,7 +41,7 @@ afterAll(async () => {
   if (data !== undefined) await rm(data, { recursive: true })
 })
 
-test.for(['java-5.5.0', 'java-4.9.8'] as const)(
+test.for(['java-5.5.0', 'java-4.9.8', 'go'] as const)(
   'the members of a %s group keep their queues when the leader changes',
   { timeout: 120_000 + CHANGES * (RESUMED_MS + BETWEEN_MS) },
   async (client, { task }) => {

@@ -69,4 +69,3 @@ export function notApplicable(
 }
 
 export const toBroker: Args = ({ broker }) => ['-b', broker]
-export const NOT_YET: RegExp = /is not implemented in this release of Gantry/u

@@ -13,6 +13,7 @@ import {
 } from './kube-cluster.ts'
 import type { Fixture } from './kube-cluster.ts'
 import { commandLine, runClient } from './kube-load.ts'
+import { kubectlGantry } from './kubectl-plugin.ts'
 import { brokerMetadata } from './kube-remoting.ts'
 import { expectCommonRule, startScenario } from './kube-scenario.ts'
 import { listAt } from './json.ts'
@@ -89,6 +90,7 @@ test('E3: a group leaves only when it is empty, may come back half-way, and keep
   const draining = await untilPhase(kube, cluster, 2, ['Draining'], 120_000)
   const blockedBy = JSON.stringify(listAt(groupStatus(draining.cluster, 2), 'drain', 'blockedBy'))
   await delay(15_000)
+  const shown = await kubectlGantry(['status', name, '-n', namespace])
   const still = await kube.need('RocketMQCluster', namespace, name)
   const writtenLater = load.perBroker()[leaving] ?? 0
   await consume(fixture, 'Held')
@@ -107,6 +109,10 @@ test('E3: a group leaves only when it is empty, may come back half-way, and keep
   expect(backMs).toBeLessThanOrEqual(30_000)
   expect(podsAfter).toEqual(podsBefore)
   expect(blockedBy).toContain('Held')
+  expect(shown.stdout).toMatch(
+    new RegExp(`^ {2}${leaving} is emptied: [0-9]+ messages left, ETA .+$`, 'mu'),
+  )
+  expect(shown.stdout).toMatch(/^ {4}waits for .*Held/mu)
   expect(phaseOf(still, 2)).toBe('Draining')
   expect(writtenLater).toBe(writtenThen)
   expect(claims.length).toBe(1)

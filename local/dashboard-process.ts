@@ -1,5 +1,7 @@
 /** The console of `gantry dev`: a process beside the pods. The cluster runs without it too. */
 import type { Clock, Timers } from '../common/ports.ts'
+import { environmentWith } from '../common/credentials.ts'
+import type { Credentials } from '../common/credentials.ts'
 import type { DataFolder } from './data-folder.ts'
 import { PodProcess } from './pod-process.ts'
 import { portsOf } from './ports.ts'
@@ -10,6 +12,7 @@ export interface DashboardProcessOptions {
   readonly bindHost: string
   readonly advertisedHost: string
   readonly portOffset: number
+  readonly credentials: () => Credentials | null
   readonly clock: Clock
   readonly timers: Timers
   readonly onChange: () => void
@@ -62,7 +65,7 @@ export class DashboardProcess {
         '--data',
         this.dataFolder,
       ],
-      environment: {},
+      environment: environmentWith(this.#options.credentials()),
       logFile: folder.logFile(NAME),
       host: bindHost,
       adminPort: this.#port,

@@ -11,6 +11,8 @@ import { writeQueues } from '../client/route.ts'
 import { createController } from '../operator/controller.ts'
 import type { ClusterSpec } from '../operator/cluster-types.ts'
 import { parseCluster } from '../operator/crd.ts'
+import { credentialsOfConfig } from '../common/credentials.ts'
+import type { Credentials } from '../common/credentials.ts'
 import { createDataPlane } from '../operator/data-plane.ts'
 import { listAt, textAt } from '../operator/json.ts'
 import { clusterKeyOf } from '../operator/object-cache.ts'
@@ -49,6 +51,8 @@ export interface DevOptions {
   readonly shownFolder: string
   /** The console runs beside the pods. */
   readonly withDashboard: boolean
+  /** Of the environment. */
+  readonly credentials: Credentials | null
 }
 
 const SAVED_KINDS = [
@@ -101,7 +105,8 @@ export class Dev {
     this.#manifest = manifest
     this.#kube = kube
     const { runtime, folder, logger, bindHost, advertisedHost, portOffset } = options
-    this.#dataPlane = createDataPlane({ runtime, logger })
+    const credentials = () => this.#credentials()
+    this.#dataPlane = createDataPlane({ runtime, logger, credentials })
     this.#admin = openAdmin(runtime, logger, { timeoutMs: 1_000 })
     this.#pods = new LocalPods({
       ...runtime,
@@ -131,6 +136,7 @@ export class Dev {
           bindHost,
           advertisedHost,
           portOffset,
+          credentials,
           onChange: () => this.#publish(),
           onProblem: (sentence) => this.#sayOnce(sentence),
         })
@@ -370,6 +376,12 @@ export class Dev {
         else this.#checkReadySoon()
       })
     })
+  }
+
+  /** What brokers that ask for it are shown: of the environment, else the super user that the manifest names. */
+  #credentials(): Credentials | null {
+    const { credentials } = this.#options
+    return credentials ?? credentialsOfConfig(this.#manifest.cluster.spec.broker.config)
   }
 
   /** All pods answer, and a producer would find a queue at every name server. */

@@ -6,12 +6,14 @@ import type { Runtime } from '../common/ports.ts'
 import type { AdminClient } from '../client/admin.ts'
 import { ClientError } from '../client/errors.ts'
 import { openAdmin } from '../client/open-admin.ts'
+import type { Credentials } from '../common/credentials.ts'
 import {
   parseConfigFacts,
   parseDrainFacts,
   parseRaftFacts,
   parseStoreFacts,
 } from './admin-facts.ts'
+import { copyUsers, missingUsers } from './copy-users.ts'
 import { canonicalJson, isRecord, textAt } from './json.ts'
 import type { BrokerRegistration, DataPlane, PodEndpoint } from './ports.ts'
 
@@ -32,9 +34,11 @@ export class DataPlaneError extends GantryError<DataPlaneErrorCode> {}
 export function createDataPlane(options: {
   readonly runtime: Runtime
   readonly logger: Logger
+  /** What brokers that ask for it are shown. */
+  readonly credentials?: () => Credentials | null
 }): DataPlane & AsyncDisposable {
-  const { runtime, logger } = options
-  const opened = openAdmin(runtime, logger, { timeoutMs: TIMEOUT_MS })
+  const { runtime, logger, credentials = () => null } = options
+  const opened = openAdmin(runtime, logger, { timeoutMs: TIMEOUT_MS, credentials })
   const { admin } = opened
 
   async function unlessUnreachable<Value>(
@@ -69,7 +73,9 @@ export function createDataPlane(options: {
     hasMetadataOf: (from, to) =>
       unlessUnreachable(`metadata of ${to.pod}`, async () => {
         const { topics, groups } = await missingMetadata(admin, from, to)
-        return topics.missing.length === 0 && groups.missing.length === 0
+        if (topics.missing.length > 0 || groups.missing.length > 0) return false
+        const { users, acls } = await missingUsers(admin, addressOf(from), addressOf(to))
+        return users.length === 0 && acls.length === 0
       }),
     async setWritePermission(namesrv, brokerName, writable) {
       if (writable) await admin.addWritePermission(addressOf(namesrv), brokerName)
@@ -186,6 +192,7 @@ async function copyMetadata(
   // System topics and groups are each broker's own; it refuses to have them changed.
   for (const topic of topics.different) await unlessRejected(admin.createTopic(target, topic))
   for (const group of groups.different) await unlessRejected(admin.createGroup(target, group))
+  await copyUsers(admin, addressOf(from), target)
   return { topics: topics.missing.length, consumerGroups: groups.missing.length }
 }
 

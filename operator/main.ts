@@ -1,4 +1,5 @@
 /** `gantry operator`: flags and environment in, an `Operator` out, and the signals that end it. */
+import { credentialsIn } from '../common/credentials.ts'
 import { readFileSync } from 'node:fs'
 import os from 'node:os'
 import process from 'node:process'
@@ -131,7 +132,11 @@ function createOperator(
       runtime,
       logger,
       createTransport: (onCall) => createKubeTransport({ config, clock: runtime.clock, onCall }),
-      dataPlane: createDataPlane({ runtime, logger }),
+      dataPlane: createDataPlane({
+        runtime,
+        logger,
+        credentials: () => credentialsIn(process.env),
+      }),
       onFatal: () => end(ExitCode.FAILED),
     })
   } catch (error) {

@@ -8,8 +8,8 @@ test('no code stands in the list twice', () => {
 
 test('the remark begins as RocketMQ says it, and tells what is planned from what nobody knows', () => {
   expect(notSupportedRemark(4711)).toBe(' request type 4711 not supported')
-  expect(notSupportedRemark(RequestCode.AUTH_LIST_ACL)).toBe(
-    ' request type 3010 not supported: AUTH_LIST_ACL is not implemented in this release of Gantry',
+  expect(notSupportedRemark(RequestCode.UPDATE_AND_GET_GROUP_FORBIDDEN)).toBe(
+    ' request type 353 not supported: UPDATE_AND_GET_GROUP_FORBIDDEN is not implemented in this release of Gantry',
   )
 })
 

@@ -9,17 +9,6 @@ import { RequestCode, requestCodeName } from './request-code.ts'
 export const NOT_IMPLEMENTED: readonly RequestCode[] = [
   // Administration
   RequestCode.UPDATE_AND_GET_GROUP_FORBIDDEN,
-  // Users and permissions
-  RequestCode.AUTH_CREATE_USER,
-  RequestCode.AUTH_UPDATE_USER,
-  RequestCode.AUTH_DELETE_USER,
-  RequestCode.AUTH_GET_USER,
-  RequestCode.AUTH_LIST_USER,
-  RequestCode.AUTH_CREATE_ACL,
-  RequestCode.AUTH_UPDATE_ACL,
-  RequestCode.AUTH_DELETE_ACL,
-  RequestCode.AUTH_GET_ACL,
-  RequestCode.AUTH_LIST_ACL,
 ]
 
 const CONTROLLER =
@@ -39,11 +28,6 @@ const NOT_APPLICABLE: ReadonlyMap<number, string> = new Map<RequestCode, string>
     RequestCode.UPDATE_AND_CREATE_STATIC_TOPIC,
     'there are no static topics; queues stay where they are, and a group survives the loss of a broker',
   ],
-  [RequestCode.CHECK_ROCKSDB_CQ_WRITE_PROGRESS, 'ConsumeQueues are files, not RocksDB'],
-  [
-    RequestCode.POP_ROLLBACK,
-    'pop checkpoints are not kept in RocksDB, there is nothing to be moved back',
-  ],
   [RequestCode.EXCHANGE_BROKER_HA_INFO, SLAVE],
   [RequestCode.NOTIFY_BROKER_ROLE_CHANGED, SLAVE],
   [RequestCode.ADD_BROKER, CONTAINER],
@@ -51,7 +35,6 @@ const NOT_APPLICABLE: ReadonlyMap<number, string> = new Map<RequestCode, string>
   [RequestCode.CONTROLLER_ALTER_SYNC_STATE_SET, CONTROLLER],
   [RequestCode.CONTROLLER_REGISTER_BROKER, CONTROLLER],
   [RequestCode.CONTROLLER_GET_REPLICA_INFO, CONTROLLER],
-  [RequestCode.GET_BROKER_EPOCH_CACHE, CONTROLLER],
   [RequestCode.UPDATE_CONTROLLER_CONFIG, CONTROLLER],
   [RequestCode.GET_CONTROLLER_CONFIG, CONTROLLER],
   [RequestCode.CLEAN_BROKER_DATA, CONTROLLER],

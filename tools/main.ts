@@ -68,6 +68,8 @@ const ADMIN_COMMANDS: Readonly<Record<string, string>> = {
   group: 'consumer groups: list, lag, describe, create, reset, delete, dead-letters, resend',
   message: 'messages: get, tail, send, consume',
   cluster: 'the cluster: describe, health, transfer',
+  user: 'users of the brokers: list, create, update, delete',
+  acl: 'what users of the brokers may do: list, set, delete',
   definitions: 'topics and groups as a file: export, import',
   debug: 'for whoever helps: bundle',
   context: 'clusters by name: list, set, use, delete',

@@ -3,6 +3,7 @@ import { RemotingError } from '../../remoting/errors.ts'
 import { requireString } from '../../remoting/header-fields.ts'
 import { ResponseCode } from '../../remoting/response-code.ts'
 import type { ExtFields, ResponseContent } from '../../remoting/command.ts'
+import type { TopicConfig } from '../../remoting/bodies/topic-config.ts'
 import type { BrokerParts } from '../parts.ts'
 
 /** Java writes a link to its FAQ behind some remarks; clients only print them. */
@@ -14,6 +15,19 @@ export function answer(code: number, remark: string): ResponseContent {
 
 export function topicNotExist(topic: string): ResponseContent {
   return answer(ResponseCode.TOPIC_NOT_EXIST, `topic[${topic}] not exist, ${TOPIC_NOT_EXIST_HINT}`)
+}
+
+/** Why a producer may not send to a queue of a topic, or null. */
+export function queueRefusal(
+  topic: TopicConfig,
+  queueId: number,
+  remoteAddress: string,
+): ResponseContent | null {
+  const { topicName, readQueueNums, writeQueueNums, perm } = topic
+  if (queueId < Math.max(readQueueNums, writeQueueNums)) return null
+  const shown = `TopicConfig [topicName=${topicName}, readQueueNums=${readQueueNums}, writeQueueNums=${writeQueueNums}, perm=${perm}]`
+  const remark = `request queueId[${queueId}] is illegal, ${shown} Producer: ${remoteAddress}`
+  return answer(ResponseCode.INVALID_PARAMETER, remark)
 }
 
 export function success(

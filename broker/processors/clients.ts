@@ -125,12 +125,13 @@ function registerDistantConsumer(
 
 function unregister({ clients }: BrokerParts, request: RemotingRequest): ResponseContent {
   const fields = request.command.extFields
+  const clientId = requireString(fields, 'clientID')
   const producerGroup = optionalString(fields, 'producerGroup')
   const consumerGroup = optionalString(fields, 'consumerGroup')
   if (producerGroup !== null) clients.unregisterProducer(producerGroup, request.connection)
   if (consumerGroup !== null) {
     clients.unregisterConsumer(consumerGroup, request.connection)
-    clients.expectNoMore(consumerGroup, optionalString(fields, 'clientID') ?? '')
+    clients.expectNoMore(consumerGroup, clientId)
   }
   return success()
 }

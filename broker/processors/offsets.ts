@@ -13,6 +13,7 @@ import type { Processor, RemotingRequest } from '../../remoting/connection.ts'
 import type { ResponseContent } from '../../remoting/command.ts'
 import type { BrokerParts } from '../parts.ts'
 
+const NUMBER = /^[+-]?\d+$/
 const NOT_FOUND = 'Not found, V3_0_6_SNAPSHOT maybe this group consumer boot first'
 
 type Handler = (parts: BrokerParts, request: RemotingRequest) => ResponseContent
@@ -60,20 +61,21 @@ function updateConsumerOffset(
   const fields = request.command.extFields
   const consumerGroup = requireString(fields, 'consumerGroup')
   const topic = requireString(fields, 'topic')
-  if (topics.get(topic) === undefined) return topicNotExist(topic)
+  const queueText = requireString(fields, 'queueId')
+  const offsetText = requireString(fields, 'commitOffset')
   if (groups.find(consumerGroup) === null) {
-    const remark = `subscription group [${consumerGroup}] does not exist`
+    const remark = `Group ${consumerGroup} not exist!`
     return answer(ResponseCode.SUBSCRIPTION_GROUP_NOT_EXIST, remark)
   }
-  const queueText = optionalString(fields, 'queueId')
-  if (queueText === null) return answer(ResponseCode.INVALID_PARAMETER, 'QueueId is null')
+  if (topics.get(topic) === undefined) return topicNotExist(topic)
+  // What is no number is none to Java.
+  const invalid = (remark: string) => answer(ResponseCode.INVALID_PARAMETER, remark)
+  if (!NUMBER.test(queueText)) return invalid(`QueueId is null, topic is ${topic}`)
+  if (!NUMBER.test(offsetText)) return invalid(`Offset is null, topic is ${topic}`)
   const queueId = requireInt(fields, 'queueId')
   const commitOffset = requireLong(fields, 'commitOffset')
   if (queueId < 0 || commitOffset < 0) {
-    return answer(
-      ResponseCode.INVALID_PARAMETER,
-      `queueId[${queueId}] or commitOffset[${commitOffset}] is negative`,
-    )
+    return invalid(`queueId[${queueId}] or commitOffset[${commitOffset}] is negative`)
   }
   offsets.commit(consumerGroup, topic, queueId, commitOffset)
   return success()

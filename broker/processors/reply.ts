@@ -9,7 +9,7 @@ import { PropertyName, formatProperties, parseProperties } from '../../common/pr
 import { RemotingError } from '../../remoting/errors.ts'
 import { RequestCode } from '../../remoting/request-code.ts'
 import { ResponseCode } from '../../remoting/response-code.ts'
-import { answer } from './answers.ts'
+import { answer, queueRefusal, topicNotExist } from './answers.ts'
 import { CALL_TIMEOUT_MS } from './client-calls.ts'
 import { decodeSendHeader } from './send-header.ts'
 import type { ResponseContent } from '../../remoting/command.ts'
@@ -38,7 +38,8 @@ export class ReplyProcessor {
     const { command, connection } = request
     const code = SEND_CODE_OF.get(command.code) ?? command.code
     const header = decodeSendHeader(code, command.extFields)
-    const refusal = this.#send.refusalOf(header)
+    const refusal =
+      this.#send.refusalOf(header) ?? this.#placeRefusal(header, connection.remoteAddress)
     if (refusal !== null) return request.respond(refusal)
     const body = Buffer.from(command.body)
     const pushed = await this.#push(connection.remoteAddress, header, body)
@@ -55,6 +56,16 @@ export class ReplyProcessor {
         request.respond({ ...pushed, extFields })
       },
     })
+  }
+
+  /** Nobody is told a reply that cannot be stored. */
+  #placeRefusal(header: SendHeader, remoteAddress: string): ResponseContent | null {
+    const { topics } = this.#parts
+    const { topic: name, defaultTopic, defaultTopicQueueNums } = header
+    const topic = topics.get(name)
+    if (topic !== undefined) return queueRefusal(topic, header.queueId, remoteAddress)
+    const isMade = topics.inherited(name, defaultTopic, defaultTopicQueueNums) !== null
+    return isMade ? null : topicNotExist(name)
   }
 
   /** What a client can decode as the answer to a send although nothing was stored. */

@@ -26,6 +26,8 @@ function resetOffset(parts: BrokerParts, request: RemotingRequest): ResponseCont
   const fields = request.command.extFields
   const group = requireString(fields, 'group')
   const topic = requireString(fields, 'topic')
+  // Says how clients of before are told; Java refuses a request without it.
+  requireString(fields, 'isForce')
   const topicConfig = topics.get(topic)
   if (topicConfig === undefined) return topicNotExist(topic)
   if (groups.get(group) === undefined) {

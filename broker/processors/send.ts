@@ -18,7 +18,7 @@ import { deadLetterProperties } from '../retry/dead-letter.ts'
 import { DLQ_PREFIX, RETRY_PREFIX, isForbiddenForClients, topicProblem } from '../names.ts'
 import { halfMessageOf } from '../transaction/half-message.ts'
 import { recallHandleOf } from '../timer/recall.ts'
-import { answer, brokerMay, topicNotExist } from './answers.ts'
+import { answer, brokerMay, queueRefusal, topicNotExist } from './answers.ts'
 import { FastSend } from './fast-send.ts'
 import { PropertyCopier } from './property-copier.ts'
 import { PutCounters } from './put-counters.ts'
@@ -166,18 +166,8 @@ export class SendProcessor {
     topic: TopicConfig,
     body: Buffer,
   ): void | Promise<void> {
-    const queues = Math.max(topic.readQueueNums, topic.writeQueueNums)
-    if (header.queueId >= queues) {
-      const { topicName, readQueueNums, writeQueueNums, perm } = topic
-      const shown = `TopicConfig [topicName=${topicName}, readQueueNums=${readQueueNums}, writeQueueNums=${writeQueueNums}, perm=${perm}]`
-      return this.#refuse(
-        request,
-        answer(
-          ResponseCode.INVALID_PARAMETER,
-          `request queueId[${header.queueId}] is illegal, ${shown} Producer: ${request.connection.remoteAddress}`,
-        ),
-      )
-    }
+    const refusal = queueRefusal(topic, header.queueId, request.connection.remoteAddress)
+    if (refusal !== null) return this.#refuse(request, refusal)
     const properties = scanProperties(header.properties)
     if (header.topic.startsWith(RETRY_PREFIX)) {
       return this.#sendRetry(request, header, { topic, queueId: header.queueId, properties }, body)

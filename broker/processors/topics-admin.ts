@@ -75,6 +75,8 @@ async function updateTopic(
 ): Promise<ResponseContent> {
   const fields = request.command.extFields
   const name = requireString(fields, 'topic')
+  // Has no use since Java 3, and Java refuses a request without it.
+  requireString(fields, 'defaultTopic')
   const current = parts.topics.get(name)
   const wanted = topicConfig(name, {
     readQueueNums: requireInt(fields, 'readQueueNums'),

@@ -89,6 +89,23 @@ const CLUSTER_BOARD: Board = {
         }),
       ],
     },
+    {
+      title: 'The console',
+      panels: [
+        panel('Alarms', 'short', {
+          '{{state}}': 'max by (state) (rocketmq_dashboard_alarms{$f})',
+        }),
+        panel('Messages to receivers', 'ops', {
+          '{{receiver}}: {{result}}': rate(
+            'receiver, result',
+            'rocketmq_dashboard_alarm_messages_total',
+          ),
+        }),
+        panel('Failed attempts in a row', 'short', {
+          '{{receiver}}': 'max by (receiver) (rocketmq_dashboard_receiver_failures{$f})',
+        }),
+      ],
+    },
   ],
 }
 

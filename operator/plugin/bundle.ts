@@ -6,6 +6,11 @@ import type { KubeObject } from '../ports.ts'
 import type { ClusterAccess } from './cluster-access.ts'
 
 const SECRET = /password|secret|accesskey|credential|token/iu
+/** The manifest once more, as text in which no member has a name; and who set which member. */
+const REPEATED: readonly string[] = [
+  'kubectl.kubernetes.io/last-applied-configuration',
+  'managedFields',
+]
 const LOG_LINES = 1000
 /** Of each pod, whatever its log has. */
 const LOG_CHARS_MAX = 2 * 1024 * 1024
@@ -106,9 +111,10 @@ async function attempt<Result>(
 
 /** Values of members that may be secrets are left out, wherever they stand. */
 export function withoutSecrets(value: unknown): unknown {
-  const text = JSON.stringify(value, (name, member: unknown) =>
-    SECRET.test(name) && isPlain(member) && member !== '' ? '(left out)' : member,
-  )
+  const text = JSON.stringify(value, (name, member: unknown) => {
+    if (REPEATED.includes(name)) return undefined
+    return SECRET.test(name) && isPlain(member) && member !== '' ? '(left out)' : member
+  })
   const clean: unknown = JSON.parse(text)
   return clean
 }

@@ -1,4 +1,4 @@
-/** `gantry admin` and the nouns of the modern form: topic, group, message, cluster, definitions, debug, context, completion. */
+/** `gantry admin` and the nouns of the modern form: topic, group, message, cluster, user, acl, definitions, debug, context, completion. */
 import process from 'node:process'
 import { Argument } from 'commander'
 import type { Command } from 'commander'
@@ -6,6 +6,7 @@ import { ExitCode } from '../../common/errors.ts'
 import { completionNodes, completionScript } from './completion.ts'
 import type { Shell } from './completion.ts'
 import { legacyProgram } from './legacy.ts'
+import { aclCommand } from './modern/acl.ts'
 import { clusterCommand } from './modern/cluster.ts'
 import { contextCommand } from './modern/context.ts'
 import { debugCommand } from './modern/debug.ts'
@@ -13,6 +14,7 @@ import { definitionsCommand } from './modern/definitions.ts'
 import { groupCommand } from './modern/group.ts'
 import { messageCommand } from './modern/message.ts'
 import { topicCommand } from './modern/topic.ts'
+import { userCommand } from './modern/user.ts'
 import { makeCommand, runProgram } from './program.ts'
 
 const PROGRAMS: Readonly<Record<string, () => Command>> = {
@@ -21,6 +23,8 @@ const PROGRAMS: Readonly<Record<string, () => Command>> = {
   group: groupCommand,
   message: messageCommand,
   cluster: clusterCommand,
+  user: userCommand,
+  acl: aclCommand,
   definitions: definitionsCommand,
   debug: debugCommand,
   context: contextCommand,

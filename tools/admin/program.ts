@@ -1,4 +1,5 @@
 /** What the two forms of the command line share: where the cluster is, how a command runs, and how it ends. */
+import { credentialsIn } from '../../common/credentials.ts'
 import process from 'node:process'
 import { createInterface } from 'node:readline/promises'
 import { Command, CommanderError } from 'commander'
@@ -53,6 +54,7 @@ export async function withSession(
       runtime: createRuntime(),
       nameServers: nameServersOf(target),
       timeoutMs: target.timeoutMs ?? DEFAULT_TIMEOUT_MS,
+      credentials: credentialsIn(process.env),
       print: (text) => void process.stdout.write(text),
       warn: (line) => void process.stderr.write(`${line}\n`),
       confirm: process.stdin.isTTY ? confirm : null,

@@ -8,6 +8,7 @@ import type { Runtime } from '../../common/ports.ts'
 import type { ClusterInfo } from '../../remoting/bodies/cluster-info.ts'
 import type { TopicRouteData } from '../../remoting/bodies/topic-route-data.ts'
 import { RemotingClient } from '../../remoting/client.ts'
+import type { Credentials } from '../../common/credentials.ts'
 
 export const MASTER_ID = 0
 
@@ -25,6 +26,8 @@ export interface SessionOptions {
   readonly runtime: Runtime
   readonly nameServers: readonly string[]
   readonly timeoutMs: number
+  /** What brokers that ask for it are shown. */
+  readonly credentials: Credentials | null
   /** To standard output, as it is. */
   readonly print: (text: string) => void
   /** To standard error, a line each. */
@@ -42,10 +45,16 @@ export class Session implements AsyncDisposable {
   #info: Promise<ClusterInfo> | null = null
 
   constructor(options: SessionOptions) {
-    const { runtime, nameServers, timeoutMs } = options
+    const { runtime, nameServers, timeoutMs, credentials } = options
     const { clock, timers, network } = runtime
     this.options = options
-    this.client = new RemotingClient({ network, clock, timers, logger: silentLogger })
+    this.client = new RemotingClient({
+      network,
+      clock,
+      timers,
+      logger: silentLogger,
+      credentials: () => credentials,
+    })
     this.admin = new AdminClient(this.client, timeoutMs)
     this.routes = new RouteCache({ client: this.client, clock, nameServers })
   }

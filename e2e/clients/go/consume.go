@@ -146,6 +146,7 @@ func pushConsume(o options) (bool, error) {
 	r := newReceived(name)
 	settings := []consumer.Option{
 		consumer.WithNsResolver(o.namesrv()),
+		consumer.WithCredentials(credentials()),
 		consumer.WithGroupName(o.need("group")),
 		consumer.WithInstance(name + "-" + strconv.Itoa(os.Getpid())),
 		consumer.WithConsumeFromWhere(fromWhere(o)),

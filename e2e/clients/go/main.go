@@ -61,6 +61,11 @@ func (o options) namesrv() primitive.NsResolver {
 	return primitive.NewPassthroughResolver(strings.FieldsFunc(list, func(r rune) bool { return r == ';' || r == ',' }))
 }
 
+// credentials sign each request; none without GANTRY_E2E_ACCESS_KEY and GANTRY_E2E_SECRET_KEY.
+func credentials() primitive.Credentials {
+	return primitive.Credentials{AccessKey: os.Getenv("GANTRY_E2E_ACCESS_KEY"), SecretKey: os.Getenv("GANTRY_E2E_SECRET_KEY")}
+}
+
 func usage(format string, args ...any) {
 	fmt.Fprintf(os.Stderr, format+"\n", args...)
 	os.Exit(2)

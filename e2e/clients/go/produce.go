@@ -39,6 +39,7 @@ func newID(prefix string) string {
 func newProducer(o options, group, instance string, more ...producer.Option) (rocketmq.Producer, error) {
 	settings := []producer.Option{
 		producer.WithNsResolver(o.namesrv()),
+		producer.WithCredentials(credentials()),
 		producer.WithGroupName(group),
 		producer.WithInstanceName(instance),
 		producer.WithSendMsgTimeout(time.Duration(o.number("timeout-ms", 3000)) * time.Millisecond),

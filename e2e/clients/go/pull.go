@@ -22,6 +22,7 @@ func litePull(o options) (bool, error) {
 	queues := make(chan []*primitive.MessageQueue, 1)
 	client, err := rocketmq.NewPullConsumer(
 		consumer.WithNsResolver(o.namesrv()),
+		consumer.WithCredentials(credentials()),
 		consumer.WithGroupName(o.need("group")),
 		consumer.WithInstance(name+"-"+strconv.Itoa(os.Getpid())),
 		consumer.WithConsumeFromWhere(fromWhere(o)),

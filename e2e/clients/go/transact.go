@@ -30,6 +30,7 @@ func transact(o options) (bool, error) {
 		local: strings.Split(o.text("local", "commit"), ","), check: strings.Split(o.text("check", "commit"), ",")}
 	client, err := rocketmq.NewTransactionProducer(t,
 		producer.WithNsResolver(o.namesrv()),
+		producer.WithCredentials(credentials()),
 		producer.WithGroupName(o.need("group")),
 		producer.WithInstanceName(o.text("instance", newID("t"))),
 		producer.WithSendMsgTimeout(time.Duration(o.number("timeout-ms", 3000))*time.Millisecond),

@@ -10,6 +10,7 @@ import type { StoredMessage } from '../../../common/message.ts'
 import { PropertyName, parseProperties, propertyOf } from '../../../common/properties.ts'
 import { TOPIC, option, timeOf } from '../legacy-command.ts'
 import type { LegacyCommand, LegacyFlags } from '../legacy-command.ts'
+import { trackLines } from './message-tracks.ts'
 import { AdminError } from '../session.ts'
 import type { Session } from '../session.ts'
 import { humanTime, javaLine } from '../table.ts'
@@ -34,7 +35,7 @@ export function makeProducer(session: Session, producerGroup: string): Producer 
 }
 
 /** As Java prints one message that was asked for. */
-function printMessage(session: Session, message: StoredMessage): void {
+async function printMessage(session: Session, message: StoredMessage): Promise<void> {
   const properties = parseProperties(message.properties)
   const lines: readonly (readonly [string, string | number])[] = [
     ['OffsetID:', offsetIdOf(message)],
@@ -54,6 +55,8 @@ function printMessage(session: Session, message: StoredMessage): void {
     ['Message Body:', messageBody(message).toString()],
   ]
   for (const [name, value] of lines) session.line(`${name.padEnd(20)} ${value}`)
+  session.line()
+  for (const line of await trackLines(session, message)) session.line(line)
 }
 
 /** By an offset id, or by the unique id that the client gave. */
@@ -62,7 +65,7 @@ async function queryMsgById(session: Session, flags: LegacyFlags): Promise<void>
   for (const id of flags.need('i').split(',')) {
     const message = await messageById(session, topic, id.trim())
     if (message === null) throw new AdminError('notFound', `there is no message ${id}`)
-    printMessage(session, message)
+    await printMessage(session, message)
   }
 }
 
@@ -115,7 +118,7 @@ async function queryMsgByOffset(session: Session, flags: LegacyFlags): Promise<v
   })
   const message = messages.find((each) => each.queueOffset === queueOffset)
   if (message === undefined) throw new AdminError('notFound', 'there is no message at this offset')
-  printMessage(session, message)
+  await printMessage(session, message)
 }
 
 /** One line, as Java prints messages of which many are shown. */

@@ -2,6 +2,8 @@ package gantry.e2e;
 
 import java.util.List;
 import java.util.TreeSet;
+import org.apache.rocketmq.acl.common.AclClientRPCHook;
+import org.apache.rocketmq.acl.common.SessionCredentials;
 import org.apache.rocketmq.client.ClientConfig;
 import org.apache.rocketmq.client.consumer.AllocateMessageQueueStrategy;
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
@@ -9,6 +11,7 @@ import org.apache.rocketmq.client.consumer.MessageSelector;
 import org.apache.rocketmq.client.consumer.rebalance.AllocateMessageQueueAveragely;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
 import org.apache.rocketmq.common.message.MessageQueue;
+import org.apache.rocketmq.remoting.RPCHook;
 
 /** What differs between the client versions, and what consumers tell about themselves. */
 final class Clients {
@@ -63,10 +66,19 @@ final class Clients {
         }
     }
 
+    /** Signs each request with GANTRY_E2E_ACCESS_KEY and GANTRY_E2E_SECRET_KEY; null without them. */
+    static RPCHook hook() {
+        String accessKey = System.getenv("GANTRY_E2E_ACCESS_KEY");
+        String secretKey = System.getenv("GANTRY_E2E_SECRET_KEY");
+        return accessKey == null || secretKey == null
+            ? null
+            : new AclClientRPCHook(new SessionCredentials(accessKey, secretKey));
+    }
+
     /** With --namespace NAME, --trace and --compress LZ4|ZSTD|ZLIB. */
     static DefaultMQProducer producer(Flags flags, String group) throws ReflectiveOperationException {
         String namespace = flags.text("namespace", null);
-        DefaultMQProducer producer = new DefaultMQProducer(namespace, group, null, flags.has("trace"), null);
+        DefaultMQProducer producer = new DefaultMQProducer(namespace, group, hook(), flags.has("trace"), null);
         if (flags.has("compress")) {
             // There is no choice before 5.x.
             Class<?> type = Class.forName("org.apache.rocketmq.common.compression.CompressionType");
@@ -80,7 +92,7 @@ final class Clients {
     static DefaultMQPushConsumer consumer(Flags flags, String group, AllocateMessageQueueStrategy strategy) {
         String namespace = flags.text("namespace", null);
         DefaultMQPushConsumer consumer =
-            new DefaultMQPushConsumer(namespace, group, null, strategy, flags.has("trace"), null);
+            new DefaultMQPushConsumer(namespace, group, hook(), strategy, flags.has("trace"), null);
         if (flags.has("max-reconsume")) {
             consumer.setMaxReconsumeTimes(flags.number("max-reconsume", -1));
         }

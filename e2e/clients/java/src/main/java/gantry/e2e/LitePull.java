@@ -24,7 +24,7 @@ final class LitePull {
     }
 
     boolean run() throws Exception {
-        DefaultLitePullConsumer consumer = new DefaultLitePullConsumer(flags.need("group"));
+        DefaultLitePullConsumer consumer = new DefaultLitePullConsumer(flags.need("group"), Clients.hook());
         Clients.configure(consumer, flags, flags.text("instance", "c1"));
         consumer.setAutoCommit(!flags.has("commit"));
         consumer.setConsumeFromWhere(flags.text("from", "first").equals("last")

@@ -19,7 +19,7 @@ final class PopAdmin implements AutoCloseable {
     private final DefaultMQProducer producer;
 
     PopAdmin(Flags flags) throws Exception {
-        producer = new DefaultMQProducer("gantry-e2e-pop-admin");
+        producer = new DefaultMQProducer("gantry-e2e-pop-admin", Clients.hook());
         Clients.configure(producer, flags, "pop-admin");
         producer.start();
     }

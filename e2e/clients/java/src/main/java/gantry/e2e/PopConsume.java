@@ -29,7 +29,7 @@ final class PopConsume {
         try (PopAdmin admin = new PopAdmin(flags)) {
             admin.setPopMode(topic, group, flags.number("share", 0));
         }
-        DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(group);
+        DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(group, Clients.hook());
         Clients.configure(consumer, flags, name);
         consumer.setClientRebalance(false);
         consumer.setPopInvisibleTime(flags.number("invisible-ms", 60_000));

@@ -4,6 +4,8 @@ import java.lang.reflect.InvocationTargetException;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.TreeSet;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.Semaphore;
@@ -26,6 +28,7 @@ final class Produce {
     private final String[] tags;
     private final Map<String, Integer> perQueue = new TreeMap<>();
     private final Map<String, Integer> errors = new TreeMap<>();
+    private final Set<String> causes = new TreeSet<>();
     private int acked;
     private int failed;
     private int retries;
@@ -59,7 +62,7 @@ final class Produce {
         double elapsedMs = (System.nanoTime() - start) / 1e6;
         producer.shutdown();
         Report.line("summary", "scenario", "produce", "mode", mode, "id", id, "sent", sent, "acked", acked, "failed", failed,
-            "retries", retries, "perQueue", perQueue, "errors", errors, "elapsedMs", Math.round(elapsedMs));
+            "retries", retries, "perQueue", perQueue, "errors", errors, "causes", causes, "elapsedMs", Math.round(elapsedMs));
         return mode.equals("oneway") ? sent == count : acked == count && failed == 0;
     }
 
@@ -232,5 +235,9 @@ final class Produce {
         failed++;
         String text = String.valueOf(e.getMessage());
         errors.merge(e.getClass().getSimpleName() + ": " + text.substring(0, Math.min(160, text.length())), 1, Integer::sum);
+        // What the broker answered.
+        if (e.getCause() != null && causes.size() < 10) {
+            causes.add(String.valueOf(e.getCause().getMessage()));
+        }
     }
 }
