@@ -1,4 +1,5 @@
 /** The console's configuration. */
+import type { LagLimits } from '../client/health-verdicts.ts'
 import {
   choice,
   environmentSource,
@@ -120,6 +121,12 @@ export function loadDashboardConfig(
       flagSource(flags),
     ],
   })
+}
+
+/** From when on a group's lag is a warning, and an alarm whose rule names no number. */
+export function lagLimitsOf(values: DashboardValues): LagLimits {
+  const { lagWarningMessages, lagWarningMinutes } = values
+  return { lagMessages: lagWarningMessages, lagMs: lagWarningMinutes * 60_000 }
 }
 
 /** `a:9876;b:9876`, also with commas. */

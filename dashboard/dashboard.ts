@@ -14,14 +14,16 @@ import type { Runtime, Timer } from '../common/ports.ts'
 import { RemotingClient } from '../remoting/client.ts'
 import { AlarmService } from './alarms/alarm-service.ts'
 import type { AlarmConfig } from './alarms/alarm-config.ts'
+import { registerAlarmMetrics } from './alarms/alarm-metrics.ts'
 import { sendersOf } from './alarms/senders.ts'
 import type { BrokerRates, EventRow, OperationRow } from './api-types.ts'
 import { loadAssets } from './assets.ts'
 import { Sessions } from './auth/sessions.ts'
 import { LoginThrottle } from './auth/throttle.ts'
 import { Users } from './auth/users.ts'
+import { BrokerUsers } from './broker-users.ts'
 import { Collector } from './collector.ts'
-import { addressList } from './config.ts'
+import { addressList, lagLimitsOf } from './config.ts'
 import type { DashboardValues } from './config.ts'
 import { eventsBetween, findingEvents } from './events.ts'
 import { loadHistory, saveHistory } from './history.ts'
@@ -31,11 +33,15 @@ import { eventRowOf, operationRowOf } from './journal-rows.ts'
 import { seriesOf } from './series.ts'
 import { createWebServer } from './web-server.ts'
 
+import type { Credentials } from '../common/credentials.ts'
+
 export interface DashboardOptions {
   readonly values: DashboardValues
   /** Of `admin`, when there are no users yet; null: one is made. */
   readonly firstPassword: string | null
   readonly alarms: AlarmConfig
+  /** What brokers that ask for it are shown. */
+  readonly credentials: Credentials | null
   readonly runtime: Runtime
   readonly logger: Logger
   readonly registry: Registry
@@ -71,7 +77,8 @@ export class Dashboard {
     const { storePathRootDir: folder } = values
     const { disk, timers, clock } = runtime
     this.#options = options
-    this.#client = new RemotingClient({ ...runtime, logger })
+    const { credentials } = options
+    this.#client = new RemotingClient({ ...runtime, logger, credentials: () => credentials })
     const hosts = addressList(values.allowedBrokers)
     disk.makeDirectorySync(folder)
     this.#history = loadHistory(disk, `${folder}/history.bin`, logger)
@@ -97,6 +104,11 @@ export class Dashboard {
       senders: sendersOf(options.alarms.receivers, disk, timers),
       path: `${folder}/alarms.json`,
       onEvent: (event) => this.#events.add(event),
+      onAttempt: registerAlarmMetrics(
+        options.registry,
+        options.alarms.receivers.map(({ name }) => name),
+        () => this.#alarms.totals,
+      ),
     })
     this.#collector = new Collector({
       admin: new AdminClient(this.#client, values.requestTimeoutMs),
@@ -131,6 +143,7 @@ export class Dashboard {
         collector: this.#collector,
         history: this.#history,
         users,
+        brokerUsers: new BrokerUsers({ admin, clock, random }),
         alarms: this.#alarms,
         events: this.#events,
         operations: this.#operations,
@@ -180,16 +193,9 @@ export class Dashboard {
     before: ClusterPicture | null,
     rates: ReadonlyMap<string, BrokerRates>,
   ): void {
-    const { lagWarningMessages, lagWarningMinutes } = this.#options.values
+    const limits = { ...DEFAULT_LIMITS, ...lagLimitsOf(this.#options.values) }
     this.#alarms.take(picture)
-    const findings = [
-      ...this.#alarms.findings,
-      ...verdictsOf(picture, {
-        ...DEFAULT_LIMITS,
-        lagMessages: lagWarningMessages,
-        lagMs: lagWarningMinutes * 60_000,
-      }),
-    ]
+    const findings = [...this.#alarms.findings, ...verdictsOf(picture, limits)]
     const events = [
       ...(before === null ? [] : eventsBetween(before, picture)),
       ...findingEvents(picture.at, this.#findings, findings),

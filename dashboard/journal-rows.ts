@@ -1,37 +1,24 @@
 /** Lines of the journals, as they were written. */
 import type { EventRow, OperationRow } from './api-types.ts'
+import { memberOf, numberOf, textOf } from './stored-json.ts'
 
 const SEVERITIES = ['info', 'warning', 'error'] as const
 
 /** Null: no such entry. */
 export function eventRowOf(value: unknown): EventRow | null {
-  const at = numberIn(value, 'at')
+  const at = numberOf(value, 'at')
   const severity = SEVERITIES.find((known) => known === memberOf(value, 'severity'))
-  const subject = memberOf(value, 'subject')
-  const text = memberOf(value, 'text')
-  if (at === null || severity === undefined) return null
-  if (typeof subject !== 'string' || typeof text !== 'string') return null
+  const [subject, text] = [textOf(value, 'subject'), textOf(value, 'text')]
+  if (at === null || severity === undefined || subject === null || text === null) return null
   return { at, severity, subject, text }
 }
 
 /** Null: no such entry. */
 export function operationRowOf(value: unknown): OperationRow | null {
-  const at = numberIn(value, 'at')
-  const texts = ['userName', 'address', 'what', 'result'].map((name) => memberOf(value, name))
-  const [userName, address, what, result] = texts.map((text) =>
-    typeof text === 'string' ? text : undefined,
-  )
-  if (at === null || userName === undefined || address === undefined) return null
-  if (what === undefined || result === undefined) return null
+  const at = numberOf(value, 'at')
+  const [userName, address] = [textOf(value, 'userName'), textOf(value, 'address')]
+  const [what, result] = [textOf(value, 'what'), textOf(value, 'result')]
+  if (at === null || userName === null || address === null) return null
+  if (what === null || result === null) return null
   return { at, userName, address, what, result }
-}
-
-function numberIn(value: unknown, name: string): number | null {
-  const found = memberOf(value, name)
-  return typeof found === 'number' ? found : null
-}
-
-function memberOf(value: unknown, name: string): unknown {
-  if (typeof value !== 'object' || value === null) return undefined
-  return Object.entries(value).find(([key]) => key === name)?.[1]
 }

@@ -1,4 +1,5 @@
 /** `gantry dashboard`: arguments, configuration, signals, exit codes. */
+import { credentialsIn } from '../common/credentials.ts'
 import { hostname } from 'node:os'
 import process from 'node:process'
 import { parseArgs } from 'node:util'
@@ -14,7 +15,7 @@ import { defaultAlarmConfig, parseAlarmConfig } from './alarms/alarm-config.ts'
 import type { AlarmConfig } from './alarms/alarm-config.ts'
 import { missingFiles } from './alarms/senders.ts'
 import { UsersError } from './auth/users.ts'
-import { loadDashboardConfig } from './config.ts'
+import { lagLimitsOf, loadDashboardConfig } from './config.ts'
 import type { DashboardSchema, DashboardValues } from './config.ts'
 import { Dashboard } from './dashboard.ts'
 
@@ -94,7 +95,16 @@ async function serve(
   collectProcessMetrics(registry, runtime.disk)
   const stopped = nextSignal()
   try {
-    const dashboard = new Dashboard({ values, firstPassword, alarms, runtime, logger, registry })
+    const credentials = credentialsIn(process.env)
+    const dashboard = new Dashboard({
+      values,
+      firstPassword,
+      alarms,
+      credentials,
+      runtime,
+      logger,
+      registry,
+    })
     const { url, passwordFile } = await dashboard.start()
     process.stdout.write(`ready dashboard=${url}\n`)
     if (passwordFile !== null) {
@@ -115,8 +125,8 @@ async function serve(
 
 /** Throws `ConfigError`, also when a file that it names cannot be read. */
 function alarmsIn(values: DashboardValues): AlarmConfig {
-  const { alarmsFile, lagWarningMessages, lagWarningMinutes } = values
-  const thresholds = { lagMessages: lagWarningMessages, lagMs: lagWarningMinutes * 60_000 }
+  const { alarmsFile } = values
+  const thresholds = lagLimitsOf(values)
   if (alarmsFile === '') return defaultAlarmConfig(thresholds)
   const { content } = readNamedFile(alarmsFile, 'alarmsFile')
   const alarms = parseAlarmConfig(content, alarmsFile, thresholds)

@@ -20,6 +20,7 @@ import { Producer } from '../client/producer.ts'
 import { RouteCache } from '../client/route.ts'
 import { UniqueIdGenerator } from '../common/message-id.ts'
 import { RemotingClient } from '../remoting/client.ts'
+import { BrokerUsers } from './broker-users.ts'
 import { Collector } from './collector.ts'
 import { History } from './history.ts'
 import { Journal } from './journal.ts'
@@ -72,6 +73,7 @@ beforeEach(async () => {
     }),
     history: new History(),
     users,
+    brokerUsers: new BrokerUsers({ admin, clock, random }),
     alarms: new AlarmService({
       ...runtime,
       logger: silentLogger,
@@ -79,6 +81,7 @@ beforeEach(async () => {
       senders: new Map(),
       path: `${folder}/alarms.json`,
       onEvent: () => undefined,
+      onAttempt: () => undefined,
     }),
     events: new Journal({ ...kept, path: `${folder}/e`, entryOf: eventRowOf }),
     operations: new Journal({ ...kept, path: `${folder}/o`, entryOf: operationRowOf }),

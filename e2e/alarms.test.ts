@@ -3,19 +3,18 @@
  * lag; its return ends it.
  */
 import { spawn } from 'node:child_process'
-import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { chromium } from 'playwright-core'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { MailServer, WebhookReceiver, makeCertificate } from '../common/testing-receivers.ts'
 import { buildClients, runClient, startClient } from './clients.ts'
 import type { ClientProcess } from './clients.ts'
+import { ConsoleProcess } from './console-process.ts'
 import { eventually } from './console-world.ts'
 import { startDevServer } from './dev-server.ts'
 import type { DevServer } from './dev-server.ts'
@@ -39,8 +38,8 @@ const mails = new MailServer({
 })
 let folder = ''
 let server: DevServer
-let consoleProcess: ChildProcess
-let output = ''
+let consoleProcess: ConsoleProcess
+const outputs: string[] = []
 let browser: Browser
 let page: Page
 let reader: ClientProcess | null = null
@@ -76,23 +75,26 @@ const startServer = (): Promise<DevServer> =>
   startDevServer({ portOffset: OFFSET, groups: 1, config: {}, data: join(folder, 'data') })
 
 async function startConsole(): Promise<void> {
-  const args = ['dashboard', '-n', server.namesrv, '--listen', CONSOLE.slice('http://'.length)]
-  const keys = [`alarmsFile=${folder}/alarms.yaml`, 'pollIntervalMs=1000', 'requestTimeoutMs=2000']
-  const given = [...args, '--data', join(folder, 'console'), ...keys.flatMap((key) => ['-p', key])]
-  const child = spawn(join(ROOT, 'gantry'), given, { stdio: ['ignore', 'pipe', 'pipe'] })
-  consoleProcess = child
-  for (const stream of [child.stdout, child.stderr]) {
-    createInterface({ input: stream }).on('line', (line) => {
-      output = `${output}${line}\n`.slice(-200_000)
-    })
-  }
-  await eventually(async () => (await fetch(`${CONSOLE}/readyz`)).ok)
+  consoleProcess = await ConsoleProcess.start({
+    namesrv: server.namesrv,
+    port: 8080 + OFFSET,
+    data: join(folder, 'console'),
+    keys: [`alarmsFile=${folder}/alarms.yaml`, 'pollIntervalMs=1000', 'requestTimeoutMs=2000'],
+  })
 }
 
 async function endConsole(signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
-  const closed = once(consoleProcess, 'close')
-  consoleProcess.kill(signal)
-  await closed
+  await consoleProcess?.end(signal)
+  outputs.push(consoleProcess?.output ?? '')
+}
+
+/** The samples of the console's `/metrics` that are not 0, without labels that all have. */
+async function samples(name: string): Promise<readonly string[]> {
+  const text = await (await fetch(`${CONSOLE}/metrics`)).text()
+  return text
+    .split('\n')
+    .filter((line) => line.startsWith(`${name}{`) && !line.endsWith(' 0'))
+    .map((line) => line.slice(name.length).replace(/,cluster=.*\}/u, '}'))
 }
 
 async function login(width = 1280, scheme: 'light' | 'dark' = 'light'): Promise<Page> {
@@ -204,6 +206,10 @@ test('a consumer that stops raises an alarm by webhook and mail; its return ends
 
   expect(lagTold()).toEqual([`firing ${GROUP}`, `resolved ${GROUP}`])
   expect(mails.got[1]?.content).toContain('1 resolved: consumer group far behind')
+  expect(await samples('rocketmq_dashboard_alarm_messages_total')).toEqual([
+    '{receiver="chat",result="delivered"} 2',
+    '{receiver="team",result="delivered"} 2',
+  ])
   await page.getByText('Nothing fires.').waitFor()
   await reader?.stop()
 })
@@ -239,11 +245,13 @@ test('a receiver that is away gets it when it is back; the page says what is wro
     .waitFor()
   await shot(page, 'alarms-away')
   expect(lagTold().length).toBe(before)
+  await eventually(async () => (await samples('rocketmq_dashboard_receiver_failures')).length === 2)
 
   await hook.open()
   await mails.open()
   await eventually(() => Promise.resolve(lagTold().length === before + 1))
   expect(lagTold().at(-1)).toBe(`resolved ${GROUP}`)
+  await eventually(async () => (await samples('rocketmq_dashboard_receiver_failures')).length === 0)
   await reader?.stop()
 })
 
@@ -259,13 +267,21 @@ test('a wrong password is told on the page without it; the right one is taken fr
   writeFileSync(join(folder, 'password'), PASSWORD)
   await test.click()
   await page.getByText('team has taken a test message.').waitFor()
-  expect(mails.got.at(-1)?.content).toContain('[Gantry prod] a test')
+  // What waited for the receiver goes at once, and may be there already.
+  const tests = mails.got.filter(({ content }) => content.includes('[Gantry prod] a test'))
+  expect(tests).toHaveLength(1)
 })
 
 test('an alarm that is silenced stays on the page, and nobody is told', async () => {
   const before = hook.got.length
   await page.getByRole('button', { name: 'New silence' }).click()
-  await page.getByRole('textbox', { name: 'About' }).fill(`group ${GROUP}`)
+  const about = page.getByRole('textbox', { name: 'About' })
+  await about.fill(`group ${GROUP}`)
+  // The page is renewed meanwhile; what was typed stays.
+  for (let renewals = 0; renewals < 2; renewals++) {
+    await page.waitForResponse(`${CONSOLE}/api/alarm-settings`)
+  }
+  expect(await about.inputValue()).toBe(`group ${GROUP}`)
   await page.getByLabel('Why').fill('a planned outage')
   await page.getByRole('button', { name: 'Silence', exact: true }).click()
   await page.getByText(`group ${GROUP} is silenced.`).waitFor()
@@ -285,6 +301,10 @@ test('an alarm that is silenced stays on the page, and nobody is told', async ()
     await narrow.context().close()
   }
   expect(hook.got.length).toBe(before)
+  expect(await samples('rocketmq_dashboard_receiver_silenced_alarms')).toEqual([
+    '{receiver="chat"} 1',
+    '{receiver="team"} 1',
+  ])
 
   await page.getByRole('button', { name: `End the silence of group ${GROUP}` }).click()
   await page.getByRole('button', { name: 'End it' }).click()
@@ -312,7 +332,9 @@ test('no secret is in the log, on the page, or in what the page is answered', as
     `Promise.all(['alarms', 'alarm-settings', 'events', 'operations'].map((path) =>
       fetch('api/' + path).then((answer) => answer.text()))).then((all) => all.join())`,
   )
-  for (const text of [output, await page.content(), answers, await stateFile()]) {
+  const metrics = await (await fetch(`${CONSOLE}/metrics`)).text()
+  const output = [...outputs, consoleProcess.output].join('\n')
+  for (const text of [output, await page.content(), answers, metrics, await stateFile()]) {
     for (const secret of [PASSWORD, 'the-token', 'hidden-part']) expect(text).not.toContain(secret)
   }
 })

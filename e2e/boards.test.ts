@@ -16,6 +16,7 @@ import { BOARDS } from '../operator/boards/boards.ts'
 import { FakeApiServer } from '../operator/fake-api-server.ts'
 import { buildClients, runClient, startClient } from './clients.ts'
 import type { ClientProcess } from './clients.ts'
+import { ConsoleProcess } from './console-process.ts'
 import { startDevServer } from './dev-server.ts'
 import type { DevServer } from './dev-server.ts'
 import { ROOT, environmentVariable, figures } from './environment.ts'
@@ -28,6 +29,12 @@ const OFFSET = 7400
 const ADMIN_PORT = 5557 + OFFSET
 const MEMBERS = 3
 const OPERATOR_PORT = ADMIN_PORT + 50
+const CONSOLE_PORT = 8080 + OFFSET
+/** Nobody is there. */
+const ALARMS = `
+receivers:
+  - { name: on-call, webhook: { url: 'http://127.0.0.1:9/hook' } }
+`
 const LONG_SECONDS = Number(environmentVariable('GANTRY_E2E_SCRAPE_SECONDS') || '0')
 const INTERVAL_SECONDS = LONG_SECONDS > 0 ? 15 : 2
 /** At least four scrapes. */
@@ -43,6 +50,7 @@ const CONFIG = {
 let server: DevServer
 let api: FakeApiServer
 let operator: ChildProcess
+let watcher: ConsoleProcess
 let folder: string
 let prometheus: Prometheus
 let startedAt: number
@@ -54,6 +62,13 @@ beforeAll(async () => {
   server = await startDevServer({ portOffset: OFFSET, groups: 1, members: MEMBERS, config: CONFIG })
   await startOperator()
   await startLoad()
+  await writeFile(join(folder, 'alarms.yaml'), ALARMS)
+  watcher = await ConsoleProcess.start({
+    namesrv: server.namesrv,
+    port: CONSOLE_PORT,
+    data: join(folder, 'console'),
+    keys: [`alarmsFile=${folder}/alarms.yaml`],
+  })
   // Found by what they say of themselves: the order of the ports is not promised.
   const pods = await targets()
   prometheus = await Prometheus.start({
@@ -66,6 +81,11 @@ beforeAll(async () => {
         name: 'gantry-operator',
         path: '/metrics',
         targets: [{ target: `127.0.0.1:${OPERATOR_PORT}`, labels: { namespace: 'system' } }],
+      },
+      {
+        name: 'gantry-dashboard',
+        path: '/metrics',
+        targets: [{ target: `127.0.0.1:${CONSOLE_PORT}`, labels: { cluster: 'e2e' } }],
       },
       {
         name: 'exporter',
@@ -89,6 +109,7 @@ afterAll(async () => {
     operator.kill('SIGTERM')
     await once(operator, 'close')
   }
+  await watcher?.end('SIGTERM')
   await api?.[Symbol.asyncDispose]()
   await server?.stop()
   if (folder !== undefined) await rm(folder, { recursive: true })
@@ -104,8 +125,8 @@ test('no scrape of any target has failed', async () => {
   const samples = await prometheus.query('sum by (job) (scrape_samples_scraped)')
 
   figures('scrapes', { seconds, scrapes, longest, samples })
-  // A name server, the members twice, the operator.
-  expect(up.map(({ value }) => value)).toEqual(Array.from({ length: 2 + 2 * MEMBERS }, () => 1))
+  // A name server, the members twice, the operator, the console.
+  expect(up.map(({ value }) => value)).toEqual(Array.from({ length: 3 + 2 * MEMBERS }, () => 1))
 })
 
 test.for(BOARDS)('every panel of "$title" has data', async (board, { task }) => {

@@ -108,6 +108,25 @@ test('the console has a first password that only its Secret tells, or a given on
   expect(await kinds('dashboard.enabled=false')).toEqual(['Pod', 'RocketMQCluster'])
 })
 
+test('the console has its own keys, however they were written', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'gantry-chart-'))
+  const file = join(folder, 'values.yaml')
+  const config = { pollIntervalMs: 10_000_000, secureCookie: true, logLevel: 'debug' }
+  await writeFile(file, JSON.stringify({ dashboard: { config } }))
+  const objects = await render(CLUSTER, ['dashboard.config.sessionIdleMinutes=5'], ['-f', file])
+  await rm(folder, { recursive: true })
+  const deployment = objects.find((object) => textAt(object, 'kind') === 'Deployment')
+
+  expect(listAt(deployment, 'spec', 'template', 'spec', 'containers', 0, 'args')).toEqual(
+    expect.arrayContaining([
+      'pollIntervalMs=10000000',
+      'secureCookie=true',
+      'logLevel=debug',
+      'sessionIdleMinutes=5',
+    ]),
+  )
+})
+
 test('the console has its alarms file and the Secret beside it, takes the file, and starts anew when it changes', async () => {
   const receiver = 'dashboard.alarms.config.receivers[0]'
   const rule = 'dashboard.alarms.config.rules[0]'
@@ -188,7 +207,7 @@ test('monitors, alerts and boards come when they are asked for, or where Prometh
       .map((object) => textAt(object, 'kind'))
       .filter((kind) => /Monitor$|^PrometheusRule$/u.test(kind))
       .toSorted()
-  const all = ['PodMonitor', 'PrometheusRule', 'ServiceMonitor']
+  const all = ['PodMonitor', 'PodMonitor', 'PrometheusRule', 'ServiceMonitor']
 
   expect(await kinds()).toEqual([])
   expect(await kinds('--api-versions=monitoring.coreos.com/v1')).toEqual(all)

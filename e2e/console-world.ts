@@ -21,6 +21,9 @@ import type { DevServer } from './dev-server.ts'
 import { environmentVariable } from './environment.ts'
 
 const DASHBOARD_PORT = 8080
+const ADMIN_PORT = 5557
+/** The name server has one, the broker another. */
+const ADMIN_PORTS = 2
 const READY_TIMEOUT_MS = 60_000
 const LIST = 100
 
@@ -36,6 +39,7 @@ export class ConsoleWorld implements AsyncDisposable {
   readonly #data: string
   readonly #client: RemotingClient
   readonly #browser: Browser
+  readonly #portOffset: number
   #broker = ''
 
   private constructor(parts: {
@@ -49,6 +53,7 @@ export class ConsoleWorld implements AsyncDisposable {
     this.#server = parts.server
     this.#data = parts.data
     this.#browser = parts.browser
+    this.#portOffset = parts.portOffset
     this.url = `http://127.0.0.1:${DASHBOARD_PORT + parts.portOffset}`
     this.#client = new RemotingClient({ ...runtime, logger: silentLogger })
     this.admin = new AdminClient(this.#client, 20_000)
@@ -85,12 +90,33 @@ export class ConsoleWorld implements AsyncDisposable {
     return world
   }
 
+  get namesrv(): string {
+    return this.#server.namesrv
+  }
+
   get broker(): string {
     return this.#broker
   }
 
   get password(): string {
     return readFileSync(join(this.#data, 'dashboard', 'initial-password'), 'utf8').trim()
+  }
+
+  /** What the broker has been asked so far, by whomever: for the console's pictures, and all else. */
+  async requests(): Promise<{ readonly pictures: number; readonly others: number }> {
+    let pictures = 0
+    let others = 0
+    for (let at = 0; at < ADMIN_PORTS; at++) {
+      const url = `http://127.0.0.1:${ADMIN_PORT + this.#portOffset + at}/metrics`
+      const text = await (await fetch(url)).text()
+      const counts = /^rocketmq_rpc_latency_milliseconds_count\{(.*)\} (\d+)$/gmu
+      for (const [, labels = '', count] of text.matchAll(counts)) {
+        if (!labels.includes('node_type="broker"')) continue
+        if (labels.includes('request_code="gantry_broker_picture"')) pictures += Number(count)
+        else others += Number(count)
+      }
+    }
+    return { pictures, others }
   }
 
   /** A page of a browser of its own, logged in. Faults of the page fail the test by `problems`. */

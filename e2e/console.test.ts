@@ -1,12 +1,20 @@
 /** The console in a real browser, against `gantry dev`: each page shows what is there, each act does what it says, and a viewer may look only. */
+import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import type { Page } from 'playwright-core'
+import type { Page, Request } from 'playwright-core'
 import { pullOnce } from '../client/admin-questions.ts'
+import { AuthAdmin } from '../client/auth-admin.ts'
+import { mergePermissions } from '../client/cluster-users.ts'
 import { parseProperties } from '../common/properties.ts'
 import { ConsoleWorld, eventually } from './console-world.ts'
+import { ROOT, run } from './environment.ts'
+import type { CommandResult } from './environment.ts'
 import { covers } from './features.ts'
 
 const PORT_OFFSET = 9700
+const COLLECTIONS = 3
+/** A page that has asked for nothing for so long has what it wanted. */
+const QUIET_MS = 300
 const PAGES = [
   '',
   'alarms',
@@ -21,6 +29,7 @@ const PAGES = [
   'connections',
   'events',
   'operations',
+  'access',
   'account',
 ] as const
 
@@ -213,6 +222,97 @@ test('connections, events and operations tell what was done', async () => {
   await admin.getByText('reset billing in orders to end').waitFor()
 })
 
+test('users of the brokers get permissions; secrets are shown once, and the page says that access control is off', async () => {
+  const secrets = async (): Promise<string> =>
+    (await admin.content()).replaceAll(/<b>.*?<\/b>/gu, '')
+  await open(admin, 'access')
+  await admin.getByText(/Access control is off/u).waitFor()
+  await admin.getByRole('button', { name: 'New user' }).click()
+  await admin.getByLabel('Name').fill('shop-app')
+  await admin.getByRole('button', { name: 'Create' }).click()
+  await admin.getByText('User shop-app was created.').waitFor()
+  const made = (await admin.locator('.banner.plain code').textContent()) ?? ''
+  await admin.getByRole('button', { name: 'I have it' }).click()
+  await admin.getByRole('link', { name: 'shop-app', exact: true }).click()
+  await admin.getByText('Nothing is allowed yet.').waitFor()
+  await admin.getByRole('button', { name: 'New permission' }).click()
+  await admin.getByLabel('Resource').fill('Topic:orders*')
+  await admin.getByLabel('Pub').check()
+  await admin.getByLabel('From').fill('10.0.0.0/8, 127.0.0.1')
+  await admin.getByRole('button', { name: 'Save' }).click()
+  await admin.getByRole('cell', { name: 'Topic:orders*', exact: true }).waitFor()
+
+  const auth = new AuthAdmin(world.admin)
+  expect(made).toMatch(/^[\w-]{24}$/u)
+  expect((await auth.user(world.broker, 'shop-app'))?.password).toBe(made)
+  expect(await secrets()).not.toContain(made)
+  const [permission] = mergePermissions([
+    { brokerName: 'a', entries: await auth.acls(world.broker) },
+  ])
+  expect(permission).toMatchObject({
+    user: 'shop-app',
+    resource: 'Topic:orders*',
+    actions: ['Pub'],
+    decision: 'Allow',
+    policyType: 'Custom',
+  })
+  expect(permission?.sourceIps.length).toBe(2)
+
+  await admin.getByRole('button', { name: 'Change Topic:orders*' }).click()
+  await admin.getByLabel('Sub').check()
+  await admin.getByLabel('Decision').selectOption('Deny')
+  await admin.getByRole('button', { name: 'Save' }).click()
+  await admin.getByRole('cell', { name: 'Pub, Sub' }).waitFor()
+  await admin.getByRole('cell', { name: 'deny' }).waitFor()
+  await admin.getByRole('button', { name: 'Settings' }).click()
+  await admin.getByLabel('Status').selectOption('disable')
+  await admin.getByRole('button', { name: 'Save' }).click()
+  await admin.getByText('disabled', { exact: true }).waitFor()
+  expect(await auth.user(world.broker, 'shop-app')).toMatchObject({ userStatus: 'disable' })
+
+  await admin.getByRole('button', { name: 'New secret' }).click()
+  await admin.getByLabel('Secret', { exact: true }).fill('chosen by hand')
+  await admin.getByRole('button', { name: 'Set it' }).click()
+  await admin.getByText('shop-app has a new secret.').waitFor()
+  expect((await auth.user(world.broker, 'shop-app'))?.password).toBe('chosen by hand')
+  await admin.getByRole('button', { name: 'Remove Topic:orders*' }).click()
+  await admin.getByRole('button', { name: 'Remove', exact: true }).click()
+  await admin.getByText('Nothing is allowed yet.').waitFor()
+  const answers = await admin.evaluate<string>(
+    `Promise.all(['access', 'access/shop-app', 'broker-access', 'operations', 'events'].map((path) =>
+      fetch('api/' + path).then((answer) => answer.text()))).then((all) => all.join())`,
+  )
+  expect(answers).toContain('shop-app')
+  for (const secret of [made, 'chosen by hand']) expect(answers).not.toContain(secret)
+})
+
+test('the same is done by gantry user and gantry acl', async () => {
+  const gantry = (...words: readonly string[]): Promise<CommandResult> =>
+    run(join(ROOT, 'gantry'), [...words, '-n', world.namesrv])
+  const auth = new AuthAdmin(world.admin)
+  const { stdout: secret } = await gantry('user', 'create', 'billing-app')
+  expect((await auth.user(world.broker, 'billing-app'))?.password).toBe(secret.trim())
+  await expect(gantry('user', 'create', 'billing-app')).rejects.toThrow(/there is a user/u)
+  await gantry('acl', 'set', 'billing-app', 'Topic:orders*', '-a', 'sub', '--source-ips', '::1')
+  await gantry('acl', 'set', 'billing-app', 'Group:billing', '-a', 'Sub', '--decision', 'Deny')
+  const { stdout: orders } = await gantry('acl', 'list', '-u', 'billing-app', '-r', 'orders')
+  const { stdout: users } = await gantry('user', 'list', '-o', 'json')
+  await expect(gantry('acl', 'set', 'billing-app', '*', '-a', 'Fly')).rejects.toThrow(/has Fly/u)
+  await expect(gantry('acl', 'set', 'nobody', '*', '-a', 'Pub')).rejects.toThrow(/User:nobody/u)
+  await expect(gantry('acl', 'delete', 'billing-app')).rejects.toThrow(/--yes is needed/u)
+
+  expect(orders.split('\n')[1]).toMatch(/^billing-app +Topic:orders\* +Allow +Sub +\S+ +Custom/u)
+  expect(orders).not.toContain('Group:billing')
+  expect(users).toContain('"billing-app"')
+  expect(users).not.toContain(secret.trim())
+  await gantry('user', 'update', 'billing-app', '--status', 'disable')
+  expect(await auth.user(world.broker, 'billing-app')).toMatchObject({ userStatus: 'disable' })
+  await gantry('acl', 'delete', 'billing-app', 'Group:billing', '--yes')
+  expect((await gantry('acl', 'list')).stdout).not.toContain('Group:billing')
+  await gantry('user', 'delete', 'billing-app', '--yes')
+  expect(await auth.user(world.broker, 'billing-app')).toBeNull()
+})
+
 test('a viewer looks, is offered no act, and is refused one that is forced', async () => {
   await open(admin, 'users')
   await admin.getByRole('button', { name: 'New user' }).click()
@@ -227,12 +327,14 @@ test('a viewer looks, is offered no act, and is refused one that is forced', asy
     'groups',
     'groups/billing',
     'dead-letters/billing',
+    'access',
+    'access/shop-app',
   ]) {
     await open(page, path)
     await page.locator('main table').first().waitFor()
     const acts = await page
       .getByRole('button', {
-        name: /new |settings|delete|send|reset|choose|hand|silence|removed/iu,
+        name: /new |settings|delete|send|reset|choose|hand|silence|remove|change/iu,
       })
       .count()
     expect([path, acts]).toEqual([path, 0])
@@ -242,10 +344,41 @@ test('a viewer looks, is offered no act, and is refused one that is forced', asy
       fetch('api/topics/orders', { method: 'DELETE', headers: { 'x-gantry-token': csrf } })
     ).then((answer) => answer.status)`)
   expect(forced).toBe(403)
+  const made = await page.evaluate<number>(`
+    fetch('api/session').then((answer) => answer.json()).then(({ csrf }) =>
+      fetch('api/access', {
+        method: 'POST',
+        headers: { 'x-gantry-token': csrf, 'content-type': 'application/json' },
+        body: JSON.stringify({ name: 'vera', type: 'Super' }),
+      })
+    ).then((answer) => answer.status)`)
+  expect(made).toBe(403)
+  expect(await new AuthAdmin(world.admin).user(world.broker, 'vera')).toBeNull()
   await page.context().close()
 })
 
-test('1,000 topics and 2,000 groups: each page answers', async ({ task }) => {
+/** What each page may ask brokers for itself: most read only the picture that the console has already. */
+const REQUESTS_AT_SCALE: readonly (readonly [path: string, most: number])[] = [
+  ['', 0],
+  ['alarms', 0],
+  ['brokers', 0],
+  ['topics', 0],
+  ['topics/scale-0500', 0],
+  ['groups', 0],
+  ['groups/reader-0500', 0],
+  ['dead-letters', 0],
+  ['connections', 0],
+  ['events', 0],
+  ['operations', 0],
+  ['messages', 0],
+  // A few for each queue of the topic.
+  ['messages/scale-0500', 8 * 4],
+  ['dead-letters/billing', 4],
+]
+
+test('1,000 topics and 2,000 groups: what a page asks of brokers does not grow with them', async ({
+  task,
+}) => {
   covers(task, 'A14')
   await world.seedMany(1_000, 2_000)
   await open(admin, 'topics')
@@ -253,26 +386,63 @@ test('1,000 topics and 2,000 groups: each page answers', async ({ task }) => {
   await open(admin, 'groups')
   await admin.getByText(/of 2,0\d\d$/u).waitFor({ timeout: 60_000 })
   const figures: string[] = []
-  for (const path of [
-    '',
-    'topics',
-    'topics/scale-0500',
-    'groups',
-    'groups/reader-0500',
-    'connections',
-  ]) {
+  const asked: [path: string, isBounded: boolean, count: number][] = []
+  for (const [path, most] of REQUESTS_AT_SCALE) {
     await open(admin, 'account')
     await admin.getByRole('heading', { name: 'Your account' }).waitFor()
-    const started = performance.now()
-    await open(admin, path)
-    await admin.locator('main table').first().waitFor()
-    const inPage = Math.round(performance.now() - started)
-    const answered = await admin.evaluate<number>(`(() => {
-      const started = performance.now()
-      return fetch('api/${path === '' ? 'overview' : path}').then((answer) => answer.text())
-        .then(() => Math.round(performance.now() - started))
-    })()`)
-    figures.push(`${path === '' ? 'overview' : path} ${inPage} ms (answer ${answered} ms)`)
+    const before = await world.requests()
+    const tookMs = await timeOf(path)
+    const count = (await world.requests()).others - before.others
+    asked.push([path, count <= most, count])
+    figures.push(`${path === '' ? 'overview' : path} ${tookMs} ms (${count})`)
   }
-  process.stdout.write(`pages with 1,000 topics and 2,000 groups: ${figures.join(', ')}\n`)
+  const collected = await requestsOfACollection()
+
+  process.stdout.write(
+    `pages with 1,000 topics and 2,000 groups, and what they ask of the broker: ${figures.join(', ')}; a collection: ${collected}\n`,
+  )
+  expect(asked.filter(([, isBounded]) => !isBounded)).toEqual([])
+  // Pages of 250 entries: 5 of topics, 9 of groups, and a few more.
+  expect(collected).toBeLessThanOrEqual(20)
 })
+
+/** Milliseconds until a page has its last answer and shows it. */
+async function timeOf(path: string): Promise<number> {
+  const waiting = new Set<Request>()
+  let doneAt = 0
+  const isOurs = (request: Request): boolean => request.url().includes('/api/')
+  const begun = (request: Request): void => {
+    if (isOurs(request)) waiting.add(request)
+  }
+  const ended = (request: Request): void => {
+    if (waiting.delete(request)) doneAt = performance.now()
+  }
+  admin.on('request', begun).on('requestfinished', ended).on('requestfailed', ended)
+  const started = performance.now()
+  await admin.goto(`${world.url}/#/${path}`)
+  // A page without a table has nothing to show before it is asked for something.
+  if (path !== 'messages') await admin.locator('main table').first().waitFor()
+  const shownAt = performance.now()
+  await eventually(() =>
+    Promise.resolve(waiting.size === 0 && performance.now() - Math.max(doneAt, shownAt) > QUIET_MS),
+  )
+  admin.off('request', begun).off('requestfinished', ended).off('requestfailed', ended)
+  return Math.round(Math.max(doneAt, shownAt) - started)
+}
+
+/** Requests for one picture of the cluster, on the average of some. */
+async function requestsOfACollection(): Promise<number> {
+  const pictureAt = (): Promise<number> =>
+    admin.evaluate<number>(
+      `fetch('api/overview').then((answer) => answer.json()).then(({ at }) => at)`,
+    )
+  const next = async (after: number): Promise<number> => {
+    let now = after
+    await eventually(async () => (now = await pictureAt()) > after)
+    return now
+  }
+  let at = await next(await pictureAt())
+  const before = await world.requests()
+  for (let count = 0; count < COLLECTIONS; count++) at = await next(at)
+  return Math.round(((await world.requests()).pictures - before.pictures) / COLLECTIONS)
+}

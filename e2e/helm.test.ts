@@ -1,6 +1,14 @@
-/** The charts as an administrator uses them: install, test, upgrade, uninstall; definitions and data outlive the uninstall. */
+/**
+ * The charts as an administrator uses them: install, test, upgrade, uninstall; definitions and data outlive the uninstall. Monitors and rules come
+ * where the Prometheus operator has its definitions.
+ */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { parseAllDocuments } from 'yaml'
 import { figures, run } from './environment.ts'
+import { covers } from './features.ts'
 import { images } from './kube-images.ts'
 import type { Images } from './kube-images.ts'
 import {
@@ -15,7 +23,8 @@ import {
 } from './kube-cluster.ts'
 import { Kube, eventually } from './kube.ts'
 import { commandLine, runClient } from './kube-load.ts'
-import { numberAt, textAt } from './json.ts'
+import { at, listAt, numberAt, recordAt, textAt } from './json.ts'
+import { installDefinitions } from './prometheus-operator.ts'
 
 /** After the upgrade, with the chart's own number of members. */
 const GROUPS = 3
@@ -82,6 +91,98 @@ test('both charts install, test, upgrade and uninstall, and the messages are the
   expect(definition).not.toBeNull()
   expect(claims.length).toBe(GROUPS * MEMBERS)
 })
+
+test('where the Prometheus operator is, the API server takes monitors and rules, and they find every pod', async ({
+  task,
+}) => {
+  covers(task, 'K15', 'A16')
+  const uninstall = `uninstall ${OPERATOR_RELEASE} --namespace ${OPERATOR_NAMESPACE} --wait`
+  await helm(uninstall)
+  await using _definitions = await installDefinitions()
+  const monitors = (await rendered()).filter((object) =>
+    textAt(object, 'apiVersion').startsWith('monitoring.coreos.com/'),
+  )
+  // Strictly: what the definitions do not know is refused, not left out in silence.
+  await applyForTrial(monitors)
+  const wrong = monitors.map((object) => ({
+    ...recordAt(object),
+    spec: { podMetricEndpoints: [] },
+  }))
+  await expect(applyForTrial(wrong)).rejects.toThrow(/unknown field|Required value|missing/u)
+
+  await installOperator(built)
+  const found = await eventually('the objects are there', 60_000, objectsOfMonitoring)
+  const reached = await reachedBy(monitors.filter((one) => textAt(one, 'kind') === 'PodMonitor'))
+  await helm(uninstall)
+  const left = (await objectsOfMonitoring()) ?? []
+
+  expect(monitors.length).toBe(4)
+  expect(found.answer.map((object) => textAt(object, 'kind')).toSorted()).toEqual([
+    'PodMonitor',
+    'PodMonitor',
+    'PrometheusRule',
+    'ServiceMonitor',
+  ])
+  expect(left).toEqual([])
+  expect(reached.filter((name) => !/^shop-(?:namesrv|broker)-/u.test(name))).toEqual([
+    expect.stringMatching(/^shop-dashboard-/u),
+  ])
+  expect(reached.length).toBe(GROUPS * MEMBERS + 1 + 1)
+})
+
+/** What the chart would make in this cluster. */
+async function rendered(): Promise<readonly unknown[]> {
+  const { stdout } = await run('helm', [
+    'template',
+    OPERATOR_RELEASE,
+    'charts/gantry-operator',
+    `--namespace=${OPERATOR_NAMESPACE}`,
+    '--set=monitoring.enabled=true',
+  ])
+  return parseAllDocuments(stdout).map((document): unknown => document.toJS())
+}
+
+/** Rejects with what the API server says against one of them. */
+async function applyForTrial(objects: readonly unknown[]): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), 'gantry-monitors-'))
+  const file = join(folder, 'monitors.json')
+  await writeFile(file, JSON.stringify({ apiVersion: 'v1', kind: 'List', items: objects }))
+  try {
+    await run('kubectl', ['apply', '--dry-run=server', '--validate=strict', '-f', file])
+  } finally {
+    await rm(folder, { recursive: true })
+  }
+}
+
+/** Null while there are none. */
+async function objectsOfMonitoring(): Promise<readonly unknown[] | null> {
+  const kinds = 'podmonitors,servicemonitors,prometheusrules'
+  const { stdout } = await run('kubectl', ['get', kinds, '-n', OPERATOR_NAMESPACE, '-o', 'json'])
+  const items = listAt(JSON.parse(stdout), 'items')
+  return items.length === 0 ? null : items
+}
+
+/** The pods that monitors select, by their labels and the name of a port, and that answer there as Prometheus would ask. */
+async function reachedBy(monitors: readonly unknown[]): Promise<readonly string[]> {
+  const reached: string[] = []
+  for (const monitor of monitors) {
+    const labels = Object.entries(recordAt(monitor, 'spec', 'selector', 'matchLabels'))
+    const selector = labels.map(([label, value]) => `${label}=${String(value)}`).join(',')
+    const [endpoint] = listAt(monitor, 'spec', 'podMetricsEndpoints')
+    for (const pod of await kube.list('Pod', NAMESPACE, selector)) {
+      const { name } = pod.metadata
+      const port = listAt(pod, 'spec', 'containers', 0, 'ports').find(
+        (one) => textAt(one, 'name') === textAt(endpoint, 'port'),
+      )
+      const path = textAt(endpoint, 'path')
+      const answer = await kube.podGet(NAMESPACE, name, numberAt(port, 'containerPort'), path)
+      expect([name, String(answer)]).toEqual([name, expect.stringContaining('# TYPE process_')])
+      expect([name, at(pod, 'status', 'phase')]).toEqual([name, 'Running'])
+      reached.push(name)
+    }
+  }
+  return reached
+}
 
 async function installCluster(groups: number, version: string): Promise<void> {
   await helm(`upgrade --install shop charts/gantry-cluster --namespace ${NAMESPACE}`, [

@@ -9,6 +9,7 @@ import { registerGroupMetrics } from '../broker/group-metrics.ts'
 import { registerBrokerMetrics } from '../broker/metrics.ts'
 import { SoleMember } from '../broker/sole-member.ts'
 import { createBrokerWorld } from '../broker/testing-world.ts'
+import { registerAlarmMetrics } from '../dashboard/alarms/alarm-metrics.ts'
 import { createOperatorMetrics } from '../operator/metrics.ts'
 import { createRemotingMetrics } from '../remoting/metrics.ts'
 
@@ -47,6 +48,8 @@ async function metricNames(): Promise<ReadonlySet<string>> {
     }),
   )
   collectProcessMetrics(registry, disk)
+  const noAlarms = { pending: 0, firing: 0, silenced: 0, leftOut: 0, receivers: [] }
+  registerAlarmMetrics(registry, [], () => noAlarms)
   const operator = createOperatorMetrics({
     queueDepth: () => 0,
     isLeading: () => true,

@@ -1,5 +1,7 @@
 /** The alarms file: who is told, of what, and when. YAML or JSON; docs/operations/console.md describes it. */
 import { parse } from 'yaml'
+import { DEFAULT_LIMITS } from '../../client/health-verdicts.ts'
+import type { LagLimits } from '../../client/health-verdicts.ts'
 import { ConfigError } from '../../common/config.ts'
 import { messageOf } from '../../common/errors.ts'
 import { ALARM_KINDS, KIND_FACTS } from './alarm-kinds.ts'
@@ -49,11 +51,6 @@ export interface AlarmConfig {
   readonly rules: readonly AlarmRule[]
 }
 
-export interface LagThresholds {
-  readonly lagMessages: number
-  readonly lagMs: number
-}
-
 const RULES_MAX = 200
 const RECEIVERS_MAX = 20
 const PATTERNS_MAX = 100
@@ -64,11 +61,10 @@ const GROUP_WAIT_MS = 10_000
 const GROUP_INTERVAL_MS = 60_000
 const RESOLVE_AFTER_MS = 60_000
 const WITHIN_MS = 3_600_000
-const DISK_WARNING = 0.75
 const LABEL_NAME = /^[A-Za-z_][A-Za-z0-9_]{0,99}$/u
 
 /** Without a file: every kind is watched and shown, and nobody is told. */
-export function defaultAlarmConfig(thresholds: LagThresholds): AlarmConfig {
+export function defaultAlarmConfig(thresholds: LagLimits): AlarmConfig {
   return alarmConfigOf(new ConfigNode({}, 'alarmsFile', ''), thresholds)
 }
 
@@ -76,7 +72,7 @@ export function defaultAlarmConfig(thresholds: LagThresholds): AlarmConfig {
 export function parseAlarmConfig(
   content: string,
   file: string,
-  thresholds: LagThresholds,
+  thresholds: LagLimits,
 ): AlarmConfig {
   let parsed: unknown
   try {
@@ -87,7 +83,7 @@ export function parseAlarmConfig(
   return alarmConfigOf(new ConfigNode(parsed ?? {}, file, ''), thresholds)
 }
 
-function alarmConfigOf(root: ConfigNode, thresholds: LagThresholds): AlarmConfig {
+function alarmConfigOf(root: ConfigNode, thresholds: LagLimits): AlarmConfig {
   const of = root.members([
     'cluster',
     'consoleUrl',
@@ -137,10 +133,7 @@ function urlOf(node: ConfigNode): string {
   return text.replace(/\/+$/u, '')
 }
 
-function defaultRules(
-  thresholds: LagThresholds,
-  receivers: readonly string[],
-): readonly AlarmRule[] {
+function defaultRules(thresholds: LagLimits, receivers: readonly string[]): readonly AlarmRule[] {
   return ALARM_KINDS.map((kind) => ({
     ...ruleOf(new ConfigNode({ kind }, '', ''), thresholds, receivers),
     // Groups that nobody uses any more are told by the number of messages only.
@@ -148,11 +141,7 @@ function defaultRules(
   }))
 }
 
-function ruleOf(
-  node: ConfigNode,
-  thresholds: LagThresholds,
-  receivers: readonly string[],
-): AlarmRule {
+function ruleOf(node: ConfigNode, thresholds: LagLimits, receivers: readonly string[]): AlarmRule {
   const kind = node.members(ALL_OF_A_RULE)('kind').choice(ALARM_KINDS)
   const { scope, forMs } = KIND_FACTS[kind]
   const of = node.members([...OF_EACH_RULE, ...OF_SCOPE[scope], ...(OF_KIND[kind] ?? [])])
@@ -169,7 +158,9 @@ function ruleOf(
     messages: messages.isAbsent ? fewest : messages.integer(count),
     ageMs: of('age').durationMs(thresholds.lagMs, { min: 1_000, max: 366 * DAY_MS }),
     withinMs: of('within').durationMs(WITHIN_MS, { min: 0, max: 7 * DAY_MS }),
-    ratio: of('percent').isAbsent ? DISK_WARNING : of('percent').number({ min: 1, max: 100 }) / 100,
+    ratio: of('percent').isAbsent
+      ? DEFAULT_LIMITS.diskWarning
+      : of('percent').number({ min: 1, max: 100 }) / 100,
     onlyConnected: of('onlyConnected').flag(false),
     forMs: of('for').durationMs(forMs, { min: 0, max: 30 * DAY_MS }),
     repeatMs: of('repeat').durationMs(REPEAT_MS, { min: 10_000, max: 366 * DAY_MS }),

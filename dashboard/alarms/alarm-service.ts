@@ -13,6 +13,7 @@ import type { AlarmRow, AlarmSettingsAnswer } from '../alarm-types.ts'
 import type { EventRow } from '../api-types.ts'
 import type { AlarmConfig } from './alarm-config.ts'
 import { canTell, conditionsOf } from './alarm-conditions.ts'
+import type { AlarmTotals, AttemptResult } from './alarm-metrics.ts'
 import { KIND_FACTS } from './alarm-kinds.ts'
 import { alarmRow, receiverRow, ruleRow } from './alarm-rows.ts'
 import { loadAlarmFile, saveAlarmFile } from './alarm-state-file.ts'
@@ -39,6 +40,8 @@ export interface AlarmServiceOptions {
   readonly random: Random
   readonly logger: Logger
   readonly onEvent: (event: EventRow) => void
+  /** A receiver was to be told; tests are not counted. */
+  readonly onAttempt: (receiver: string, result: AttemptResult) => void
 }
 
 const PUMP_MS = 1_000
@@ -131,16 +134,39 @@ export class AlarmService {
   get settings(): AlarmSettingsAnswer {
     const { config, clock } = this.#options
     const now = clock.now()
-    const shown = [...this.#states.all].filter(isShown)
+    const { firing, pending, silenced, leftOut } = this.totals
     return {
       at: now,
-      firing: shown.filter(({ state }) => state === 'firing').length,
-      pending: shown.filter(({ state }) => state === 'pending').length,
-      silenced: shown.filter((alarm) => this.#silences.silencing(alarm, now) !== null).length,
-      leftOut: this.#states.leftOut,
+      firing,
+      pending,
+      silenced,
+      leftOut,
       receivers: this.#notifier.statuses.flatMap((status) => receiverRow(config, status)),
       silences: this.#silences.all.filter(({ endsAt }) => endsAt > now),
       rules: config.rules.map(ruleRow),
+    }
+  }
+
+  get totals(): AlarmTotals {
+    const { config, clock } = this.#options
+    const now = clock.now()
+    const shown = [...this.#states.all].filter(isShown)
+    const silenced = shown.filter((alarm) => this.#silences.silencing(alarm, now) !== null)
+    const failures = new Map(
+      this.#notifier.statuses.map((status) => [status.name, status.failures]),
+    )
+    return {
+      pending: shown.filter(({ state }) => state === 'pending').length,
+      firing: shown.filter(({ state }) => state === 'firing').length,
+      silenced: silenced.length,
+      leftOut: this.#states.leftOut,
+      receivers: config.receivers.map(({ name }) => ({
+        name,
+        failures: failures.get(name) ?? 0,
+        silenced: silenced.filter(
+          ({ state, receivers }) => state === 'firing' && receivers.includes(name),
+        ).length,
+      })),
     }
   }
 
@@ -214,7 +240,7 @@ export class AlarmService {
 
   /** Never rejects. */
   async #deliver(notification: Notification): Promise<void> {
-    const { clock, random, senders, logger, onEvent } = this.#options
+    const { clock, random, senders, logger, onEvent, onAttempt } = this.#options
     const { receiver, firing, resolved } = notification
     const { name } = receiver
     const before = this.#notifier.statuses.find((status) => status.name === name)?.failures ?? 0
@@ -223,6 +249,7 @@ export class AlarmService {
       const message: Message = messageOf(notification, this.#context)
       const note = await required(senders, name).send(message, this.#stop.signal)
       this.#notifier.delivered(notification, clock.now())
+      onAttempt(name, 'delivered')
       logger.info({ ...counts, kind: notification.kind }, 'a receiver was told of alarms')
       const text = `was told: ${message.subject}`
       const at = clock.now()
@@ -237,6 +264,7 @@ export class AlarmService {
       const sentence = sentenceOf(error, [])
       const failure = { sentence, isRefused, random: random.next() }
       this.#notifier.failed(notification, clock.now(), failure)
+      onAttempt(name, isRefused ? 'refused' : 'failed')
       logger.warn({ ...counts, problem: sentence }, 'a receiver could not be told of alarms')
       const text = `could not be told of alarms: ${sentence}`
       const event = {

@@ -12,6 +12,7 @@ import { EMPTY_MEMORY } from './cluster-memory.ts'
 import type { DeadLetterMarks, KnownBroker, MemoryState } from './cluster-memory.ts'
 import type { Flow, ReceiverStatus } from './notifier.ts'
 import { SILENCE_KINDS } from './silences.ts'
+import { memberOf, numberOf, textOf } from '../stored-json.ts'
 import type { Silence } from '../alarm-types.ts'
 
 export interface AlarmFile {
@@ -170,19 +171,4 @@ function textsOf(value: unknown): Readonly<Record<string, string>> {
   if (typeof value !== 'object' || value === null) return {}
   const pairs = Object.entries(value).filter(([, text]) => typeof text === 'string')
   return Object.fromEntries(pairs.map(([name, text]) => [name, String(text)]))
-}
-
-function textOf(value: unknown, name: string): string | null {
-  const text = memberOf(value, name)
-  return typeof text === 'string' ? text : null
-}
-
-function numberOf(value: unknown, name: string): number | null {
-  const number = memberOf(value, name)
-  return typeof number === 'number' && Number.isFinite(number) ? number : null
-}
-
-function memberOf(value: unknown, name: string): unknown {
-  if (typeof value !== 'object' || value === null) return undefined
-  return Object.entries(value).find(([key]) => key === name)?.[1]
 }

@@ -2,10 +2,10 @@
  * What alarms have to know of the time before the present picture: broker groups that were there, and how many dead letters there were.
  * Pure: time is handed in.
  */
+import { DEAD_LETTER_PREFIX } from '../../client/cluster-picture.ts'
 import type { BrokerState, ClusterPicture } from '../../client/cluster-picture.ts'
+import { Permission } from '../../remoting/bodies/topic-config.ts'
 
-const WRITE = 2
-const DEAD_LETTER_PREFIX = '%DLQ%'
 const BROKERS_MAX = 1_000
 const GROUPS_MAX = 5_000
 /** Marks of a group over the longest time that a rule looks back. */
@@ -174,5 +174,5 @@ export class ClusterMemory {
 
 function isWritableNow({ picture, problem }: BrokerState): boolean | null {
   if (picture === null || problem !== null) return null
-  return (picture.broker.brokerPermission & WRITE) !== 0
+  return (picture.broker.brokerPermission & Permission.WRITE) !== 0
 }

@@ -13,16 +13,16 @@ const UNITS: Readonly<Record<string, number>> = {
 export class ConfigNode {
   readonly #value: unknown
   readonly #file: string
-  readonly path: string
+  readonly #path: string
 
   constructor(value: unknown, file: string, path: string) {
     this.#value = value
     this.#file = file
-    this.path = path
+    this.#path = path
   }
 
   fail(problem: string): never {
-    const where = this.path === '' ? this.#file : `${this.#file}: ${this.path}`
+    const where = this.#path === '' ? this.#file : `${this.#file}: ${this.#path}`
     throw new ConfigError('badValue', `${where}: ${problem}`)
   }
 
@@ -55,7 +55,9 @@ export class ConfigNode {
     if (!Array.isArray(this.#value)) return this.fail('is no list')
     const values: readonly unknown[] = this.#value
     if (values.length > max) this.fail(`has more than ${max} entries`)
-    return values.map((value, index) => new ConfigNode(value, this.#file, `${this.path}[${index}]`))
+    return values.map(
+      (value, index) => new ConfigNode(value, this.#file, `${this.#path}[${index}]`),
+    )
   }
 
   /** One text, or a list of them. */
@@ -105,13 +107,7 @@ export class ConfigNode {
   }
 
   /** `30s`, `5m`, `4h`, `7d`. */
-  durationMs(
-    absent: number,
-    { min, max }: { readonly min: number; readonly max: number } = {
-      min: 0,
-      max: 366 * 86_400_000,
-    },
-  ): number {
+  durationMs(absent: number, { min, max }: { readonly min: number; readonly max: number }): number {
     if (this.isAbsent) return absent
     const text = this.text()
     const [, digits = '', unit = ''] = /^(\d{1,9})([smhd])$/u.exec(text) ?? []
@@ -133,6 +129,6 @@ export class ConfigNode {
   }
 
   #child(name: string, value: unknown): ConfigNode {
-    return new ConfigNode(value, this.#file, this.path === '' ? name : `${this.path}.${name}`)
+    return new ConfigNode(value, this.#file, this.#path === '' ? name : `${this.#path}.${name}`)
   }
 }

@@ -40,6 +40,10 @@ export function readSecret(disk: Pick<Disk, 'readFileSync' | 'statusSync'>, path
   return text
 }
 
+export function lateSentence(timeoutMs: number): string {
+  return `no answer within ${timeoutMs / 1000} s`
+}
+
 /** What may be shown of an error: one line without the secrets, whoever repeated them. */
 export function sentenceOf(error: unknown, secrets: readonly string[]): string {
   let sentence = plainSentence(error)

@@ -5,11 +5,11 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { createRuntime } from '../../common/runtime.ts'
 import { MailServer, WebhookReceiver, makeCertificate } from '../../common/testing-receivers.ts'
-import { MailSender } from './mail-sender.ts'
+import { mailSender } from './mail-sender.ts'
 import { testMessage } from './messages.ts'
 import type { MailTarget, WebhookTarget } from './receiver-config.ts'
 import { SendError } from './sender.ts'
-import { WebhookSender } from './webhook-sender.ts'
+import { webhookSender } from './webhook-sender.ts'
 
 const { disk, timers } = createRuntime()
 const CONTEXT = { config: { consoleUrl: '', runbookUrl: '' }, cluster: 'prod' }
@@ -35,7 +35,7 @@ afterEach(async () => {
 })
 
 const post = (given: Partial<WebhookTarget> = {}, signal = NEVER): Promise<string | null> =>
-  new WebhookSender(
+  webhookSender(
     {
       type: 'webhook',
       url: `${hook.url}/alerts?team=1`,
@@ -131,7 +131,7 @@ function mail(given: Partial<MailTarget> = {}): Promise<string | null> {
     timeoutMs: 10_000,
     ...given,
   }
-  return new MailSender(target, disk, timers).send(MESSAGE, NEVER)
+  return mailSender(target, disk, timers).send(MESSAGE, NEVER)
 }
 
 async function mailServer(

@@ -1,10 +1,10 @@
 /** The senders of the receivers that are configured. */
 import type { Disk, Timers } from '../../common/ports.ts'
-import { MailSender } from './mail-sender.ts'
+import { mailSender } from './mail-sender.ts'
 import type { Receiver } from './receiver-config.ts'
 import { readSecret, sentenceOf } from './sender.ts'
 import type { Sender } from './sender.ts'
-import { WebhookSender } from './webhook-sender.ts'
+import { webhookSender } from './webhook-sender.ts'
 
 /** By the names of the receivers. */
 export function sendersOf(
@@ -16,8 +16,8 @@ export function sendersOf(
     receivers.map(({ name, target }): readonly [string, Sender] => [
       name,
       target.type === 'webhook'
-        ? new WebhookSender(target, disk, timers)
-        : new MailSender(target, disk, timers),
+        ? webhookSender(target, disk, timers)
+        : mailSender(target, disk, timers),
     ]),
   )
 }

@@ -2,11 +2,13 @@
 import { clusterPicture } from '../../client/cluster-picture.ts'
 import type { BrokerState, NameServerState } from '../../client/cluster-picture.ts'
 import { silentLogger } from '../../common/log.ts'
+import { Registry } from '../../common/metrics.ts'
 import type { Random } from '../../common/ports.ts'
 import { SimulatedDisk } from '../../simulation/disk.ts'
 import { SimulatedTime } from '../../simulation/time.ts'
 import type { EventRow } from '../api-types.ts'
 import { parseAlarmConfig } from './alarm-config.ts'
+import { registerAlarmMetrics } from './alarm-metrics.ts'
 import { AlarmService } from './alarm-service.ts'
 import type { Message, WebhookAlert } from './messages.ts'
 import { SendError } from './sender.ts'
@@ -43,6 +45,7 @@ export class AlarmWorld {
   readonly receivers: ReadonlyMap<string, TestReceiver>
   readonly events: EventRow[] = []
   readonly #content: string
+  registry: Registry = new Registry()
   service: AlarmService
 
   constructor(content: string, receivers: readonly string[]) {
@@ -86,7 +89,16 @@ export class AlarmWorld {
     this.service = this.#make()
   }
 
+  /** What the metrics tell now, without zeros and the prefix that all have. */
+  async metricLines(): Promise<readonly string[]> {
+    const lines = (await this.registry.metrics()).split('\n')
+    return lines
+      .filter((line) => line.startsWith('rocketmq_dashboard_') && !line.endsWith(' 0'))
+      .map((line) => line.replace('rocketmq_dashboard_', ''))
+  }
+
   #make(): AlarmService {
+    this.registry = new Registry()
     const thresholds = { lagMessages: 100_000, lagMs: 3_600_000 }
     const service = new AlarmService({
       config: parseAlarmConfig(this.#content, 'alarms.yaml', thresholds),
@@ -98,6 +110,11 @@ export class AlarmWorld {
       random: HALF,
       logger: silentLogger,
       onEvent: (event) => this.events.push(event),
+      onAttempt: registerAlarmMetrics(
+        this.registry,
+        [...this.receivers.keys()],
+        () => this.service.totals,
+      ),
     })
     service.start()
     return service

@@ -8,6 +8,7 @@ import { ApiError } from '../api-error.ts'
 import type { AlarmService } from '../alarms/alarm-service.ts'
 import type { EventRow, OperationRow, Role } from '../api-types.ts'
 import type { Users } from '../auth/users.ts'
+import type { BrokerUsers } from '../broker-users.ts'
 import type { Collector } from '../collector.ts'
 import type { Fields } from '../fields.ts'
 import type { History } from '../history.ts'
@@ -21,6 +22,8 @@ export interface Api {
   readonly collector: Collector
   readonly history: History
   readonly users: Users
+  /** Those of the brokers, not of the console. */
+  readonly brokerUsers: BrokerUsers
   readonly alarms: AlarmService
   readonly events: Journal<EventRow>
   readonly operations: Journal<OperationRow>

@@ -1,4 +1,5 @@
 /** All requests of the page. */
+import { accessRoutes } from './access.ts'
 import { alarmRoutes } from './alarms.ts'
 import type { ApiRoute } from './api.ts'
 import { deadLetterRoutes } from './dead-letters.ts'
@@ -16,4 +17,5 @@ export const API_ROUTES: readonly ApiRoute[] = [
   ...deadLetterRoutes,
   ...alarmRoutes,
   ...userRoutes,
+  ...accessRoutes,
 ]

@@ -2,10 +2,10 @@
 import { diskRatioOf } from '../../client/cluster-picture.ts'
 import type { BrokerState, GroupState, TopicState } from '../../client/cluster-picture.ts'
 import type { ClientConnection } from '../../remoting/bodies/client-connections.ts'
+import { Permission } from '../../remoting/bodies/topic-config.ts'
 import { versionName } from '../../remoting/version-name.ts'
 import type { BrokerRates, BrokerRow, ClientRow, GroupRow, TopicRow } from '../api-types.ts'
 
-const WRITE = 2
 /** Groups that are named in the list of topics. */
 const GROUPS_NAMED = 4
 
@@ -34,7 +34,7 @@ export function brokerRow(state: BrokerState, rates: BrokerRates | null): Broker
     isWritable:
       broker !== undefined &&
       broker.readOnlyReason === null &&
-      (broker.brokerPermission & WRITE) !== 0,
+      (broker.brokerPermission & Permission.WRITE) !== 0,
     topics: broker?.topics ?? 0,
     groups: broker?.groups ?? 0,
     version: broker === undefined ? '' : versionName(broker.version),

@@ -5,6 +5,7 @@ import { GantryError } from '../../common/errors.ts'
 import { ApiError } from '../api-error.ts'
 import { ROLES } from '../api-types.ts'
 import type { Role } from '../api-types.ts'
+import { memberOf } from '../stored-json.ts'
 import {
   PASSWORD_MAX_LENGTH,
   PASSWORD_MIN_LENGTH,
@@ -201,9 +202,4 @@ function userOf(entry: unknown, where: string): User {
       tag: text(hash, 'tag'),
     },
   }
-}
-
-function memberOf(value: unknown, name: string): unknown {
-  if (typeof value !== 'object' || value === null) return undefined
-  return Object.entries(value).find(([key]) => key === name)?.[1]
 }

@@ -1,14 +1,11 @@
 /** Silences: alarms that nobody is told of for a while. */
 import type { ComponentChildren } from 'preact'
 import { useState } from 'preact/hooks'
-import type { AlarmRow, AlarmSettingsAnswer, Silence } from '../alarm-types.ts'
+import type { AlarmSettingsAnswer, Silence } from '../alarm-types.ts'
 import { duration, time } from './format.ts'
 import { Dialog, Field, Select, Table, html, part, useAct, useMay } from './ui.ts'
 
-export interface SilenceDraft {
-  readonly kind: AlarmRow['kind'] | 'any'
-  readonly subject: string
-}
+export type SilenceDraft = Pick<Silence, 'kind' | 'subject'>
 
 const ENDS = [
   { value: '60', label: 'in 1 hour' },

@@ -3,6 +3,7 @@ import { render } from 'preact'
 import type { ComponentChildren } from 'preact'
 import { useEffect, useState } from 'preact/hooks'
 import type { SessionAnswer } from '../api-types.ts'
+import { AccessUser, AccessUsers } from './access-page.ts'
 import { Account } from './account-page.ts'
 import { Alarms } from './alarms-page.ts'
 import { Brokers } from './brokers-page.ts'
@@ -58,6 +59,14 @@ const PAGES: readonly Page[] = [
   { path: 'connections', label: 'Connections', view: () => html`<${Connections} />` },
   { path: 'events', label: 'Events', view: () => html`<${Events} />` },
   { path: 'operations', label: 'Operations', view: () => html`<${Operations} />` },
+  {
+    path: 'access',
+    label: 'Broker users',
+    view: ([name]) =>
+      name === undefined
+        ? html`<${AccessUsers} />`
+        : html`<${AccessUser} key=${name} name=${name} />`,
+  },
   { path: 'users', label: 'Users', view: () => html`<${Users} />`, isForAdmins: true },
 ]
 const SAID_FOR_MS = 6_000

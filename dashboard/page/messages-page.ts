@@ -29,7 +29,7 @@ export function Messages({ topic }: { readonly topic: string | undefined }): Com
   }
   return html`<h1>Messages</h1>
     <form class="list-head" onSubmit=${submit}>
-      <${Field} label="Topic" name="topic" value=${topic ?? ''} required />
+      <${Field} key=${topic ?? ''} label="Topic" name="topic" value=${topic ?? ''} required />
       <${Select} label="Search" name="how" value=${how} choices=${HOW} onChange=${choose} />
       ${how === 'time' ? html`<${TimeFields} />` : null}
       ${how === 'key' ? html`<${Field} label="Key" name="key" required />` : null}

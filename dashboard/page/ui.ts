@@ -229,13 +229,15 @@ export interface FieldProps {
   readonly minlength?: number
 }
 
-export function Field({ label, hint, ...input }: FieldProps): ComponentChildren {
+/** `value` is what stands there first: what is typed stays when the page is renewed. */
+export function Field({ label, hint, value, ...input }: FieldProps): ComponentChildren {
   const id = `field-${input.name}`
   const hintId = `${id}-hint`
   return html`<div class="field">
     <label for=${id}>${label}</label>
     <input
       id=${id}
+      defaultValue=${value}
       ...${input}
       aria-describedby=${hint === undefined ? undefined : hintId}
       spellcheck=${false}

@@ -483,10 +483,24 @@ const OPERATORS: readonly AlertCase[] = [
   },
 ]
 
+const RECEIVER = 'namespace="shop",cluster="prod",receiver="on-call"'
+
+const CONSOLES: readonly AlertCase[] = [
+  {
+    alert: 'GantryAlarmsNotTold',
+    at: 10,
+    fires: { [`rocketmq_dashboard_receiver_failures{${RECEIVER}}`]: '3x60' },
+    labels: { namespace: 'shop', cluster: 'prod', receiver: 'on-call' },
+    summary: 'The console cannot tell receiver on-call of alarms',
+    quiet: { [`rocketmq_dashboard_receiver_failures{${RECEIVER}}`]: '3x6 0x54' },
+  },
+]
+
 export const ALERT_CASES: readonly AlertCase[] = [
   ...GROUPS,
   ...STORAGE,
   ...PROCESSES,
   ...MESSAGES,
+  ...CONSOLES,
   ...OPERATORS,
 ]

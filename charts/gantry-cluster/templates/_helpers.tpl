@@ -17,6 +17,7 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 
 {{- define "gantry-cluster.dashboardLabels" -}}
 {{ include "gantry-cluster.dashboardSelector" . }}
+app.kubernetes.io/part-of: {{ include "gantry-cluster.name" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}

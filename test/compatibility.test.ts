@@ -1,0 +1,28 @@
+/** docs/compatibility.md has a verdict for each feature, and the tests that it names are there. */
+import { readFileSync } from 'node:fs'
+import { expect, test } from 'vitest'
+import { FEATURES } from '../e2e/features.ts'
+
+const root = new URL('../', import.meta.url)
+const page = readFileSync(new URL('docs/compatibility.md', root), 'utf8')
+const rows = Object.entries(FEATURES).map(([id, title]) => {
+  const row = page.split('\n').find((line) => line.startsWith(`| ${id} | ${title} |`))
+  return { id, row: row ?? '' }
+})
+
+test('each feature is shown by tests, was tried by hand, or is said to be missing', () => {
+  // After a run of what shows it: npm run compatibility -- REPORT.json
+  expect(rows.filter(({ row }) => !/ \| (works|by hand|not yet) \| /u.test(row))).toEqual([])
+})
+
+test('the tests that a row names are there, and one of them is of its feature', () => {
+  const shown = rows.filter(({ row }) => row.includes('.test.ts'))
+
+  expect(shown.length).toBeGreaterThan(50)
+  for (const { id, row } of shown) {
+    const sources = [...row.matchAll(/[a-z-]+\.test\.ts/gu)].map(([file]) =>
+      readFileSync(new URL(`e2e/${file}`, root), 'utf8'),
+    )
+    expect(sources.join('')).toContain(`'${id}'`)
+  }
+})
