@@ -6,12 +6,13 @@
  */
 import { messageOf } from '../common/errors.ts'
 import { LanguageCode, isOneway } from '../remoting/command.ts'
+import { answeredBy } from '../remoting/connection.ts'
 import { RequestCode } from '../remoting/request-code.ts'
 import { ResponseCode } from '../remoting/response-code.ts'
 import type { Timers } from '../common/ports.ts'
 import type { RemotingClient } from '../remoting/client.ts'
 import type { RemotingCommand, ResponseContent } from '../remoting/command.ts'
-import type { Connection, Processor, RemotingRequest } from '../remoting/connection.ts'
+import type { Processor, RemotingRequest } from '../remoting/connection.ts'
 import type { FrameProcessor } from '../remoting/request-frame.ts'
 
 /** From this version on a client takes GO_AWAY as what it is and sends its request again elsewhere (V5_3_1). */
@@ -71,9 +72,9 @@ export class RequestGate {
         request.respond({ code: ResponseCode.GO_AWAY, remark: 'please go away' })
         return undefined
       }
-      const own = isUnheard(command) ? new LateFailure(request, this.#options.timers) : request
+      const own = isUnheard(command) ? lateFailure(request, this.#options.timers) : request
       if (isOpen() || isClosing() || MEMBER_CODES.includes(command.code)) return processor(own)
-      return this.#forward(new HeldRequest(own), processor)
+      return this.#forward(heldRequest(own), processor)
     }
   }
 
@@ -82,7 +83,7 @@ export class RequestGate {
     return (connection, frame) => isOpen() && !isClosing() && processor(connection, frame)
   }
 
-  async #forward(request: HeldRequest, processor: Processor): Promise<void> {
+  async #forward(request: RemotingRequest, processor: Processor): Promise<void> {
     const { isOpen, isLeaving, leaderAddress, heldCodes } = this.#options
     const { command } = request
     const bytes = command.body.length
@@ -118,7 +119,7 @@ export class RequestGate {
     }
   }
 
-  async #ask(address: string, request: HeldRequest): Promise<void> {
+  async #ask(address: string, request: RemotingRequest): Promise<void> {
     const { client, heldCodes, seal } = this.#options
     const { code, body, remark, extFields } = request.command
     const marked = new Map(extFields)
@@ -148,44 +149,18 @@ function isUnheard({ code, language }: RemotingCommand): boolean {
   return code === RequestCode.CONSUMER_SEND_MSG_BACK && language === LanguageCode.GO
 }
 
-class LateFailure implements RemotingRequest {
-  readonly command: RemotingCommand
-  readonly connection: Connection
-  readonly receivedAt: number
-  readonly #request: RemotingRequest
-  readonly #timers: Pick<Timers, 'after'>
-
-  constructor(request: RemotingRequest, timers: Pick<Timers, 'after'>) {
-    this.#request = request
-    this.#timers = timers
-    this.command = request.command
-    this.connection = request.connection
-    this.receivedAt = request.receivedAt
-  }
-
-  respond(response: ResponseContent): void {
-    if (response.code === ResponseCode.SUCCESS) this.#request.respond(response)
-    else this.#timers.after(GO_PATIENCE_MS, () => this.#request.respond(response))
-  }
+function lateFailure(request: RemotingRequest, timers: Pick<Timers, 'after'>): RemotingRequest {
+  return answeredBy(request, (response) => {
+    if (response.code === ResponseCode.SUCCESS) request.respond(response)
+    else timers.after(GO_PATIENCE_MS, () => request.respond(response))
+  })
 }
 
 /** A request that outlives the buffer in which it came. */
-class HeldRequest implements RemotingRequest {
-  readonly command: RemotingCommand
-  readonly connection: Connection
-  readonly receivedAt: number
-  readonly #request: RemotingRequest
-
-  constructor(request: RemotingRequest) {
-    this.#request = request
-    this.connection = request.connection
-    this.receivedAt = request.receivedAt
-    this.command = { ...request.command, body: Buffer.from(request.command.body) }
-  }
-
-  respond(response: ResponseContent): void {
-    this.#request.respond(response)
-  }
+function heldRequest(request: RemotingRequest): RemotingRequest {
+  const { command } = request
+  const respond = (response: ResponseContent): void => request.respond(response)
+  return answeredBy(request, respond, { ...command, body: Buffer.from(command.body) })
 }
 
 /**

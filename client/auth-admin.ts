@@ -11,19 +11,10 @@ import {
   encodeAclInfo,
   encodeUserInfo,
 } from '../remoting/bodies/auth-bodies.ts'
+import type { PolicyType, UserChange } from '../common/access-names.ts'
 import type { AclInfo, PolicyInfo, UserInfo } from '../remoting/bodies/auth-bodies.ts'
 import { RequestCode } from '../remoting/request-code.ts'
 import type { AdminClient } from './admin.ts'
-
-export type UserType = 'Super' | 'Normal'
-export type UserStatus = 'enable' | 'disable'
-
-/** What a change of a user sets; the rest stays. */
-export interface UserChange {
-  readonly password?: string
-  readonly userType?: UserType
-  readonly userStatus?: UserStatus
-}
 
 /** Rejects as `AdminClient` does: `ClientError` (`rejected`) with NO_PERMISSION where the broker refuses. */
 export class AuthAdmin {
@@ -88,7 +79,7 @@ export class AuthAdmin {
   async deleteAcl(
     broker: string,
     subject: string,
-    entry: { readonly resource?: string; readonly policyType?: 'Custom' | 'Default' } = {},
+    entry: { readonly resource?: string; readonly policyType?: PolicyType } = {},
   ): Promise<void> {
     await this.#admin.ask(broker, {
       code: RequestCode.AUTH_DELETE_ACL,

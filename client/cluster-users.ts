@@ -1,4 +1,5 @@
 /** Users and permissions of a whole cluster: every broker group has its own, and they should say the same. */
+import { usernameIn } from '../common/access-names.ts'
 import type { AclInfo, UserInfo } from '../remoting/bodies/auth-bodies.ts'
 
 /** Without its secret, which nobody who looks at a list needs. */
@@ -33,12 +34,6 @@ export interface ClusterPermission {
 export interface Told<Entry> {
   readonly brokerName: string
   readonly entries: readonly Entry[]
-}
-
-const SUBJECT = 'User:'
-
-export function subjectOfUser(name: string): string {
-  return `${SUBJECT}${name}`
 }
 
 /** By name. Pure. */
@@ -79,8 +74,8 @@ function permissionsOf({
   subject,
   policies,
 }: AclInfo): readonly Omit<ClusterPermission, 'on' | 'isSame'>[] {
-  if (subject?.startsWith(SUBJECT) !== true) return []
-  const user = subject.slice(SUBJECT.length)
+  const user = usernameIn(subject ?? '')
+  if (user === null) return []
   return policies.flatMap(({ policyType, entries }) =>
     entries.map(({ resource, actions, sourceIps, decision }) => ({
       user,

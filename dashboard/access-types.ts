@@ -1,12 +1,6 @@
 /** What the server answers and the page shows of users and permissions of the brokers. */
 import type { ClusterPermission, ClusterUser } from '../client/cluster-users.ts'
 
-export const ACTIONS = ['All', 'Pub', 'Sub', 'Create', 'Update', 'Delete', 'Get', 'List'] as const
-export const USER_TYPES = ['Normal', 'Super'] as const
-export const USER_STATUSES = ['enable', 'disable'] as const
-export const DECISIONS = ['Allow', 'Deny'] as const
-export const POLICY_TYPES = ['Custom', 'Default'] as const
-
 /** Whether a broker group asks who its clients are, and what they may. */
 export interface AccessRow {
   readonly brokerName: string

@@ -3,7 +3,7 @@ import { AuthAdmin } from '../client/auth-admin.ts'
 import { ClientError } from '../client/errors.ts'
 import { canonicalJson } from './json.ts'
 import type { AdminClient } from '../client/admin.ts'
-import type { UserStatus, UserType } from '../client/auth-admin.ts'
+import type { UserStatus, UserType } from '../common/access-names.ts'
 
 type User = Awaited<ReturnType<AuthAdmin['users']>>[number]
 type Acl = Awaited<ReturnType<AuthAdmin['acls']>>[number]

@@ -46,5 +46,14 @@ export interface RemotingRequest {
   readonly receivedAt: number
 }
 
+/** The same request, answered by `respond`; with another command where one is given. */
+export function answeredBy(
+  { command: own, connection, receivedAt }: RemotingRequest,
+  respond: RemotingRequest['respond'],
+  command: RemotingCommand = own,
+): RemotingRequest {
+  return { command, connection, receivedAt, respond }
+}
+
 /** Handles requests of the codes it is registered for. What it throws or rejects with is answered as SYSTEM_ERROR with its text. */
 export type Processor = (request: RemotingRequest) => void | Promise<void>

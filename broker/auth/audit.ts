@@ -1,10 +1,11 @@
 /** Log lines of who has changed what, from where, and with which outcome; and of who was refused. */
 import { UNSIGNED_PREFIX } from '../../remoting/signature.ts'
+import { answeredBy } from '../../remoting/connection.ts'
 import { requestCodeName } from '../../remoting/request-code.ts'
 import type { Logger } from '../../common/log.ts'
 import type { Clock } from '../../common/ports.ts'
-import type { RemotingCommand, ResponseContent } from '../../remoting/command.ts'
-import type { Connection, RemotingRequest } from '../../remoting/connection.ts'
+import type { RemotingCommand } from '../../remoting/command.ts'
+import type { RemotingRequest } from '../../remoting/connection.ts'
 
 const REFUSALS_PER_SECOND = 10
 /** Of the fields of a request. */
@@ -33,7 +34,8 @@ export class Audit {
 
   /** The request, whose answer is logged. Bodies are not: they hold secrets. */
   watched(request: RemotingRequest, asker: () => Asker): RemotingRequest {
-    return new WatchedRequest(request, ({ code, remark }) => {
+    return answeredBy(request, (response) => {
+      const { code, remark } = response
       const { command } = request
       this.#logger.info(
         {
@@ -46,6 +48,7 @@ export class Audit {
         },
         'an administrative request',
       )
+      request.respond(response)
     })
   }
 
@@ -86,25 +89,4 @@ function detailsOf({ extFields }: RemotingCommand): Readonly<Record<string, stri
     details[name] = value
   }
   return details
-}
-
-class WatchedRequest implements RemotingRequest {
-  readonly command: RemotingCommand
-  readonly connection: Connection
-  readonly receivedAt: number
-  readonly #request: RemotingRequest
-  readonly #answered: (response: ResponseContent) => void
-
-  constructor(request: RemotingRequest, answered: (response: ResponseContent) => void) {
-    this.#request = request
-    this.#answered = answered
-    this.command = request.command
-    this.connection = request.connection
-    this.receivedAt = request.receivedAt
-  }
-
-  respond(response: ResponseContent): void {
-    this.#answered(response)
-    this.#request.respond(response)
-  }
 }

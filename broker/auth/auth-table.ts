@@ -13,6 +13,7 @@ import {
   optionalText,
   textMember,
 } from '../../remoting/bodies/json-members.ts'
+import { subjectOf, usernameIn } from '../../common/access-names.ts'
 import { tablePieces } from '../persisted-table.ts'
 import {
   AuthError,
@@ -22,14 +23,13 @@ import {
   policiesOf,
   policyTypeOf,
   resourceOf,
-  subjectOf,
   tooMany,
   userChange,
-  usernameIn,
 } from './model.ts'
 import type { GroupTables, TableHandle } from '../group-tables.ts'
 import type { BodyRecord, JsonObject, JsonValue } from '../../remoting/bodies/fastjson.ts'
-import type { Policy, PolicyEntry, PolicyType, Resource, User, UserChange } from './model.ts'
+import type { PolicyType, UserChange } from '../../common/access-names.ts'
+import type { Policy, PolicyEntry, Resource, User } from './model.ts'
 
 const USERS_MAX = 10_000
 

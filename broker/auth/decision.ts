@@ -6,7 +6,8 @@
  * Default policies count where no custom entry matches. Where nothing matches it is not allowed.
  */
 import { isInRange } from './ip-range.ts'
-import type { Action, Policy, PolicyEntry, Resource } from './model.ts'
+import type { Action } from '../../common/access-names.ts'
+import type { Policy, PolicyEntry, Resource } from './model.ts'
 
 /** One of `actions` on one resource is needed. */
 export interface Access {

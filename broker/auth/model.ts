@@ -1,26 +1,27 @@
 /** Users, and what they may do: policies of entries, each about a resource. Text from outside becomes these types here, or is refused. */
 import { GantryError } from '../../common/errors.ts'
+import {
+  ACTIONS,
+  DECISIONS,
+  POLICY_TYPES,
+  subjectOf,
+  USER_STATUSES,
+  USER_TYPES,
+} from '../../common/access-names.ts'
+import type {
+  Action,
+  Decision,
+  PolicyType,
+  UserChange,
+  UserStatus,
+  UserType,
+} from '../../common/access-names.ts'
 import { parseIpRange } from './ip-range.ts'
 import type { IpRange } from './ip-range.ts'
 import type { AclInfo, PolicyEntryInfo, UserInfo } from '../../remoting/bodies/auth-bodies.ts'
 
-export const USER_TYPES = ['Super', 'Normal'] as const
-export type UserType = (typeof USER_TYPES)[number]
-
-export const USER_STATUSES = ['enable', 'disable'] as const
-export type UserStatus = (typeof USER_STATUSES)[number]
-
-export const ACTIONS = ['All', 'Pub', 'Sub', 'Create', 'Update', 'Delete', 'Get', 'List'] as const
-export type Action = (typeof ACTIONS)[number]
-
 export const RESOURCE_TYPES = ['Any', 'Cluster', 'Namespace', 'Topic', 'Group'] as const
 export type ResourceType = (typeof RESOURCE_TYPES)[number]
-
-export const POLICY_TYPES = ['Custom', 'Default'] as const
-export type PolicyType = (typeof POLICY_TYPES)[number]
-
-const DECISIONS = ['Allow', 'Deny'] as const
-export type Decision = (typeof DECISIONS)[number]
 
 const NAME_MAX = 255
 const PASSWORD_MAX = 1024
@@ -65,17 +66,6 @@ export class AuthError extends GantryError<'refused'> {
   }
 }
 
-export function subjectOf(username: string): string {
-  return `User:${username}`
-}
-
-/** The user's name in `User:<username>`, or null. */
-export function usernameIn(subject: string): string | null {
-  const [type = '', ...rest] = subject.split(':')
-  const username = rest.join(':')
-  return type.toLowerCase() === 'user' && username !== '' ? username : null
-}
-
 /** A new user; throws `AuthError`. */
 export function newUser(info: UserInfo): User {
   const { username, password } = info
@@ -85,12 +75,6 @@ export function newUser(info: UserInfo): User {
   if (hasControls(username)) throw new AuthError('username has control characters')
   const { userType = 'Normal', userStatus = 'enable' } = userChange(info)
   return { username, password, userType, userStatus }
-}
-
-export interface UserChange {
-  readonly password?: string
-  readonly userType?: UserType
-  readonly userStatus?: UserStatus
 }
 
 /** What a request says of a user; a blank password says nothing. Throws `AuthError`. */

@@ -9,6 +9,7 @@ import {
 } from '../../remoting/bodies/auth-bodies.ts'
 import { RemotingError } from '../../remoting/errors.ts'
 import { optionalString } from '../../remoting/header-fields.ts'
+import { subjectOf, usernameIn } from '../../common/access-names.ts'
 import { RequestCode } from '../../remoting/request-code.ts'
 import { ResponseCode } from '../../remoting/response-code.ts'
 import { answer, success } from '../processors/answers.ts'
@@ -19,12 +20,11 @@ import {
   policiesOf,
   policyTypeOf,
   resourceOf,
-  subjectOf,
   userChange,
-  usernameIn,
 } from './model.ts'
 import type { AuthTable } from './auth-table.ts'
-import type { Policy, User, UserType } from './model.ts'
+import type { Policy, User } from './model.ts'
+import type { UserType } from '../../common/access-names.ts'
 import type { AclInfo, UserInfo } from '../../remoting/bodies/auth-bodies.ts'
 import type { ResponseContent } from '../../remoting/command.ts'
 import type { Processor, RemotingRequest } from '../../remoting/connection.ts'

@@ -22,7 +22,7 @@ import { decodeTopicConfigList } from '../../remoting/bodies/topic-config.ts'
 import { RequestCode } from '../../remoting/request-code.ts'
 import { DLQ_PREFIX, RETRY_PREFIX, isSystemTopic } from '../names.ts'
 import type { Access } from './decision.ts'
-import type { Action } from './model.ts'
+import type { Action } from '../../common/access-names.ts'
 import type { RemotingCommand } from '../../remoting/command.ts'
 import type { StoredMessage } from '../../common/message.ts'
 

@@ -1,6 +1,12 @@
 /** Users and permissions of the brokers: whoever may look sees them, administrators change them. Secrets go in, never out. */
-import { subjectOfUser } from '../../client/cluster-users.ts'
-import { ACTIONS, DECISIONS, POLICY_TYPES, USER_STATUSES, USER_TYPES } from '../access-types.ts'
+import {
+  ACTIONS,
+  DECISIONS,
+  POLICY_TYPES,
+  subjectOf,
+  USER_STATUSES,
+  USER_TYPES,
+} from '../../common/access-names.ts'
 import type { AccessRow, BrokerUserAnswer, BrokerUserRow } from '../access-types.ts'
 import { ApiError } from '../api-error.ts'
 import type { ListAnswer } from '../api-types.ts'
@@ -149,7 +155,7 @@ async function remove(api: Api, request: ApiRequest): Promise<unknown> {
 }
 
 async function allow(api: Api, request: ApiRequest): Promise<unknown> {
-  const subject = subjectOfUser(param(request, 'user'))
+  const subject = subjectOf(param(request, 'user'))
   const { policyType, ...entry } = permissionIn(request.body)
   await changing(api, leadersNow(api), ({ address }) =>
     api.brokerUsers.auth.putAcl(address, subject, [{ policyType, entries: [entry] }]),
@@ -158,7 +164,7 @@ async function allow(api: Api, request: ApiRequest): Promise<unknown> {
 }
 
 async function takeAway(api: Api, request: ApiRequest): Promise<unknown> {
-  const subject = subjectOfUser(param(request, 'user'))
+  const subject = subjectOf(param(request, 'user'))
   const resource = request.body.text('resource', RESOURCE_MAX)
   const policyType = request.body.choice('policyType', POLICY_TYPES)
   await changing(api, leadersNow(api), ({ address }) =>

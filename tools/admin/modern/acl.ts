@@ -2,8 +2,10 @@
 import { Option } from 'commander'
 import type { Command } from 'commander'
 import { AuthAdmin } from '../../../client/auth-admin.ts'
-import { mergePermissions, subjectOfUser } from '../../../client/cluster-users.ts'
+import { mergePermissions } from '../../../client/cluster-users.ts'
 import type { ClusterPermission } from '../../../client/cluster-users.ts'
+import { ACTIONS, DECISIONS, POLICY_TYPES, subjectOf } from '../../../common/access-names.ts'
+import type { Decision, PolicyType } from '../../../common/access-names.ts'
 import { acting, changingVerb, destroyingVerb, isAllowed, isMeant, show, verb } from '../modern.ts'
 import type { CommonFlags } from '../modern.ts'
 import { makeCommand } from '../program.ts'
@@ -17,23 +19,21 @@ interface ListFlags extends CommonFlags {
 
 interface SetFlags extends CommonFlags {
   readonly actions: string
-  readonly decision: string
+  readonly decision: Decision
   readonly sourceIps?: string
-  readonly policy: string
+  readonly policy: PolicyType
 }
 
 interface DeleteFlags extends CommonFlags {
-  readonly policy: 'Custom' | 'Default'
+  readonly policy: PolicyType
 }
-
-const ACTIONS = ['All', 'Pub', 'Sub', 'Create', 'Update', 'Delete', 'Get', 'List'] as const
 
 async function permissionsIn(
   session: Session,
   { user, resource }: { readonly user?: string; readonly resource?: string },
 ): Promise<readonly ClusterPermission[]> {
   const auth = new AuthAdmin(session.admin)
-  const filters = user === undefined ? {} : { subjectFilter: subjectOfUser(user) }
+  const filters = user === undefined ? {} : { subjectFilter: subjectOf(user) }
   const answers = []
   for (const { address, brokerName } of await session.leaders()) {
     answers.push({ brokerName, entries: await auth.acls(address, filters) })
@@ -80,7 +80,7 @@ async function set(
   for (const { address, brokerName } of await session.leaders()) {
     if (!isMeant(session, flags, `${sentence} on ${brokerName}`)) continue
     const policies = [{ policyType: flags.policy, entries: [entry] }]
-    await auth.putAcl(address, subjectOfUser(user), policies)
+    await auth.putAcl(address, subjectOf(user), policies)
     session.options.warn(`${brokerName}: ${sentence}`)
   }
 }
@@ -103,7 +103,7 @@ async function remove(
   const auth = new AuthAdmin(session.admin)
   for (const { address } of await session.leaders()) {
     const entry = resource === undefined ? {} : { resource, policyType: flags.policy }
-    await auth.deleteAcl(address, subjectOfUser(user), entry)
+    await auth.deleteAcl(address, subjectOf(user), entry)
   }
   session.options.warn(`took ${found.length} permissions from ${user}`)
 }
@@ -123,7 +123,7 @@ function actionNamed(text: string): string {
 
 const policyOption = (): Option =>
   new Option('--policy <type>', 'Default counts where no Custom one does')
-    .choices(['Custom', 'Default'])
+    .choices(POLICY_TYPES)
     .default('Custom')
 
 export function aclCommand(): Command {
@@ -144,7 +144,7 @@ export function aclCommand(): Command {
         .requiredOption('-a, --actions <list>', ACTIONS.join(','))
         .addOption(
           new Option('--decision <decision>', 'what is said of them')
-            .choices(['Allow', 'Deny'])
+            .choices(DECISIONS)
             .default('Allow'),
         )
         .option('--source-ips <list>', 'addresses and ranges; everywhere when not given')

@@ -3,7 +3,8 @@ import { readFileSync } from 'node:fs'
 import { Option } from 'commander'
 import type { Command } from 'commander'
 import { AuthAdmin } from '../../../client/auth-admin.ts'
-import type { UserStatus, UserType } from '../../../client/auth-admin.ts'
+import { USER_STATUSES, USER_TYPES } from '../../../common/access-names.ts'
+import type { UserStatus, UserType } from '../../../common/access-names.ts'
 import { mergeUsers } from '../../../client/cluster-users.ts'
 import type { ClusterUser } from '../../../client/cluster-users.ts'
 import { acting, changingVerb, destroyingVerb, isAllowed, isMeant, show, verb } from '../modern.ts'
@@ -140,7 +141,7 @@ function secretOf(
 }
 
 const typeOption = (): Option =>
-  new Option('--type <type>', 'Super may do everything').choices(['Normal', 'Super'])
+  new Option('--type <type>', 'Super may do everything').choices(USER_TYPES)
 
 export function userCommand(): Command {
   const noun = makeCommand('user', 'users of the brokers: list, create, update, delete')
@@ -162,9 +163,7 @@ export function userCommand(): Command {
       changingVerb('update', 'change a user on all broker groups')
         .argument('<user>')
         .addOption(typeOption())
-        .addOption(
-          new Option('--status <status>', 'of its requests').choices(['enable', 'disable']),
-        )
+        .addOption(new Option('--status <status>', 'of its requests').choices(USER_STATUSES))
         .option('--new-secret', 'make a secret and print it')
         .option('--secret-file <path>', 'a secret; - for standard input'),
       update,
