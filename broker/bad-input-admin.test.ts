@@ -2,16 +2,13 @@
  * Requests of administrators at their bounds and past them: topics, groups, offsets, the configuration, what is asked of clients. As in
  * `bad-input.test.ts`: the code that RocketMQ 5.5.0 answers (AdminBrokerProcessor), and a remark that names the field or the value.
  */
-import { beforeAll, describe, expect, test } from 'vitest'
+import { beforeAll } from 'vitest'
 import { encodeOffsetMessageId } from '../common/message-id.ts'
-import { subscriptionGroupConfig } from '../remoting/bodies/subscription-group-config.ts'
-import { topicConfig } from '../remoting/bodies/topic-config.ts'
 import { LanguageCode } from '../remoting/command.ts'
 import { RequestCode } from '../remoting/request-code.ts'
 import { ResponseCode } from '../remoting/response-code.ts'
 import { FakeConnection } from './testing.ts'
-import { answerOf, withoutEach } from './testing-answers.ts'
-import { createBrokerWorld } from './testing-world.ts'
+import { createStrictWorld, describeAnswers, GROUP, TOPIC, withoutEach } from './testing-answers.ts'
 import type { Call, Row } from './testing-answers.ts'
 import type { BrokerWorld } from './testing-world.ts'
 
@@ -24,8 +21,6 @@ const {
   SUBSCRIPTION_GROUP_NOT_EXIST,
   CONSUMER_NOT_ONLINE,
 } = ResponseCode
-const TOPIC = 'Orders'
-const GROUP = 'group'
 const INT_MAX = '2147483647'
 const PAST_INT = '2147483648'
 const LONG_MAX = '9223372036854775807'
@@ -36,16 +31,7 @@ type Fields = Readonly<Record<string, string>>
 let world: BrokerWorld
 
 beforeAll(async () => {
-  world = await createBrokerWorld({
-    autoCreateTopicEnable: 'false',
-    autoCreateSubscriptionGroup: 'false',
-  })
-  const made = [
-    world.parts.topics.ensure(topicConfig(TOPIC, { readQueueNums: 2, writeQueueNums: 2 })),
-    world.parts.groups.put(subscriptionGroupConfig(GROUP)),
-  ]
-  await world.time.settle()
-  await Promise.all(made)
+  world = await createStrictWorld()
   registerOldConsumer()
 })
 
@@ -385,17 +371,14 @@ const CLIENTS: readonly Row[] = [
   ],
 ]
 
-describe.each([
-  ['a topic', TOPICS],
-  ['a group', GROUPS],
-  ['offsets', OFFSETS],
-  ['the configuration', CONFIGURATION],
-  ['a request mode', MODES],
-  ['a question about clients', CLIENTS],
-] as const)('%s', (_, rows) => {
-  test.for(rows)('with %s', async ([, call, code, remark = '']) => {
-    const answered = await answerOf(world, call)
-
-    expect(answered).toEqual({ code, remark: expect.stringContaining(remark) })
-  })
-})
+describeAnswers(
+  () => world,
+  [
+    ['a topic', TOPICS],
+    ['a group', GROUPS],
+    ['offsets', OFFSETS],
+    ['the configuration', CONFIGURATION],
+    ['a request mode', MODES],
+    ['a question about clients', CLIENTS],
+  ],
+)

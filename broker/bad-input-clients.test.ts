@@ -5,13 +5,17 @@
 import { beforeAll, describe, expect, test } from 'vitest'
 import { encodeOffsetMessageId } from '../common/message-id.ts'
 import { formatProperties } from '../common/properties.ts'
-import { subscriptionGroupConfig } from '../remoting/bodies/subscription-group-config.ts'
-import { topicConfig } from '../remoting/bodies/topic-config.ts'
 import { pullFields } from '../remoting/pull-fields.ts'
 import { RequestCode } from '../remoting/request-code.ts'
 import { ResponseCode } from '../remoting/response-code.ts'
-import { answerOf, withoutEach } from './testing-answers.ts'
-import { createBrokerWorld } from './testing-world.ts'
+import {
+  createStrictWorld,
+  describeAnswers,
+  GROUP,
+  TOPIC,
+  answerOf,
+  withoutEach,
+} from './testing-answers.ts'
 import type { Call, Row } from './testing-answers.ts'
 import type { BrokerWorld } from './testing-world.ts'
 
@@ -27,8 +31,6 @@ const {
   INVALID_PARAMETER,
   PULL_NOT_FOUND,
 } = ResponseCode
-const TOPIC = 'Orders'
-const GROUP = 'group'
 const INT_MAX = '2147483647'
 const PAST_INT = '2147483648'
 const LONG_MAX = '9223372036854775807'
@@ -41,21 +43,13 @@ const FAR = '1000000000'
 let world: BrokerWorld
 
 beforeAll(async () => {
-  world = await createBrokerWorld({
-    autoCreateTopicEnable: 'false',
-    autoCreateSubscriptionGroup: 'false',
+  world = await createStrictWorld({
     enablePropertyFilter: 'true',
     recallMessageEnable: 'true',
     enableLmq: 'true',
     enableMultiDispatch: 'true',
     maxLmqConsumeQueueNum: '2',
   })
-  const made = [
-    world.parts.topics.ensure(topicConfig(TOPIC, { readQueueNums: 2, writeQueueNums: 2 })),
-    world.parts.groups.put(subscriptionGroupConfig(GROUP)),
-  ]
-  await world.time.settle()
-  await Promise.all(made)
   for (const service of world.processors.leaderServices) service.startLeading()
   await world.time.settle()
   // A plain message, and a half message.
@@ -432,23 +426,20 @@ const LOOKS: readonly Row[] = [
   ['33 messages to look at', look(PEEK_MESSAGE, { maxMsgNums: '33' }), INVALID_PARAMETER, '[33]'],
 ]
 
-describe.each([
-  ['a query', QUERIES],
-  ['the end of a transaction', TRANSACTIONS],
-  ['a lock', LOCKS],
-  ['a heartbeat', HEARTBEATS],
-  ['a recall', RECALLS],
-  ['a message that is given back', BACKS],
-  ['a reply, or a question for queues,', REPLIES],
-  ['a light queue', LIGHT],
-  ['a look at what pops would find', LOOKS],
-] as const)('%s', (_, rows) => {
-  test.for(rows)('with %s', async ([, call, code, remark = '']) => {
-    const answered = await answerOf(world, call)
-
-    expect(answered).toEqual({ code, remark: expect.stringContaining(remark) })
-  })
-})
+describeAnswers(
+  () => world,
+  [
+    ['a query', QUERIES],
+    ['the end of a transaction', TRANSACTIONS],
+    ['a lock', LOCKS],
+    ['a heartbeat', HEARTBEATS],
+    ['a recall', RECALLS],
+    ['a message that is given back', BACKS],
+    ['a reply, or a question for queues,', REPLIES],
+    ['a light queue', LIGHT],
+    ['a look at what pops would find', LOOKS],
+  ],
+)
 
 // Places of the half message are known when it is stored.
 describe('the end of a transaction that is there', () => {
