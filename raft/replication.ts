@@ -199,12 +199,16 @@ function termInRequest(request: AppendRequest<unknown>, offset: number): number 
   return within.at(-1)?.term ?? request.previousTerm
 }
 
-/** Own records have become persistent. A follower tells its leader, a leader counts itself. */
+/**
+ * Own records have become persistent. A follower tells its leader, a leader counts itself. What is written and waits for its sync is no news:
+ * an answer for it would wake the leader once more for each request.
+ */
 export function onPersisted(node: RaftNode<unknown>, offset: number): void {
   assert(offset <= node.endOffset)
+  const isNews = offset > node.persistedOffset
   node.persistedOffset = offset
   if (node.role === 'leader') advanceCommit(node)
-  else if (node.leader !== null) acknowledge(node, node.leader)
+  else if (isNews && node.leader !== null) acknowledge(node, node.leader)
 }
 
 function acknowledge(node: RaftNode<unknown>, to: MemberId): void {

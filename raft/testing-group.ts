@@ -224,10 +224,11 @@ export class TestMember {
     this.#written()
   }
 
+  /** As the store does, tells after each write what is persistent now, which is not the write when the sync has yet to come. */
   #written(): void {
     this.unsyncedOffset = this.endOffset
-    if (this.#group.options.isSyncFlush === true) return
-    this.raft?.persisted(this.endOffset)
+    const isSyncFlush = this.#group.options.isSyncFlush === true
+    this.raft?.persisted(isSyncFlush ? this.syncedOffset : this.endOffset)
   }
 
   #cut(offset: number): void {
