@@ -9,7 +9,9 @@ import {
 import { RemotingClient } from '../remoting/client.ts'
 import { RequestCode } from '../remoting/request-code.ts'
 import { ResponseCode } from '../remoting/response-code.ts'
+import { isSigned } from '../remoting/signature.ts'
 import { AdminClient } from './admin.ts'
+import { openAdmin } from './open-admin.ts'
 import { startServer, testRuntime } from './testing.ts'
 import type { Answer, ScriptedServer } from './testing.ts'
 
@@ -143,4 +145,25 @@ test('a peer that is away rejects with the reason', async () => {
   await server?.close()
 
   await expect(admin.clusterInfo(address)).rejects.toMatchObject({ code: 'connectFailed' })
+})
+
+test('several users ask over the same connections, each with a signature of its own, and one without', async () => {
+  const address = await serve({ [RequestCode.UPDATE_AND_CREATE_TOPIC]: OK })
+  await using opened = openAdmin(testRuntime, silentLogger)
+  const users = ['one', 'two'].map((accessKey) => ({ accessKey, secretKey: `${accessKey}-secret` }))
+
+  for (const user of users) await opened.as(user).createTopic(address, topicConfig('T1', {}))
+  await opened.admin.createTopic(address, topicConfig('T1', {}))
+
+  const asked = server?.requests ?? []
+  expect(asked.map(({ command }) => command.extFields.get('AccessKey'))).toEqual([
+    'one',
+    'two',
+    undefined,
+  ])
+  for (const [index, { secretKey }] of users.entries()) {
+    const command = asked[index]?.command
+    expect(command !== undefined && isSigned(command, secretKey)).toBe(true)
+  }
+  expect(new Set(asked.map(({ connection }) => connection)).size).toBe(1)
 })

@@ -48,11 +48,14 @@ export interface BrokerIdentity {
  * response code and remark) when it answers with an error.
  */
 export class AdminClient {
-  readonly #client: RemotingClient
+  readonly #client: Pick<RemotingClient, 'invoke'>
   readonly #timeoutMs: number
 
   /** The client stays its owner's. */
-  constructor(client: RemotingClient, timeoutMs: number = DEFAULT_ADMIN_TIMEOUT_MS) {
+  constructor(
+    client: Pick<RemotingClient, 'invoke'>,
+    timeoutMs: number = DEFAULT_ADMIN_TIMEOUT_MS,
+  ) {
     this.#client = client
     this.#timeoutMs = timeoutMs
   }

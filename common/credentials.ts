@@ -36,16 +36,6 @@ export function innerUserIn(text: string): Credentials | null | string {
   return pairIn(text, 'accessKey', 'secretKey')
 }
 
-/** The super user that the keys of a broker.conf name, if one is named. */
-export function credentialsOfConfig(
-  config: Readonly<Record<string, string | undefined>>,
-): Credentials | null {
-  const inner = innerUserIn(config['innerClientAuthenticationCredentials'] ?? '')
-  if (inner !== null && typeof inner !== 'string') return inner
-  const initial = initialUserIn(config['initAuthenticationUser'] ?? '')
-  return typeof initial === 'string' ? null : initial
-}
-
 function pairIn(text: string, name: string, secret: string): Credentials | null | string {
   if (text.trim() === '') return null
   const wanted = `{"${name}":"…","${secret}":"…"} is expected`

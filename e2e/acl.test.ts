@@ -17,6 +17,7 @@ import { covers } from './features.ts'
 import { listAt, numberAt, textAt } from './json.ts'
 import type { Client, ClientResult, Flags, Scenario } from './clients.ts'
 import type { DevServer } from './dev-server.ts'
+import type { AdminClient } from '../client/admin.ts'
 import type { OpenAdmin } from '../client/open-admin.ts'
 import type { Credentials } from '../common/credentials.ts'
 import { Permission, topicConfig } from '../remoting/bodies/topic-config.ts'
@@ -27,21 +28,21 @@ const RUN = Date.now().toString(36)
 const ROOT_USER: Credentials = { accessKey: 'root', secretKey: `root-${RUN}` }
 const INNER: Credentials = { accessKey: 'inner', secretKey: `inner-${RUN}` }
 const CONFIG = {
-  authenticationEnabled: 'true',
-  authorizationEnabled: 'true',
-  initAuthenticationUser: JSON.stringify({
-    username: ROOT_USER.accessKey,
-    password: ROOT_USER.secretKey,
-  }),
-  innerClientAuthenticationCredentials: JSON.stringify(INNER),
   transactionTimeOut: '2000',
   transactionCheckInterval: '2000',
+}
+const USERS = {
+  username: ROOT_USER.accessKey,
+  password: ROOT_USER.secretKey,
+  innerUsername: INNER.accessKey,
+  innerPassword: INNER.secretKey,
 }
 const LEADER_MS = 60_000
 
 let data: string
 let server: DevServer
 let opened: OpenAdmin
+let admin: AdminClient
 let auth: AuthAdmin
 
 beforeAll(async () => {
@@ -52,10 +53,12 @@ beforeAll(async () => {
     groups: 1,
     members: 3,
     config: CONFIG,
+    users: USERS,
     data,
   })
-  opened = openAdmin(createRuntime(), silentLogger, { credentials: () => ROOT_USER })
-  auth = new AuthAdmin(opened.admin)
+  opened = openAdmin(createRuntime(), silentLogger)
+  admin = opened.as(ROOT_USER)
+  auth = new AuthAdmin(admin)
 })
 
 afterAll(async () => {
@@ -225,7 +228,7 @@ async function makeUser(name: string, entries: readonly PolicyEntryInfo[]): Prom
 
 async function createTopic(topic: string): Promise<void> {
   const queues = { readQueueNums: 4, writeQueueNums: 4, perm: Permission.READ_WRITE }
-  await opened.admin.createTopic(await leader(), topicConfig(topic, queues))
+  await admin.createTopic(await leader(), topicConfig(topic, queues))
 }
 
 function environmentOf({ accessKey, secretKey }: Credentials): Readonly<Record<string, string>> {
@@ -250,7 +253,7 @@ async function refusalOf(user: Credentials | null, client: Client, topic: string
 }
 
 async function leader(): Promise<string> {
-  const { brokers } = await opened.admin.clusterInfo(server.namesrv)
+  const { brokers } = await admin.clusterInfo(server.namesrv)
   const [data] = brokers.values()
   return data?.brokerAddrs.get(0) ?? ''
 }

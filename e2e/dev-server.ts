@@ -26,6 +26,8 @@ export interface DevOptions {
   readonly config: Readonly<Record<string, string>>
   /** Where the data is kept, for those who look at it; else in a folder that goes with the server. */
   readonly data?: string
+  /** Access control with this Secret. */
+  readonly users?: Readonly<Record<string, string>>
   /** With the console. */
   readonly dashboard?: boolean
 }
@@ -46,7 +48,7 @@ export async function startDevServer(options: DevOptions): Promise<DevServer> {
 
   const folder = await mkdtemp(join(tmpdir(), 'gantry-e2e-'))
   const manifest = join(folder, 'cluster.yaml')
-  await writeFile(manifest, JSON.stringify(clusterManifest(options)))
+  await writeFile(manifest, manifestOf(options))
   const portOffset = String(options.portOffset)
   const place = options.data === undefined ? ['--ephemeral'] : ['--data', options.data]
   const more = options.dashboard === true ? [] : ['--no-dashboard']
@@ -94,8 +96,8 @@ export async function startDevServer(options: DevOptions): Promise<DevServer> {
   }
 }
 
-function clusterManifest({ groups, members, config }: DevOptions): unknown {
-  return {
+function manifestOf({ groups, members, config, users }: DevOptions): string {
+  const cluster = {
     apiVersion: 'rocketmq.gantry.dev/v1alpha1',
     kind: 'RocketMQCluster',
     metadata: { name: 'e2e', namespace: 'default' },
@@ -103,6 +105,11 @@ function clusterManifest({ groups, members, config }: DevOptions): unknown {
       version: VERSION,
       nameServer: { replicas: 1 },
       broker: { groups, replicasPerGroup: members ?? 1, config, storage: { size: '1Gi' } },
+      ...(users === undefined ? {} : { accessControl: { enabled: true, secretName: 'users' } }),
     },
   }
+  if (users === undefined) return JSON.stringify(cluster)
+  const metadata = { name: 'users', namespace: 'default' }
+  const secret = { apiVersion: 'v1', kind: 'Secret', metadata, stringData: users }
+  return [secret, cluster].map((object) => JSON.stringify(object)).join('\n---\n')
 }

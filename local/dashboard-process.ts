@@ -12,7 +12,6 @@ export interface DashboardProcessOptions {
   readonly bindHost: string
   readonly advertisedHost: string
   readonly portOffset: number
-  readonly credentials: () => Credentials | null
   readonly clock: Clock
   readonly timers: Timers
   readonly onChange: () => void
@@ -26,7 +25,8 @@ export class DashboardProcess {
   readonly #options: DashboardProcessOptions
   readonly #port: number
   #process: PodProcess | null = null
-  #nameServers = ''
+  /** What it was started with. */
+  #running = ''
   #isClosed = false
 
   constructor(options: DashboardProcessOptions) {
@@ -43,16 +43,18 @@ export class DashboardProcess {
     return this.#options.folder.claimFolder(NAME, 'data')
   }
 
-  /** Starts it, or anew when the name servers are others: `host:port;host:port`. */
-  async follow(nameServers: string): Promise<void> {
-    if (nameServers === this.#nameServers || this.#isClosed) return
-    this.#nameServers = nameServers
+  /** Starts it, or anew when the name servers (`host:port;host:port`) or the credentials are others. */
+  async follow(nameServers: string, credentials: Credentials | null): Promise<void> {
+    const environment = environmentWith(credentials)
+    const wanted = JSON.stringify([nameServers, environment])
+    if (wanted === this.#running || this.#isClosed) return
+    this.#running = wanted
     await this.#process?.stop()
     // Asked again: closed while it stopped.
-    if (!this.#isClosed) this.#start(nameServers)
+    if (!this.#isClosed) this.#start(nameServers, environment)
   }
 
-  #start(nameServers: string): void {
+  #start(nameServers: string, environment: Readonly<Record<string, string>>): void {
     const { folder, bindHost, clock, timers, onChange, onProblem } = this.#options
     this.#process = new PodProcess({
       name: NAME,
@@ -65,7 +67,7 @@ export class DashboardProcess {
         '--data',
         this.dataFolder,
       ],
-      environment: environmentWith(this.#options.credentials()),
+      environment,
       logFile: folder.logFile(NAME),
       host: bindHost,
       adminPort: this.#port,

@@ -27,6 +27,7 @@ export interface DevState {
 
 const OWN_FOLDER = '.gantry'
 const STATE_FILE = 'state.json'
+const ADMINISTRATOR_FILE = 'administrator.env'
 const STATUS_FILE = 'status.json'
 const LOCK_FILE = 'lock'
 
@@ -121,6 +122,16 @@ export class DataFolder {
   saveState(state: DevState): void {
     const file = path.join(this.root, OWN_FOLDER, STATE_FILE)
     replaceFileDurably(this.#disk, file, JSON.stringify(state))
+  }
+
+  /** For a shell to read; returns its path. */
+  writeAdministrator(environment: Readonly<Record<string, string>>): string {
+    const file = path.join(this.root, OWN_FOLDER, ADMINISTRATOR_FILE)
+    const lines = Object.entries(environment).map(([name, value]) => {
+      return `export ${name}='${value.replaceAll("'", String.raw`'\''`)}'\n`
+    })
+    this.writeFile(file, lines.join(''))
+    return file
   }
 
   writeStatus(status: unknown): void {

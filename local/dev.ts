@@ -8,15 +8,17 @@ import type { Runtime, Timer } from '../common/ports.ts'
 import { openAdmin } from '../client/open-admin.ts'
 import type { OpenAdmin } from '../client/open-admin.ts'
 import { writeQueues } from '../client/route.ts'
+import { environmentWith } from '../common/credentials.ts'
 import { createController } from '../operator/controller.ts'
 import type { ClusterSpec } from '../operator/cluster-types.ts'
 import { parseCluster } from '../operator/crd.ts'
-import { credentialsOfConfig } from '../common/credentials.ts'
-import type { Credentials } from '../common/credentials.ts'
-import { createDataPlane } from '../operator/data-plane.ts'
+import { createDataPlanes } from '../operator/data-plane.ts'
 import { listAt, textAt } from '../operator/json.ts'
+import { referenceOf } from '../operator/kube-api.ts'
 import { clusterKeyOf } from '../operator/object-cache.ts'
 import type { EventRecorder, KubeObject } from '../operator/ports.ts'
+import { findSuperUsers } from '../operator/super-users.ts'
+import type { SuperUsers } from '../operator/super-users.ts'
 import { WorkQueue } from '../operator/work-queue.ts'
 import type { WorkResult } from '../operator/work-queue.ts'
 import type { Console } from './console.ts'
@@ -51,8 +53,6 @@ export interface DevOptions {
   readonly shownFolder: string
   /** The console runs beside the pods. */
   readonly withDashboard: boolean
-  /** Of the environment. */
-  readonly credentials: Credentials | null
 }
 
 const SAVED_KINDS = [
@@ -66,6 +66,7 @@ const SAVED_KINDS = [
   'EndpointSlice',
   'Role',
   'RoleBinding',
+  'Secret',
 ] as const
 const SAVE_DELAY_MS = 100
 const FILE_POLL_MS = 400
@@ -84,7 +85,7 @@ export class Dev {
   readonly #dashboard: DashboardProcess | null
   readonly #queue: WorkQueue
   readonly #admin: OpenAdmin
-  readonly #dataPlane: ReturnType<typeof createDataPlane>
+  readonly #dataPlanes: ReturnType<typeof createDataPlanes>
   readonly #roles: Map<string, string> = new Map()
   readonly #problems: Map<string, string> = new Map()
   readonly #timers: Timer[] = []
@@ -105,8 +106,7 @@ export class Dev {
     this.#manifest = manifest
     this.#kube = kube
     const { runtime, folder, logger, bindHost, advertisedHost, portOffset } = options
-    const credentials = () => this.#credentials()
-    this.#dataPlane = createDataPlane({ runtime, logger, credentials })
+    this.#dataPlanes = createDataPlanes({ runtime, logger })
     this.#admin = openAdmin(runtime, logger, { timeoutMs: 1_000 })
     this.#pods = new LocalPods({
       ...runtime,
@@ -136,7 +136,6 @@ export class Dev {
           bindHost,
           advertisedHost,
           portOffset,
-          credentials,
           onChange: () => this.#publish(),
           onProblem: (sentence) => this.#sayOnce(sentence),
         })
@@ -147,7 +146,7 @@ export class Dev {
       ...runtime,
       api: kube,
       cache: kube.cache,
-      dataPlane: this.#dataPlane,
+      dataPlanes: this.#dataPlanes,
       events: this.#events(),
       addressing: createLocalAddressing(advertisedHost, portOffset, slotOf),
       logger,
@@ -209,7 +208,7 @@ export class Dev {
     const notes = this.#options.file === null ? [] : this.#manifest.notes
     for (const note of notes) console.say(`note: ${note}`)
     for (const statefulSet of this.#kube.cache.all('StatefulSet')) this.#addresses.note(statefulSet)
-    await this.#kube.apply(this.#manifest.object)
+    await this.#applyManifest()
     this.#pods.start()
     this.#queue.start()
     this.#addKey()
@@ -231,7 +230,7 @@ export class Dev {
     await this.#pods.close()
     await this.#addresses.close()
     await this.#admin[Symbol.asyncDispose]()
-    await this.#dataPlane[Symbol.asyncDispose]()
+    await this.#dataPlanes[Symbol.asyncDispose]()
     this.#save()
   }
 
@@ -239,6 +238,17 @@ export class Dev {
   kill(): void {
     this.#dashboard?.kill()
     this.#pods.kill()
+  }
+
+  /** False when all was there as it is. */
+  async #applyManifest(): Promise<boolean> {
+    const { secrets, object } = this.#manifest
+    let isChanged = false
+    for (const wanted of [...secrets, object]) {
+      const before = this.#kube.cache.get(referenceOf(wanted))
+      isChanged = (await this.#kube.apply(wanted)) !== before || isChanged
+    }
+    return isChanged
   }
 
   #addKey(): void {
@@ -292,7 +302,10 @@ export class Dev {
       if (role === null) this.#roles.delete(pod.name)
       else this.#roles.set(pod.name, role)
     }
-    if (this.#isReady) await this.#dashboard?.follow(this.#status().namesrv)
+    if (this.#isReady) {
+      const superUsers = await this.#superUsers()
+      await this.#dashboard?.follow(this.#status().namesrv, superUsers?.inner ?? null)
+    }
     this.#publish()
   }
 
@@ -372,16 +385,10 @@ export class Dev {
     if (this.#isClosed) return
     this.#options.runtime.timers.after(READY_POLL_MS, () => {
       void this.#isServing().then((isServing) => {
-        if (isServing) this.#sayReady()
+        if (isServing) void this.#sayReady()
         else this.#checkReadySoon()
       })
     })
-  }
-
-  /** What brokers that ask for it are shown: of the environment, else the super user that the manifest names. */
-  #credentials(): Credentials | null {
-    const { credentials } = this.#options
-    return credentials ?? credentialsOfConfig(this.#manifest.cluster.spec.broker.config)
   }
 
   /** All pods answer, and a producer would find a queue at every name server. */
@@ -408,9 +415,22 @@ export class Dev {
     }
   }
 
-  #sayReady(): void {
-    const { console, shownFolder } = this.#options
+  async #superUsers(): Promise<SuperUsers | null> {
+    const { runtime } = this.#options
+    const found = await findSuperUsers(this.#manifest.cluster, { ...runtime, api: this.#kube })
+    return found.type === 'found' ? found.superUsers : null
+  }
+
+  async #sayReady(): Promise<void> {
+    const { console, shownFolder, folder } = this.#options
     this.#isReady = true
+    const superUsers = await this.#superUsers()
+    if (superUsers !== null) {
+      const file = folder.writeAdministrator(environmentWith(superUsers.administrator))
+      console.say(
+        `administrator of the brokers: ${superUsers.administrator.accessKey}, see ${file}`,
+      )
+    }
     const { namesrv, groups } = this.#status()
     const brokers = groups.map(({ address }) => address)
     const page = this.#dashboard === null ? '' : ` dashboard=${this.#dashboard.url}`
@@ -445,9 +465,7 @@ export class Dev {
       const manifest = await loadManifest(file, specOf(cluster))
       if (cluster !== null) checkSameCluster(cluster, manifest, file, this.#options.shownFolder)
       this.#manifest = manifest
-      const before = cluster?.metadata.resourceVersion
-      const after = await this.#kube.apply(manifest.object)
-      if (after.metadata.resourceVersion !== before) console.say(`applied ${file ?? ''}`)
+      if (await this.#applyManifest()) console.say(`applied ${file ?? ''}`)
       this.#addKey()
     } catch (error) {
       if (!(error instanceof ManifestError)) throw error

@@ -106,6 +106,14 @@ test('a stale version or uid is a conflict and changes nothing', async () => {
   expect(await kube.get(C)).toBeNull()
 })
 
+test('what is created is there, and a second of the name is a conflict', async () => {
+  const created = await kube.create(configMap({ a: '1' }))
+
+  expect(await kube.get(C)).toBe(created)
+  expect(await codeOf(kube.create(configMap({ a: '2' })))).toBe('conflict')
+  expect((await kube.get(C))?.data).toEqual({ a: '1' })
+})
+
 test('what a deleted owner owns goes too, unless it is orphaned', async () => {
   const owner = await kube.apply(budget({}))
   const ownerReferences = [
@@ -131,7 +139,7 @@ test('what a deleted owner owns goes too, unless it is orphaned', async () => {
 
 test('who watches sees that a removed owner has left its objects behind, and a new one may adopt them', async () => {
   const owner = await kube.apply(budget({}))
-  const created = kube.create(pod('p', true))
+  const created = kube.add(pod('p', true))
   const seen: (string | undefined)[] = []
   kube.cache.subscribe((object) => {
     if (object.kind === owner.kind) seen.push(object.metadata.annotations?.[ORPHAN_ANNOTATION])
@@ -151,7 +159,7 @@ test('who watches sees that a removed owner has left its objects behind, and a n
 })
 
 test('an evicted pod keeps its object, marked, until its process is gone', async () => {
-  const created = kube.create(pod('p', true))
+  const created = kube.add(pod('p', true))
   const reference = { ...C, kind: 'Pod', name: 'p' }
 
   await kube.evict(reference, { uid: created.metadata.uid ?? '' })
@@ -162,9 +170,9 @@ test('an evicted pod keeps its object, marked, until its process is gone', async
 })
 
 test('a budget forbids the second eviction, and never that of a pod which is not ready', async () => {
-  const first = kube.create(pod('p0', true))
-  const second = kube.create(pod('p1', true))
-  const broken = kube.create(pod('p2', false))
+  const first = kube.add(pod('p0', true))
+  const second = kube.add(pod('p1', true))
+  const broken = kube.add(pod('p2', false))
   await kube.apply(budget({ minAvailable: 1 }))
   const evict = (object: KubeObject): Promise<void> =>
     kube.evict(
@@ -178,8 +186,8 @@ test('a budget forbids the second eviction, and never that of a pod which is not
 })
 
 test('maxUnavailable counts the pods that are away already', async () => {
-  kube.create(pod('p0', false))
-  const second = kube.create(pod('p1', true))
+  kube.add(pod('p0', false))
+  const second = kube.add(pod('p1', true))
   await kube.apply(budget({ maxUnavailable: 1 }))
   const reference = { ...C, kind: 'Pod', name: 'p1' }
 

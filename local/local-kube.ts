@@ -136,8 +136,15 @@ export class LocalKube implements KubeApi {
     })
   }
 
+  create(object: KubeObject): Promise<KubeObject> {
+    return asPromise(() => {
+      if (this.cache.get(referenceOf(object)) === null) return this.add(object)
+      throw new KubeError('conflict', `${object.kind} ${object.metadata.name} is there already`)
+    })
+  }
+
   /** Creates an object of the runtime's own: a pod or a claim. */
-  create(object: KubeObject): KubeObject {
+  add(object: KubeObject): KubeObject {
     return this.#store(null, this.#create(object))
   }
 

@@ -1,5 +1,4 @@
 /** `gantry dev`: flags in, a `Dev` out, and the signals that end it. */
-import { credentialsIn } from '../common/credentials.ts'
 import { existsSync, mkdtempSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
@@ -108,7 +107,6 @@ async function runDev(settings: Settings): Promise<number> {
         portOffset: settings.portOffset,
         runtime,
         logger,
-        credentials: credentialsIn(process.env),
         console,
         shownFolder: shown(root),
         withDashboard: settings.withDashboard,

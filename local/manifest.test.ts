@@ -63,6 +63,25 @@ test('the cluster is found among other documents, which are named as not used', 
   expect(notes).toContain('not used here: Namespace')
 })
 
+test('Secrets of the cluster’s namespace come along as an API server would store them', async () => {
+  const secret = (name: string, more: string): string =>
+    `---\napiVersion: v1\nkind: Secret\nmetadata: {name: ${name}}\n${more}`
+  const own = secret('users', 'data: {a: YQ==, b: Yg==}\nstringData: {b: c}\n')
+  const other = secret('other', '').replace('other}', 'other, namespace: elsewhere}')
+
+  const { secrets, notes } = await readManifest('c.yaml', `${GOOD}${own}${other}`, null)
+
+  expect(secrets).toEqual([
+    {
+      apiVersion: 'v1',
+      kind: 'Secret',
+      metadata: { name: 'users', namespace: 'default' },
+      data: { a: 'YQ==', b: 'Yw==' },
+    },
+  ])
+  expect(notes).toContain('not used here: Secret')
+})
+
 test('a wrong value is told with file, line and field', async () => {
   const message = await messageOfBad(GOOD.replace('replicasPerGroup: 1', 'replicasPerGroup: 2'))
 

@@ -18,6 +18,8 @@ export interface Manifest {
   /** As the API server would store it. */
   readonly object: KubeObject
   readonly cluster: Cluster
+  /** Of the same file and namespace. */
+  readonly secrets: readonly KubeObject[]
   /** What differs from Kubernetes here, one sentence each. */
   readonly notes: readonly string[]
 }
@@ -72,12 +74,35 @@ export async function readManifest(
     const line = second.lineOf(['kind'])
     throw new ManifestError('invalid', `${file}:${line}: a second ${KIND}: gantry dev runs one`)
   }
-  const ignored = documents
-    .filter((document) => document !== first && document.value !== null)
-    .map(({ value }) => textAt(value, 'kind') ?? 'a document without kind')
   const manifest = check(first.value, previous, file, first.lineOf)
-  if (ignored.length === 0) return manifest
-  return { ...manifest, notes: [...manifest.notes, `not used here: ${ignored.join(', ')}`] }
+  const { namespace } = manifest.cluster
+  const others = documents.filter((document) => document !== first && document.value !== null)
+  const secrets = others.flatMap(({ value }) => secretOf(value, namespace) ?? [])
+  const ignored = others
+    .filter(({ value }) => secretOf(value, namespace) === null)
+    .map(({ value }) => textAt(value, 'kind') ?? 'a document without kind')
+  if (ignored.length === 0) return { ...manifest, secrets }
+  const notes = [...manifest.notes, `not used here: ${ignored.join(', ')}`]
+  return { ...manifest, secrets, notes }
+}
+
+/** As the API server would store it; null for anything else. */
+function secretOf(value: unknown, clusterNamespace: string): KubeObject | null {
+  const name = textAt(value, 'metadata', 'name')
+  const namespace = textAt(value, 'metadata', 'namespace') ?? DEFAULT_NAMESPACE
+  if (textAt(value, 'kind') !== 'Secret' || name === null || namespace !== clusterNamespace) {
+    return null
+  }
+  const plain = Object.entries(valueAt(value, 'stringData') ?? {}).map(([key, text]) => [
+    key,
+    Buffer.from(String(text)).toString('base64'),
+  ])
+  const encoded = Object.entries(valueAt(value, 'data') ?? {}).map(([key, text]) => [
+    key,
+    String(text),
+  ])
+  const data = Object.fromEntries([...encoded, ...plain])
+  return { apiVersion: 'v1', kind: 'Secret', metadata: { name, namespace }, data }
 }
 
 function check(
@@ -93,7 +118,7 @@ function check(
   }
   const { object, notes } = localised(value, name)
   const parsed = parseCluster(object, previous)
-  if (parsed.type === 'valid') return { object, cluster: parsed.cluster, notes }
+  if (parsed.type === 'valid') return { object, cluster: parsed.cluster, secrets: [], notes }
   const sentences = parsed.problems.map(({ path, message }) => {
     return `${file}:${lineOf(stepsOf(path))}: ${path}: ${message}`
   })

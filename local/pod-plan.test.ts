@@ -15,8 +15,9 @@ const context = {
     adminSlot: ordinal + 1,
   })),
   operandImage: 'gantry',
+  superUsers: null,
 }
-const BROKER = brokerObjects(context, {
+const GROUP = {
   group: 0,
   permission: '6',
   size: 1,
@@ -24,7 +25,8 @@ const BROKER = brokerObjects(context, {
   templateSize: null,
   volumesWhenDeleted: 'Retain',
   annotations: {},
-})
+} as const
+const BROKER = brokerObjects(context, GROUP)
 const { cluster } = context
 const nameServer = { ...cluster.spec.nameServer, storage: null }
 const NAME_SERVER = nameServerObjects(
@@ -32,7 +34,12 @@ const NAME_SERVER = nameServerObjects(
   1,
 )
 
-function plan(objects: readonly KubeObject[], podName: string, claims: readonly string[]): PodPlan {
+function plan(
+  objects: readonly KubeObject[],
+  podName: string,
+  claims: readonly string[],
+  secret: KubeObject | null = null,
+): PodPlan {
   const statefulSet = objects.find((object) => object.kind === 'StatefulSet')
   return planPod({
     podName,
@@ -40,6 +47,7 @@ function plan(objects: readonly KubeObject[], podName: string, claims: readonly 
     template: statefulSet?.spec?.['template'],
     claims,
     configMap: (name) => objects.find((object) => object.metadata.name === name) ?? null,
+    secret: (name) => (secret?.metadata.name === name ? secret : null),
     layout: {
       claimFolder: () => `/d/${podName}`,
       scratchFolder: (volume) => `/d/scratch/${volume}`,
@@ -95,6 +103,28 @@ test('the downward API is answered, and a leader Service is not looked for', () 
   expect(environment).not.toHaveProperty('GANTRY_LEADER_SERVICE')
 })
 
+test('passwords come from the Secret into the environment, and a missing key is told', () => {
+  const user = (accessKey: string) => ({ accessKey, secretKey: 'elsewhere' })
+  const superUsers = { secretName: 's', administrator: user('root'), inner: user('inner') }
+  const objects = brokerObjects({ ...context, superUsers }, GROUP)
+  const secretOf = (data: Readonly<Record<string, string>>): KubeObject => {
+    return { apiVersion: 'v1', kind: 'Secret', metadata: { name: 's' }, data }
+  }
+  const values = { password: btoa('a$(GANTRY_POD_NAME)'), innerPassword: btoa("i'") }
+
+  const { environment } = plan(objects, 'dev-broker-0-0', ['data'], secretOf(values))
+
+  expect(environment['GANTRY_CONFIG_initAuthenticationUser']).toBe(
+    '{"username":"root","password":"a$(GANTRY_POD_NAME)"}',
+  )
+  expect(environment['GANTRY_CONFIG_innerClientAuthenticationCredentials']).toBe(
+    `{"accessKey":"inner","secretKey":"i'"}`,
+  )
+  expect(() => plan(objects, 'dev-broker-0-0', ['data'], secretOf({ password: '' }))).toThrow(
+    'dev-broker-0-0: there is no Secret s with innerPassword',
+  )
+})
+
 test('the grace period of the pod is that of its process', () => {
   expect(plan(BROKER, 'dev-broker-0-0', ['data']).stopGraceMs).toBe(120_000)
 })
@@ -105,6 +135,7 @@ test('a command of no known role, and a volume of no known kind, are refused wit
     namespace: 'ns',
     claims: [],
     configMap: () => null,
+    secret: () => null,
     bindHost: '',
     podIp: '',
   }

@@ -35,6 +35,7 @@ export interface PodPlanInput {
   /** Names of its volumeClaimTemplates. */
   readonly claims: readonly string[]
   readonly configMap: (name: string) => KubeObject | null
+  readonly secret: (name: string) => KubeObject | null
   readonly layout: {
     readonly claimFolder: (claim: string) => string
     readonly scratchFolder: (volume: string) => string
@@ -159,11 +160,22 @@ function environmentOf(
     const name = text(entry, 'name')
     if (name === '' || DROPPED_VARIABLES.has(name)) continue
     const fieldRef = valueAt(entry, 'valueFrom', 'fieldRef')
-    const field = fieldRef === undefined ? null : text(fieldRef, 'fieldPath')
+    const secretKeyRef = valueAt(entry, 'valueFrom', 'secretKeyRef')
     environment[name] =
-      field === null ? toLocal(expanded(text(entry, 'value'), environment)) : fieldOf(field, input)
+      fieldRef !== undefined
+        ? fieldOf(text(fieldRef, 'fieldPath'), input)
+        : secretKeyRef !== undefined
+          ? secretText(secretKeyRef, input)
+          : toLocal(expanded(text(entry, 'value'), environment))
   }
   return environment
+}
+
+function secretText(reference: unknown, { secret, podName }: PodPlanInput): string {
+  const [name, key] = [text(reference, 'name'), text(reference, 'key')]
+  const value = secret(name)?.data?.[key]
+  if (value === undefined) throw new Error(`${podName}: there is no Secret ${name} with ${key}`)
+  return Buffer.from(value, 'base64').toString('utf8')
 }
 
 /** `$(NAME)` of a variable that stands before; others stay as they are. */

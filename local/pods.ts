@@ -233,7 +233,7 @@ export class LocalPods {
     const name = `${setName}-${ordinal}`
     try {
       const pod = this.#prepare(statefulSet, name, ordinal)
-      const object = kube.create(podObject(statefulSet, name, pod.ports, this.#options.podIp))
+      const object = kube.add(podObject(statefulSet, name, pod.ports, this.#options.podIp))
       const reference = referenceTo(object)
       const process = this.#processOf(name, reference, pod)
       const running: RunningPod = {
@@ -284,6 +284,8 @@ export class LocalPods {
       claims: claimsOf(statefulSet).map((claim) => textAt(claim, 'metadata', 'name') ?? ''),
       configMap: (configMap) =>
         kube.cache.get({ apiVersion: 'v1', kind: 'ConfigMap', namespace, name: configMap }),
+      secret: (secret) =>
+        kube.cache.get({ apiVersion: 'v1', kind: 'Secret', namespace, name: secret }),
       layout: {
         claimFolder: (claim) => folder.claimFolder(name, claim),
         scratchFolder: (volume) => folder.scratchFolder(name, volume),
@@ -307,7 +309,7 @@ export class LocalPods {
       const relative = folder.claimFolder(pod, claim).slice(folder.root.length + 1)
       const resources = valueAt(template, 'spec', 'resources')
       const labels = labelsAt(template, 'metadata', 'labels')
-      kube.create({
+      kube.add({
         apiVersion: 'v1',
         kind: 'PersistentVolumeClaim',
         metadata: {

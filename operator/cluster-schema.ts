@@ -1,5 +1,6 @@
 /** The one schema of RocketMQCluster's spec: types are checked against it, the CRD, the parser and the reference page come from it. */
 import type {
+  AccessControlSpec,
   BrokerSpec,
   BrokerStorage,
   ClusterSpec,
@@ -41,6 +42,10 @@ const OWNED_CONFIG_KEYS = [
   'advertisedPort',
   'enableDLegerCommitLog',
   'aclEnable',
+  'authenticationEnabled',
+  'authorizationEnabled',
+  'initAuthenticationUser',
+  'innerClientAuthenticationCredentials',
   'metricsPromExporterPort',
   'metricsPromExporterHost',
 ]
@@ -399,6 +404,25 @@ const brokerField: Field<BrokerSpec> = objectField<BrokerSpec>(
   { description: 'The broker groups.', isRequired: true },
 )
 
+const accessControlField: Field<AccessControlSpec> = objectField<AccessControlSpec>(
+  {
+    enabled: flagField({
+      description:
+        'True: brokers take requests from users only, and each may do what its policies allow. Changing it restarts the brokers one at a time.',
+      fallback: false,
+    }),
+    secretName: optional(
+      textField({
+        description:
+          'A Secret of the same namespace with `username` and `password` of the administrator, and `innerUsername` and `innerPassword`, which the operator and the console sign with. Absent: the operator makes `<cluster>-users`, which outlives the cluster as its volumes do.',
+        pattern: '^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$',
+        maxLength: 253,
+      }),
+    ),
+  },
+  { description: 'Users and permissions (ACL 2.0).', fallback: {} },
+)
+
 export const CLUSTER_SPEC_FIELD: Field<ClusterSpec> = objectField<ClusterSpec>(
   {
     version: optional(
@@ -418,6 +442,7 @@ export const CLUSTER_SPEC_FIELD: Field<ClusterSpec> = objectField<ClusterSpec>(
       description: 'True: no pods; brokers stop first, then name servers. Volumes stay.',
       fallback: false,
     }),
+    accessControl: accessControlField,
     nameServer: nameServerField,
     broker: brokerField,
   },

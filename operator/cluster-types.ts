@@ -77,11 +77,18 @@ export interface BrokerSpec {
   readonly podTemplate: PodTemplateOverlay
 }
 
+export interface AccessControlSpec {
+  readonly enabled: boolean
+  /** Null: the operator makes one. */
+  readonly secretName: string | null
+}
+
 export interface ClusterSpec {
   readonly version: string | null
   readonly image: ImageSpec
   readonly paused: boolean
   readonly hibernate: boolean
+  readonly accessControl: AccessControlSpec
   readonly nameServer: NameServerSpec
   readonly broker: BrokerSpec
 }

@@ -18,6 +18,7 @@ import type { Decision } from './plan.ts'
 import type {
   Addressing,
   DataPlane,
+  DataPlanes,
   EventRecorder,
   KubeApi,
   KubeObject,
@@ -25,12 +26,14 @@ import type {
 } from './ports.ts'
 import type { ConditionReason } from './reasons.ts'
 import type { Failure, Snapshot } from './snapshot.ts'
-import { invalidStatus } from './status.ts'
+import { refusedStatus } from './status.ts'
+import type { Refusal } from './status.ts'
+import { findSuperUsers } from './super-users.ts'
 
 export interface ControllerOptions {
   readonly api: KubeApi
   readonly cache: ObjectCache
-  readonly dataPlane: DataPlane
+  readonly dataPlanes: DataPlanes
   readonly events: EventRecorder
   readonly clock: Clock
   readonly random: Random
@@ -69,6 +72,8 @@ const FAILURE_MAX_MS = 300_000
 /** Jitter of the long pauses, so that clusters do not come all at once. */
 const JITTER = 0.1
 const STEADY_MS = 60_000
+/** Secrets are not watched, since that would take the right to list them all. */
+const SECRET_RETRY_MS = 5_000
 
 export function createController(options: ControllerOptions): Controller {
   const memories = new Map<string, Memory>()
@@ -102,25 +107,29 @@ async function pass(
   const parsed = parseCluster(object)
   if (parsed.type === 'invalid') {
     const message = parsed.problems.map(({ path, message }) => `${path}: ${message}`).join('; ')
-    const { generation = 1 } = object.metadata
-    const status = invalidStatus(statusOf(object), generation, message, clock.now())
-    if (await writeStatus(object, status, options)) {
-      record(object, 'InvalidSpec', 'reconcile', message, options)
-    }
+    await refuse(object, { reason: 'InvalidSpec', message }, options)
     return STEADY_MS
   }
   const cluster = withSettleLimit(parsed.cluster, options.maxSettleSeconds)
+  const found = await findSuperUsers(cluster, options)
+  if (found.type === 'refused') {
+    await refuse(object, { reason: 'SecretNotUsable', message: found.message }, options)
+    return SECRET_RETRY_MS
+  }
+  if (found.type === 'made') record(object, 'SecretMade', 'reconcile', found.note, options)
   forgetOld(memory, cluster.generation, clock.now())
   const failures = [...memory.failures.values()]
-  const snapshot = await observe(cluster, object, { ...options, now: clock.now(), failures })
+  const { superUsers } = found
+  const dataPlane = options.dataPlanes.as(superUsers?.inner ?? null)
+  const now = clock.now()
+  const snapshot = await observe(cluster, object, { ...options, dataPlane, now, failures })
   if (isStale(snapshot, memory)) return REQUEUE_STALE_MS
 
   const { performedAt } = memory
-  const decision = decide(cluster, snapshot, { ...options, performedAt })
-  const isApplied = await applyDecision({ object, cluster, snapshot, decision, memory }, options)
-  const acted = isApplied
-    ? await act({ object, cluster, snapshot, decision, memory }, options)
-    : 'none'
+  const decision = decide(cluster, snapshot, { ...options, superUsers, performedAt })
+  const current: Pass = { object, cluster, snapshot, decision, memory, dataPlane }
+  const isApplied = await applyDecision(current, options)
+  const acted = isApplied ? await act(current, options) : 'none'
   if (await writeStatus(object, decision.status, options)) {
     recordPhases(object, snapshot.formerStatus, decision.status, options)
     recordLeaders(object, memory, decision.status, options)
@@ -137,6 +146,19 @@ interface Pass {
   readonly snapshot: Snapshot
   readonly decision: Decision
   readonly memory: Memory
+  readonly dataPlane: DataPlane
+}
+
+/** Nothing is done; the status and an Event say why. */
+async function refuse(
+  object: KubeObject,
+  refusal: Refusal,
+  options: ControllerOptions,
+): Promise<void> {
+  const { generation = 1 } = object.metadata
+  const status = refusedStatus(statusOf(object), generation, refusal, options.clock.now())
+  if (!(await writeStatus(object, status, options))) return
+  record(object, refusal.reason, 'reconcile', refusal.message, options)
 }
 
 /** True when everything is as decided: only then may an act build on it. */
@@ -181,12 +203,12 @@ async function prune(
 }
 
 async function act(
-  { object, cluster, decision, memory }: Pass,
+  { object, cluster, decision, memory, dataPlane }: Pass,
   options: ControllerOptions,
 ): Promise<'done' | 'waiting' | 'none'> {
   if (decision.act === null) return 'none'
   if (!options.mayAct()) return 'waiting'
-  const { clock, logger, api, dataPlane } = options
+  const { clock, logger, api } = options
   const key = actKey(decision.act)
   const before = memory.performedAt.get(key)
   const now = clock.now()
@@ -369,6 +391,7 @@ const WARNINGS: readonly EventReason[] = [
   'ActFailed',
   'NameConflict',
   'InvalidSpec',
+  'SecretNotUsable',
   'RollStalled',
   'QuorumLost',
   'NodeGone',

@@ -102,14 +102,19 @@ test.each([
   expect(problemsOf(broker(changes))).toEqual([expected])
 })
 
-test.each(['brokerName', 'brokerPermission', 'namesrvAddr', 'storePathRootDir', 'tlsMode'])(
-  'config may not set %s, which the operator owns',
-  (key) => {
-    const [problem = ''] = problemsOf(broker({ config: { [key]: 'x' } }))
+test.each([
+  'brokerName',
+  'brokerPermission',
+  'namesrvAddr',
+  'storePathRootDir',
+  'tlsMode',
+  'authenticationEnabled',
+  'initAuthenticationUser',
+])('config may not set %s, which the operator owns', (key) => {
+  const [problem = ''] = problemsOf(broker({ config: { [key]: 'x' } }))
 
-    expect(problem).toContain('config may not set keys that the operator owns')
-  },
-)
+  expect(problem).toContain('config may not set keys that the operator owns')
+})
 
 test('a value of two lines cannot smuggle a key into the file', () => {
   const [problem = ''] = problemsOf(broker({ config: { traceOn: 'true\nbrokerName=x' } }))

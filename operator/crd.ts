@@ -3,6 +3,7 @@ import { CLUSTER_SPEC_FIELD, isClusterName, NAME_RULE } from './cluster-schema.t
 import { CLUSTER_STATUS_FIELD } from './cluster-status-schema.ts'
 import type { Cluster, ClusterSpec } from './cluster-types.ts'
 import type { JsonObject } from './json.ts'
+import { PAUSED_ANNOTATION } from './names.ts'
 import type { KubeObject } from './ports.ts'
 import { openApiOf } from './schema.ts'
 import type { FieldProblem } from './schema.ts'
@@ -46,6 +47,11 @@ export function parseCluster(
     spec,
   }
   return { type: 'valid', cluster }
+}
+
+/** Only status is written. */
+export function isPaused({ spec, annotations }: Cluster): boolean {
+  return spec.paused || annotations[PAUSED_ANNOTATION] === 'true'
 }
 
 /** The definition as it stands in `crds/`. */

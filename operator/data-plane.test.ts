@@ -3,8 +3,8 @@ import { AdminServer } from '../common/admin-server.ts'
 import type { AdminRoutes } from '../common/admin-server.ts'
 import { silentLogger } from '../common/log.ts'
 import { createRuntime } from '../common/runtime.ts'
-import { createDataPlane } from './data-plane.ts'
-import type { PodEndpoint } from './ports.ts'
+import { createDataPlanes } from './data-plane.ts'
+import type { DataPlane, PodEndpoint } from './ports.ts'
 
 const servers: AdminServer[] = []
 
@@ -23,8 +23,9 @@ async function serve(routes: AdminRoutes): Promise<PodEndpoint> {
   return { pod: 'prod-broker-0-0', host: '127.0.0.1', remotingPort: 1, adminPort: server.port }
 }
 
-function dataPlane(): ReturnType<typeof createDataPlane> {
-  return createDataPlane({ runtime: createRuntime(), logger: silentLogger })
+function dataPlane(): DataPlane & AsyncDisposable {
+  const planes = createDataPlanes({ runtime: createRuntime(), logger: silentLogger })
+  return { ...planes.as(null), [Symbol.asyncDispose]: () => planes[Symbol.asyncDispose]() }
 }
 
 test('the configuration of a broker is read with what is live', async () => {

@@ -6,7 +6,6 @@ import type { Runtime } from '../common/ports.ts'
 import type { AdminClient } from '../client/admin.ts'
 import { ClientError } from '../client/errors.ts'
 import { openAdmin } from '../client/open-admin.ts'
-import type { Credentials } from '../common/credentials.ts'
 import {
   parseConfigFacts,
   parseDrainFacts,
@@ -15,7 +14,7 @@ import {
 } from './admin-facts.ts'
 import { copyUsers, missingUsers } from './copy-users.ts'
 import { canonicalJson, isRecord, textAt } from './json.ts'
-import type { BrokerRegistration, DataPlane, PodEndpoint } from './ports.ts'
+import type { BrokerRegistration, DataPlane, DataPlanes, PodEndpoint } from './ports.ts'
 
 /** Half of what a pass may spend on looking, since some facts take two calls. */
 const TIMEOUT_MS = 2_000
@@ -31,16 +30,21 @@ export type DataPlaneErrorCode = 'refused'
 /** The admin port refused what it was asked to do. */
 export class DataPlaneError extends GantryError<DataPlaneErrorCode> {}
 
-export function createDataPlane(options: {
+/** Connections are shared by all clusters, credentials are not. */
+export function createDataPlanes(options: {
   readonly runtime: Runtime
   readonly logger: Logger
-  /** What brokers that ask for it are shown. */
-  readonly credentials?: () => Credentials | null
-}): DataPlane & AsyncDisposable {
-  const { runtime, logger, credentials = () => null } = options
-  const opened = openAdmin(runtime, logger, { timeoutMs: TIMEOUT_MS, credentials })
-  const { admin } = opened
+}): DataPlanes & AsyncDisposable {
+  const { runtime, logger } = options
+  const opened = openAdmin(runtime, logger, { timeoutMs: TIMEOUT_MS })
+  return {
+    as: (credentials) =>
+      dataPlaneOver(credentials === null ? opened.admin : opened.as(credentials), logger),
+    [Symbol.asyncDispose]: () => opened[Symbol.asyncDispose](),
+  }
+}
 
+function dataPlaneOver(admin: AdminClient, logger: Logger): DataPlane {
   async function unlessUnreachable<Value>(
     what: string,
     look: () => Promise<Value>,
@@ -91,7 +95,6 @@ export function createDataPlane(options: {
       const change: RaftMembersChange = { remove }
       return postJson(leader, '/admin/v1/raft/members', change)
     },
-    [Symbol.asyncDispose]: () => opened[Symbol.asyncDispose](),
   }
 }
 

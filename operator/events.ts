@@ -25,6 +25,8 @@ export const EVENT_REASONS = {
   NameConflict: 'An object of a needed name belongs to someone else.',
   ApplyFailed: 'The API server refused an object.',
   ActFailed: 'A step failed and is tried again.',
+  SecretMade: 'A Secret with new super users was made.',
+  SecretNotUsable: 'The Secret with the super users is missing, malformed or may not be read.',
   InvalidSpec: 'The spec cannot be used.',
 } as const
 

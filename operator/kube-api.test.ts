@@ -69,6 +69,17 @@ test('apply is a forced server-side apply by the operator', async () => {
   expect(Object.isFrozen(applied.metadata)).toBe(true)
 })
 
+test('what is created is posted, and a second of the name is a conflict', async () => {
+  const created = await api.create(SERVICE)
+
+  const failure = await failureOf(api.create(SERVICE))
+
+  expect(server.requests[0]?.method).toBe('POST')
+  expect(server.requests[0]?.path).toBe('/api/v1/namespaces/ns/services')
+  expect(created.metadata.uid).toBeDefined()
+  expect(failure.code).toBe('conflict')
+})
+
 test('the status is applied by a manager of its own to the subresource', async () => {
   await api.applyStatus({
     apiVersion: 'rocketmq.gantry.dev/v1alpha1',

@@ -108,6 +108,7 @@ export function createKubeApi(transport: KubeTransport): KubeApi {
     list: async (collection) => (await listPages(transport, collection)).items,
     apply: (object) => patch(object, FIELD_MANAGER),
     applyStatus: (object) => patch(object, STATUS_FIELD_MANAGER, 'status'),
+    create: (object) => create(transport, object),
     async patchMetadata(reference, metadata) {
       const body = await transport.request({
         method: 'PATCH',
@@ -138,6 +139,14 @@ export function createKubeApi(transport: KubeTransport): KubeApi {
       await unlessGone(transport.request({ method: 'POST', path, body }))
     },
   }
+}
+
+async function create(transport: KubeTransport, object: KubeObject): Promise<KubeObject> {
+  const { apiVersion, kind, namespace } = referenceOf(object)
+  const path = pathOf({ apiVersion, kind, namespace })
+  const query = { fieldManager: FIELD_MANAGER }
+  const body = await transport.request({ method: 'POST', path, query, body: object })
+  return parseObject(body, object)
 }
 
 export function createKubeWatcher(transport: KubeTransport): KubeWatcher {

@@ -1,5 +1,4 @@
 /** `gantry operator`: flags and environment in, an `Operator` out, and the signals that end it. */
-import { credentialsIn } from '../common/credentials.ts'
 import { readFileSync } from 'node:fs'
 import os from 'node:os'
 import process from 'node:process'
@@ -12,7 +11,7 @@ import { collectProcessMetrics } from '../common/process-metrics.ts'
 import { nearestName } from '../common/nearest-name.ts'
 import type { Runtime } from '../common/ports.ts'
 import { createRuntime } from '../common/runtime.ts'
-import { createDataPlane } from './data-plane.ts'
+import { createDataPlanes } from './data-plane.ts'
 import { createKubeTransport, loadKubeConfig } from './kube.ts'
 import { LEASE_DURATIONS } from './lease.ts'
 import { Operator } from './operator.ts'
@@ -132,11 +131,7 @@ function createOperator(
       runtime,
       logger,
       createTransport: (onCall) => createKubeTransport({ config, clock: runtime.clock, onCall }),
-      dataPlane: createDataPlane({
-        runtime,
-        logger,
-        credentials: () => credentialsIn(process.env),
-      }),
+      dataPlanes: createDataPlanes({ runtime, logger }),
       onFatal: () => end(ExitCode.FAILED),
     })
   } catch (error) {

@@ -48,6 +48,11 @@ export function claimName(group: string, ordinal: number): string {
   return `data-${group}-${ordinal}`
 }
 
+/** The Secret with the super users, of a cluster that names none. */
+export function usersSecretName(cluster: string): string {
+  return `${cluster}-users`
+}
+
 export function configMapName(statefulSet: string): string {
   return `${statefulSet}-config`
 }

@@ -3,7 +3,7 @@ import type { Logger } from '../common/log.ts'
 import type { Runtime } from '../common/ports.ts'
 import { createKubeAddressing } from './addressing.ts'
 import { createController } from './controller.ts'
-import type { DataPlane } from './ports.ts'
+import type { DataPlanes } from './ports.ts'
 import { KubeEventRecorder } from './event-recorder.ts'
 import { createKubeApi, createKubeWatcher } from './kube-api.ts'
 import type { KubeTransport } from './kube-api.ts'
@@ -36,7 +36,7 @@ export interface OperatorParts extends OperatorOptions {
   readonly runtime: Runtime
   readonly logger: Logger
   readonly createTransport: (onCall: OperatorMetrics['apiCalled']) => KubeTransport
-  readonly dataPlane: DataPlane
+  readonly dataPlanes: DataPlanes
   /** The process must end now: the Lease is lost. */
   readonly onFatal: (reason: string) => void
 }
@@ -79,7 +79,7 @@ export class Operator implements AsyncDisposable {
     const controller = createController({
       api: createKubeApi(this.#transport),
       cache: this.#cache,
-      dataPlane: parts.dataPlane,
+      dataPlanes: parts.dataPlanes,
       events: countActs(this.#events, this.metrics),
       clock: runtime.clock,
       random: runtime.random,

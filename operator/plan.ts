@@ -3,6 +3,7 @@ import { actKey } from './act.ts'
 import type { Act } from './act.ts'
 import type { Cluster, ClusterStatus } from './cluster-types.ts'
 import { claimsOf } from './claims.ts'
+import { isPaused } from './crd.ts'
 import type { GroupView } from './group-outcome.ts'
 import { permissionOf, planGroup } from './group-plan.ts'
 import { valueAt } from './json.ts'
@@ -10,16 +11,10 @@ import { membersOf, servingPod } from './members.ts'
 import type { GroupMembers } from './members.ts'
 import { planNameServers } from './name-server-plan.ts'
 import type { NameServerPlan } from './name-server-plan.ts'
-import {
-  configMapName,
-  GROUP_LABEL,
-  groupName,
-  PAUSED_ANNOTATION,
-  PROGRESS_ANNOTATION,
-  ROLE_LABEL,
-} from './names.ts'
+import { configMapName, GROUP_LABEL, groupName, PROGRESS_ANNOTATION, ROLE_LABEL } from './names.ts'
 import type { Plan, PlannedGroup } from './plan-types.ts'
 import type { Addressing, KubeObject } from './ports.ts'
+import type { SuperUsers } from './super-users.ts'
 import { brokerConfig, brokerObjects } from './resources/broker.ts'
 import type { GroupWish } from './resources/broker.ts'
 import type { ResourceContext } from './resources/common.ts'
@@ -44,6 +39,8 @@ export interface Decision {
 export interface DecideOptions {
   readonly addressing: Addressing
   readonly operandImage: string
+  /** Null: brokers ask nobody who they are. */
+  readonly superUsers: SuperUsers | null
   /** When an act was last performed, by `actKey`: those that wait longest come first, so that one without effect does not starve others. */
   readonly performedAt: ReadonlyMap<string, number>
 }
@@ -58,13 +55,12 @@ const CLAIM_OWNER_WAIT_MS = 30_000
 
 export function decide(cluster: Cluster, snapshot: Snapshot, options: DecideOptions): Decision {
   const context: ResourceContext = { cluster, ...options }
-  const isPaused = cluster.spec.paused || cluster.annotations[PAUSED_ANNOTATION] === 'true'
   const nameServers = planNameServers(context, snapshot)
   const groups = planGroups(context, snapshot, nameServers)
   const acts = orderedActs(context, snapshot, { nameServers, groups }, options)
-  const plan: Plan = { context, snapshot, nameServers, groups, acts, isPaused }
+  const plan: Plan = { context, snapshot, nameServers, groups, acts, isPaused: isPaused(cluster) }
   const status = buildStatus(plan)
-  if (isPaused) {
+  if (plan.isPaused) {
     return { apply: [], delete: [], act: null, status, requeueAfterMs: REQUEUE_STEADY_MS }
   }
 

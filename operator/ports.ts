@@ -2,6 +2,7 @@
  * What the reconciler needs from the outside: an API server (or the local runtime of `gantry dev`, which answers the same calls
  * with processes and folders), and the brokers and name servers themselves.
  */
+import type { Credentials } from '../common/credentials.ts'
 import type { ConfigFacts, DrainFacts, RaftFacts, StoreFacts } from '../common/admin-contract.ts'
 
 export interface OwnerReference {
@@ -69,6 +70,8 @@ export interface KubeApi {
   apply(object: KubeObject): Promise<KubeObject>
   /** Server-side apply of the status subresource by the manager `rocketmq-operator-status`. */
   applyStatus(object: KubeObject): Promise<KubeObject>
+  /** `conflict` when it is there already. */
+  create(object: KubeObject): Promise<KubeObject>
   /** JSON merge patch of metadata (annotations, finalizers) with a resourceVersion precondition when given. */
   patchMetadata(
     reference: ObjectReference,
@@ -152,6 +155,11 @@ export interface DataPlane {
   transferLeadership(leader: PodEndpoint, to: number | null): Promise<void>
   /** Asks the leader to take a member out of the group's configuration. Resolves when it has begun, rejects with the refusal. */
   removeMember(leader: PodEndpoint, id: number): Promise<void>
+}
+
+/** The servers of a cluster are asked by the user that the cluster has for it; null: without a signature. */
+export interface DataPlanes {
+  as(credentials: Credentials | null): DataPlane
 }
 
 export interface BrokerRegistration {

@@ -32,6 +32,8 @@ export const CONDITION_REASONS = {
   Expanding: 'Volumes grow.',
   NotExpanding: 'Volumes are as the spec says.',
   NotExpandable: 'The StorageClass does not let volumes grow.',
+  SecretNotUsable:
+    'The Secret with the super users is missing, malformed or may not be read; nothing is changed.',
   InvalidSpec: 'The spec cannot be used; nothing is changed.',
 } as const
 

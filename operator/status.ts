@@ -67,11 +67,17 @@ export function buildStatus(plan: Plan): ClusterStatus {
   }
 }
 
-/** The status of a cluster whose spec cannot be used: what was known before, and why nothing is done. */
-export function invalidStatus(
+/** Why nothing is done about a cluster: its spec cannot be used, or what the spec points at. */
+export interface Refusal {
+  readonly reason: 'InvalidSpec' | 'SecretNotUsable'
+  readonly message: string
+}
+
+/** The status of a cluster about which nothing is done: what was known before, and why. */
+export function refusedStatus(
   former: ClusterStatus | null,
   generation: number,
-  message: string,
+  refusal: Refusal,
   now: number,
 ): ClusterStatus {
   const base: ClusterStatus = former ?? {
@@ -87,7 +93,7 @@ export function invalidStatus(
     groups: [],
     plan: [],
   }
-  const invalid: Verdict = { status: 'False', reason: 'InvalidSpec', message }
+  const refused: Verdict = { status: 'False', ...refusal }
   const stamped = (type: ConditionType, verdict: Verdict): Condition =>
     stamp(type, verdict, base.conditions, generation, now)
   const others = base.conditions.filter(({ type }) => type !== 'Ready' && type !== 'Degraded')
@@ -95,9 +101,9 @@ export function invalidStatus(
     ...base,
     observedGeneration: generation,
     conditions: [
-      stamped('Ready', invalid),
+      stamped('Ready', refused),
       ...others,
-      stamped('Degraded', { ...invalid, status: 'True' }),
+      stamped('Degraded', { ...refused, status: 'True' }),
     ],
   }
 }

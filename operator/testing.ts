@@ -3,6 +3,7 @@
  * the data plane asks for. Time stands still until `advance`; a call can be made to fail, and after `crashAfter` calls everything does.
  */
 import type { Clock, Random } from '../common/ports.ts'
+import type { Credentials } from '../common/credentials.ts'
 import { silentLogger } from '../common/log.ts'
 import { parseJavaProperties } from '../common/java-properties.ts'
 import type { DrainLag } from '../common/admin-contract.ts'
@@ -81,6 +82,8 @@ export class World implements KubeApi, DataPlane {
   /** Called when a pass begins. */
   onPass: () => void = () => undefined
   mayAct = true
+  /** Who asked the servers last. */
+  signedBy: Credentials | null = null
   controller: Controller
   #now = START_MS
   /** brokerName -> member and term of the leader that has registered. */
@@ -122,6 +125,17 @@ export class World implements KubeApi, DataPlane {
       annotations,
     }
     this.#store({ ...before, ...reference, metadata, spec })
+  }
+
+  /** A Secret, its values in plain text. */
+  putSecret(name: string, values: Readonly<Record<string, string>>): void {
+    const data = Object.entries(values).map(([key, value]) => [key, btoa(value)])
+    const metadata = { name, namespace: NAMESPACE }
+    this.#store({ apiVersion: 'v1', kind: 'Secret', metadata, data: Object.fromEntries(data) })
+  }
+
+  removeSecret(name: string): void {
+    this.cache.remove(this.need('Secret', name))
   }
 
   get cluster(): KubeObject {
@@ -219,6 +233,10 @@ export class World implements KubeApi, DataPlane {
     return this.#change(`applyStatus ${object.metadata.name}`, () =>
       this.#store({ ...this.cluster, status: object.status ?? {} }),
     )
+  }
+
+  create(object: KubeObject): Promise<KubeObject> {
+    return this.#change(`create ${object.kind} ${object.metadata.name}`, () => this.#store(object))
   }
 
   patchMetadata(reference: ObjectReference): Promise<KubeObject> {
@@ -634,7 +652,12 @@ export class World implements KubeApi, DataPlane {
     return createController({
       api: this,
       cache: this.cache,
-      dataPlane: this,
+      dataPlanes: {
+        as: (credentials) => {
+          this.signedBy = credentials
+          return this
+        },
+      },
       events,
       clock: this.clock,
       random: this.random,

@@ -87,7 +87,7 @@ export function brokerObjects(context: ResourceContext, wish: GroupWish): readon
 
 /** The entries of broker.conf. */
 export function brokerConfig(
-  { cluster, addressing }: ResourceContext,
+  { cluster, addressing, superUsers }: ResourceContext,
   { group, permission, size }: Pick<GroupWish, 'group' | 'permission' | 'size'>,
 ): ConfigEntries {
   const { broker } = cluster.spec
@@ -101,6 +101,7 @@ export function brokerConfig(
     fileReservedTime: String(broker.retentionHours),
     diskMaxUsedSpaceRatio: String(broker.diskMaxUsedPercent),
     ...broker.config,
+    ...(superUsers === null ? {} : { authenticationEnabled: 'true', authorizationEnabled: 'true' }),
     brokerClusterName: cluster.name,
     brokerName: groupName(cluster.name, group),
     brokerId: '0',
@@ -117,6 +118,37 @@ export function brokerConfig(
       ? {}
       : { advertisedPort: String(advertised.port) }),
   }
+}
+
+/**
+ * The users that a leader makes when they are not there. Another name is another template, so that brokers restart and make that user; a
+ * password is only read by who makes the user.
+ */
+function superUserEnvironment({
+  superUsers,
+}: ResourceContext): readonly Readonly<Record<string, unknown>>[] {
+  if (superUsers === null) return []
+  const { secretName, administrator, inner } = superUsers
+  const password = (name: string, key: string): Readonly<Record<string, unknown>> => ({
+    name,
+    valueFrom: { secretKeyRef: { name: secretName, key } },
+  })
+  const user = (key: string, value: object): Readonly<Record<string, unknown>> => ({
+    name: `GANTRY_CONFIG_${key}`,
+    value: JSON.stringify(value),
+  })
+  return [
+    password('GANTRY_ADMINISTRATOR_PASSWORD', 'password'),
+    password('GANTRY_INNER_PASSWORD', 'innerPassword'),
+    user('initAuthenticationUser', {
+      username: administrator.accessKey,
+      password: '$(GANTRY_ADMINISTRATOR_PASSWORD)',
+    }),
+    user('innerClientAuthenticationCredentials', {
+      accessKey: inner.accessKey,
+      secretKey: '$(GANTRY_INNER_PASSWORD)',
+    }),
+  ]
 }
 
 function services(
@@ -223,6 +255,7 @@ function statefulSet(context: ResourceContext, component: Component, wish: Group
     environment: [
       ...downwardEnvironment(),
       ...MEMBER_ENVIRONMENT,
+      ...superUserEnvironment(context),
       ...(isBehindService
         ? [{ name: 'GANTRY_LEADER_SERVICE', value: `${component.name}.${cluster.namespace}.svc` }]
         : []),

@@ -14,12 +14,15 @@ import {
 } from '../names.ts'
 import type { Role } from '../names.ts'
 import type { Addressing, KubeObject } from '../ports.ts'
+import type { SuperUsers } from '../super-users.ts'
 
 export interface ResourceContext {
   readonly cluster: Cluster
   readonly addressing: Addressing
   /** The image of clusters that name no repository. */
   readonly operandImage: string
+  /** Null: brokers ask nobody who they are. */
+  readonly superUsers: SuperUsers | null
 }
 
 export type ConfigEntries = Readonly<Record<string, string>>

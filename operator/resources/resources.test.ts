@@ -34,6 +34,7 @@ function contextOf(
     cluster: parsed.cluster,
     addressing: createKubeAddressing(),
     operandImage: 'registry:5000/gantry:0.0.9',
+    superUsers: null,
   }
 }
 

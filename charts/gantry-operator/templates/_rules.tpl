@@ -36,6 +36,12 @@
 - apiGroups: [rbac.authorization.k8s.io]
   resources: [roles, rolebindings]
   verbs: [get, list, watch, create, patch, delete]
+{{- if .Values.rbac.secrets }}
+# The super users of clusters with access control: read by name, never listed; made once, never changed.
+- apiGroups: ['']
+  resources: [secrets]
+  verbs: [get, create]
+{{- end }}
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create, patch]
