@@ -30,6 +30,7 @@ test.each([
   [CLUSTER, 'broker.storage.size=lots'],
   [CLUSTER, 'clusterName=1prod'],
   [CLUSTER, 'brokers.groups=2'],
+  [CLUSTER, 'accessControl.secretName=Mine'],
   [CLUSTER, 'dashboard.service.port=0'],
   [CLUSTER, 'dashboard.alarms.config.rules[0].kind=lag'],
   [CLUSTER, 'dashboard.alarms.config.receivers[0].email.password=x'],
@@ -39,10 +40,8 @@ test.each([
   )
 })
 
-test('the operator asks for no wildcard, no pods/exec and no secrets', async () => {
-  const rules = (await render(OPERATOR))
-    .filter((object) => ['Role', 'ClusterRole'].includes(textAt(object, 'kind')))
-    .flatMap((object) => listAt(object, 'rules'))
+test('the operator asks for no wildcard, no pods/exec, and of secrets to read one by name and to make one, or nothing', async () => {
+  const rules = await operatorRules()
   const words = rules.flatMap((rule) =>
     ['apiGroups', 'resources', 'verbs'].flatMap((member) => listAt(rule, member)),
   )
@@ -50,7 +49,51 @@ test('the operator asks for no wildcard, no pods/exec and no secrets', async () 
   expect(words.length).toBeGreaterThan(20)
   expect(words).not.toContain('*')
   expect(words).not.toContain('pods/exec')
-  expect(words).not.toContain('secrets')
+  expect(rules.filter((rule) => listAt(rule, 'resources').includes('secrets'))).toEqual([
+    { apiGroups: [''], resources: ['secrets'], verbs: ['get', 'create'] },
+  ])
+  expect(JSON.stringify(await operatorRules('rbac.secrets=false'))).not.toContain('secrets')
+})
+
+async function operatorRules(...values: readonly string[]): Promise<readonly unknown[]> {
+  return (await render(OPERATOR, values))
+    .filter((object) => ['Role', 'ClusterRole'].includes(textAt(object, 'kind')))
+    .flatMap((object) => listAt(object, 'rules'))
+}
+
+test('with access control the cluster, its console and its test use one Secret, that of the operator unless another is named', async () => {
+  const environmentOf = (object: unknown, ...path: readonly string[]): string =>
+    JSON.stringify(at(object, ...path, 'containers', 0, 'env') ?? null)
+  const seen = async (...values: readonly string[]): Promise<readonly unknown[]> => {
+    const objects = await render(CLUSTER, values)
+    const ofKind = (kind: string): unknown =>
+      objects.find((object) => textAt(object, 'kind') === kind)
+    return [
+      at(ofKind('RocketMQCluster'), 'spec', 'accessControl'),
+      environmentOf(ofKind('Deployment'), 'spec', 'template', 'spec'),
+      environmentOf(ofKind('Pod'), 'spec'),
+    ]
+  }
+  const environment = (secret: string): string =>
+    JSON.stringify([
+      {
+        name: 'GANTRY_ACCESS_KEY',
+        valueFrom: { secretKeyRef: { name: secret, key: 'innerUsername' } },
+      },
+      {
+        name: 'GANTRY_SECRET_KEY',
+        valueFrom: { secretKeyRef: { name: secret, key: 'innerPassword' } },
+      },
+    ])
+  const [made, named] = [environment('release-users'), environment('mine')]
+
+  expect(await seen()).toEqual([undefined, 'null', 'null'])
+  expect(await seen('accessControl.enabled=true')).toEqual([{ enabled: true }, made, made])
+  expect(await seen('accessControl.enabled=true', 'accessControl.secretName=mine')).toEqual([
+    { enabled: true, secretName: 'mine' },
+    named,
+    named,
+  ])
 })
 
 test('an operator of listed namespaces gets a Role in each and no cluster-wide right', async () => {

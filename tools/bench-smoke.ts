@@ -5,6 +5,7 @@ import { ClientError } from '../client/errors.ts'
 import { Producer } from '../client/producer.ts'
 import { PullConsumer } from '../client/pull-consumer.ts'
 import { RouteCache, writeQueues } from '../client/route.ts'
+import type { Credentials } from '../common/credentials.ts'
 import { silentLogger } from '../common/log.ts'
 import { UniqueIdGenerator } from '../common/message-id.ts'
 import type { Runtime } from '../common/ports.ts'
@@ -18,6 +19,8 @@ const POLL_INTERVAL_MS = 50
 export interface SmokeOptions {
   readonly runtime: Runtime
   readonly nameServers: readonly string[]
+  /** What brokers that ask for it are shown. */
+  readonly credentials: Credentials | null
   readonly count: number
   /** For all of it. */
   readonly timeoutMs: number
@@ -35,9 +38,15 @@ export interface SmokeResult {
 
 /** Creates a topic on every master, sends to all its queues, receives, deletes the topic. Rejects when a send fails or nobody answers. */
 export async function smoke(options: SmokeOptions): Promise<SmokeResult> {
-  const { runtime, nameServers } = options
+  const { runtime, nameServers, credentials } = options
   const { clock, timers, network, random } = runtime
-  const client = new RemotingClient({ network, clock, timers, logger: silentLogger })
+  const client = new RemotingClient({
+    network,
+    clock,
+    timers,
+    logger: silentLogger,
+    credentials: () => credentials,
+  })
   const routes = new RouteCache({ client, clock, nameServers })
   const admin = new AdminClient(client)
   const suffix = random.bytes(4).toString('hex')

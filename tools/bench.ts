@@ -2,6 +2,7 @@
 import process from 'node:process'
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 import { ExitCode, messageOf } from '../common/errors.ts'
+import { credentialsIn } from '../common/credentials.ts'
 import { createRuntime } from '../common/runtime.ts'
 import { ClientError } from '../client/errors.ts'
 import {
@@ -242,6 +243,7 @@ async function runSmoke(flags: SmokeFlags): Promise<number> {
   try {
     const result = await smoke({
       runtime: createRuntime(),
+      credentials: credentialsIn(process.env),
       nameServers,
       count: flags.count,
       timeoutMs: flags.timeoutMs,

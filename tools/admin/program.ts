@@ -84,9 +84,17 @@ export async function runProgram(program: Command, argv: readonly string[]): Pro
     if (error instanceof CommanderError) {
       return error.exitCode === 0 ? ExitCode.DONE : ExitCode.USAGE
     }
-    process.stderr.write(`gantry: ${messageOf(error)}\n`)
+    process.stderr.write(`gantry: ${messageOf(error)}\n${hintOf(error)}`)
     return exitCodeOf(error)
   }
+}
+
+/** What is missing, for who gave no credentials where they are asked for. */
+function hintOf(error: unknown): string {
+  // The remark of Java's broker too.
+  return messageOf(error).includes('username cannot be null.')
+    ? 'gantry: the brokers ask who you are: set GANTRY_ACCESS_KEY and GANTRY_SECRET_KEY\n'
+    : ''
 }
 
 const NOT_FOUND: readonly number[] = [

@@ -23,6 +23,18 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end }}
 
+{{/* What the console and the test sign with: nothing without access control. */}}
+{{- define "gantry-cluster.credentials" -}}
+{{- if .Values.accessControl.enabled }}
+{{- $secret := default (printf "%s-users" (include "gantry-cluster.name" .)) .Values.accessControl.secretName }}
+env:
+  - name: GANTRY_ACCESS_KEY
+    valueFrom: {secretKeyRef: {name: {{ $secret }}, key: innerUsername}}
+  - name: GANTRY_SECRET_KEY
+    valueFrom: {secretKeyRef: {name: {{ $secret }}, key: innerPassword}}
+{{- end }}
+{{- end }}
+
 {{/* The alarms file; the cluster has its name unless it is given another one. */}}
 {{- define "gantry-cluster.alarms" -}}
 {{- merge (deepCopy .Values.dashboard.alarms.config) (dict "cluster" (include "gantry-cluster.name" .)) | toYaml -}}
@@ -36,6 +48,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- with index $.Values.image $key }}{{ $_ := set $image $key . }}{{ end -}}
 {{- end -}}
 {{- $_ := set $spec "image" $image -}}
+{{- if .Values.accessControl.enabled -}}
+{{- $access := dict "enabled" true -}}
+{{- with .Values.accessControl.secretName }}{{ $_ := set $access "secretName" . }}{{ end -}}
+{{- $_ := set $spec "accessControl" $access -}}
+{{- end -}}
 {{- $nameServer := dict "replicas" .Values.nameServer.replicas "resources" .Values.nameServer.resources -}}
 {{- with .Values.nameServer.storage }}{{ $_ := set $nameServer "storage" . }}{{ end -}}
 {{- $_ := set $spec "nameServer" $nameServer -}}
