@@ -16,10 +16,20 @@ import type { CreateTimes } from './stats.ts'
 import type { Clock } from '../common/ports.ts'
 import { dataVersionRecord, nextDataVersion } from '../remoting/bodies/data-version.ts'
 import { formatFastjson } from '../remoting/bodies/fastjson.ts'
-import { asObject, listMember, textList } from '../remoting/bodies/json-members.ts'
+import {
+  asObject,
+  booleanMember,
+  listMember,
+  optionalObject,
+  textList,
+  textMember,
+} from '../remoting/bodies/json-members.ts'
 import type { JsonObject, JsonValue } from '../remoting/bodies/fastjson.ts'
 import type { DataVersion } from '../remoting/bodies/data-version.ts'
-import type { SubscriptionGroupConfig } from '../remoting/bodies/subscription-group-config.ts'
+import type {
+  ForbiddenTable,
+  SubscriptionGroupConfig,
+} from '../remoting/bodies/subscription-group-config.ts'
 
 export interface SubscriptionGroupOptions {
   readonly config: BrokerConfig
@@ -27,10 +37,15 @@ export interface SubscriptionGroupOptions {
   readonly clock: Clock
 }
 
+/** `1 << PermName.INDEX_PERM_READ`: the group may not read the topic. */
+const READ_FORBIDDEN = 1 << 2
+
 export class SubscriptionGroups {
   readonly #options: SubscriptionGroupOptions
   readonly #table: TableHandle
   readonly #groups = new Map<string, SubscriptionGroupConfig>()
+  /** Bits of what a group may not do with a topic, by group and topic; nothing is kept for no bits. */
+  readonly #forbidden = new Map<string, Map<string, number>>()
   /** Made by `find`, and not yet committed. */
   readonly #pending = new Map<string, SubscriptionGroupConfig>()
   /** How long it took to create or change groups, by outcome. */
@@ -59,6 +74,10 @@ export class SubscriptionGroups {
 
   get all(): ReadonlyMap<string, SubscriptionGroupConfig> {
     return this.#pending.size === 0 ? this.#groups : new Map([...this.#pending, ...this.#groups])
+  }
+
+  get forbidden(): ForbiddenTable {
+    return this.#forbidden
   }
 
   /** A group of a light queue has its name, and is there whenever somebody asks for it. */
@@ -121,20 +140,54 @@ export class SubscriptionGroups {
     if (this.get(group) !== undefined) await this.#table.propose({ delete: [group] })
   }
 
+  /** False: the group gets nothing of the topic, whatever its members subscribe to. */
+  mayRead(group: string, topic: string): boolean {
+    return (this.#forbiddenBits(group, topic) & READ_FORBIDDEN) === 0
+  }
+
+  /** Resolves when that is committed. */
+  async setMayRead(group: string, topic: string, mayRead: boolean): Promise<void> {
+    await this.#table.propose({ forbid: { group, topic, mayRead } })
+  }
+
+  #forbiddenBits(group: string, topic: string): number {
+    return this.#forbidden.get(group)?.get(topic) ?? 0
+  }
+
+  #forbid(change: JsonObject): void {
+    const group = textMember(change, 'group')
+    const topic = textMember(change, 'topic')
+    const before = this.#forbiddenBits(group, topic)
+    const mayRead = booleanMember(change, 'mayRead', true)
+    const bits = mayRead ? before & ~READ_FORBIDDEN : before | READ_FORBIDDEN
+    const topics = this.#forbidden.get(group) ?? new Map<string, number>()
+    if (bits > 0) topics.set(topic, bits)
+    else topics.delete(topic)
+    if (topics.size > 0) this.#forbidden.set(group, topics)
+    else this.#forbidden.delete(group)
+  }
+
   #apply(json: JsonValue, timestamp: number): void {
     const change = asObject(json, 'a change of consumer groups')
     const put = listMember(change, 'put').map((item) =>
       subscriptionGroupConfigOf(asObject(item, 'put')),
     )
     for (const config of put) this.#groups.set(config.groupName, config)
-    for (const name of textList(change, 'delete')) this.#groups.delete(name)
+    for (const name of textList(change, 'delete')) {
+      this.#groups.delete(name)
+      this.#forbidden.delete(name)
+    }
+    const forbid = optionalObject(change, 'forbid')
+    if (forbid !== null) this.#forbid(forbid)
     this.#dataVersion = nextDataVersion(this.#dataVersion, timestamp)
   }
 
   #restore(file: JsonObject | null): void {
     const table = file === null ? null : subscriptionGroupTableOf(file)
     this.#groups.clear()
+    this.#forbidden.clear()
     if (table !== null) {
+      for (const [name, topics] of table.forbidden) this.#forbidden.set(name, new Map(topics))
       this.#dataVersion = table.dataVersion
       for (const [name, config] of table.groups) this.#groups.set(name, config)
     }
@@ -150,8 +203,9 @@ export class SubscriptionGroups {
 
   #render(): Iterable<string> {
     const version = formatFastjson(dataVersionRecord(this.#dataVersion)).toString()
+    const forbidden = formatFastjson(this.#forbidden).toString()
     return tablePieces(
-      `{"dataVersion":${version},"forbiddenTable":{},"subscriptionGroupTable":{`,
+      `{"dataVersion":${version},"forbiddenTable":${forbidden},"subscriptionGroupTable":{`,
       this.#entries(),
       '}',
     )

@@ -192,6 +192,57 @@ describe('consumer groups', () => {
     expect((await groupsOf()).get('G')).toMatchObject({ consumeEnable: false, retryMaxTimes: 3 })
   })
 
+  test('what a group may not read is kept topic by topic, and goes with the group', async () => {
+    const groups = await groupsOf()
+    const changes = [
+      groups.put(subscriptionGroupConfig('G')),
+      groups.setMayRead('G', 'T', false),
+      groups.setMayRead('G', 'U', false),
+      groups.setMayRead('G', 'T', true),
+    ]
+    await time.settle()
+    await Promise.all(changes)
+
+    const again = await groupsOf()
+    const may = ['T', 'U', 'V'].map((topic) => again.mayRead('G', topic))
+    const deleted = again.delete('G')
+    await time.settle()
+    await deleted
+
+    expect(may).toEqual([true, false, true])
+    expect(folder.files.get('subscriptionGroup.json')).toContain('"forbiddenTable":{},')
+    expect((await groupsOf()).mayRead('G', 'U')).toBe(true)
+  })
+
+  test('what a Java broker has forbidden is kept, bits that nobody asks about too', async () => {
+    folder.files.set(
+      'subscriptionGroup.json',
+      '{"forbiddenTable":{"G":{"T":5,"U":2}},"subscriptionGroupTable":{}}',
+    )
+    const groups = await groupsOf()
+    const before = [groups.mayRead('G', 'T'), groups.mayRead('G', 'U')]
+
+    const changed = groups.setMayRead('G', 'T', true)
+    await time.settle()
+    await changed
+
+    expect(before).toEqual([false, true])
+    expect(groups.forbidden).toEqual(
+      new Map([
+        [
+          'G',
+          new Map([
+            ['T', 1],
+            ['U', 2],
+          ]),
+        ],
+      ]),
+    )
+    expect(folder.files.get('subscriptionGroup.json')).toContain(
+      '"forbiddenTable":{"G":{"T":1,"U":2}}',
+    )
+  })
+
   test('a deleted group is gone', async () => {
     const groups = await groupsOf()
     groups.find('G')

@@ -169,18 +169,18 @@ test('the output of a slow peer is left alone while others are answered', async 
   expect(answer?.body.equals(Buffer.alloc(500, 'slow'))).toBe(true)
 })
 
-test('an unknown code is answered with 3, one that is not implemented says so', async () => {
+test('an unknown code is answered with 3, one that does not apply says why', async () => {
   const { socket, handler, time, sample } = await startServer()
 
   handler.onData(request({ code: 9999 }))
-  handler.onData(request({ code: 353 }))
+  handler.onData(request({ code: 1010 }))
   time.settle()
 
   expect(decodeAll(socket.writes).map(({ code, remark }) => [code, remark])).toEqual([
     [3, ' request type 9999 not supported'],
     [
       3,
-      ' request type 353 not supported: UPDATE_AND_GET_GROUP_FORBIDDEN is not implemented in this release of Gantry',
+      ' request type 1010 not supported: a broker group has no controller, its members elect their leader; ask a broker for its state',
     ],
   ])
   expect(await sample('rocketmq_remoting_rejects_total{reason="unsupportedCode"')).toBe(2)

@@ -335,6 +335,28 @@ describe('consumer groups', () => {
     expect(world.parts.offsets.query('G', 'T', 0)).toBeNull()
   })
 
+  test('are forbidden to read a topic, one by one, and whoever asks is told', async () => {
+    const forbid = (fields: Readonly<Record<string, string>>) =>
+      ask(RequestCode.UPDATE_AND_GET_GROUP_FORBIDDEN, { group: 'G', ...fields })
+
+    const set = await forbid({ topic: 'T', readable: 'false' })
+    const [told, other] = [await forbid({ topic: 'T' }), await forbid({ topic: 'U' })]
+    const all = await ask(RequestCode.GET_ALL_SUBSCRIPTIONGROUP_CONFIG)
+    const page = await ask(RequestCode.GET_ALL_SUBSCRIPTIONGROUP_CONFIG, {
+      ...{ groupSeq: '0', maxGroupNum: '1' },
+    })
+    const lifted = await forbid({ topic: 'T', readable: 'true' })
+
+    expect([set, told, other, lifted].map((request) => bodyOf(request).toString())).toEqual([
+      '{"group":"G","readable":false,"topic":"T"}',
+      '{"group":"G","readable":false,"topic":"T"}',
+      '{"group":"G","readable":true,"topic":"U"}',
+      '{"group":"G","readable":true,"topic":"T"}',
+    ])
+    expect(decodeSubscriptionGroupTable(bodyOf(all)).forbidden.get('G')?.get('T')).toBe(4)
+    expect(decodeSubscriptionGroupTable(bodyOf(page)).forbidden.size).toBe(0)
+  })
+
   test('a bad name is refused', async () => {
     const body = encodeSubscriptionGroupConfig(subscriptionGroupConfig('a b'))
 

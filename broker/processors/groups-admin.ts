@@ -1,14 +1,15 @@
-/** Administration of consumer groups: 200, 225, 207, 201, 352. */
+/** Administration of consumer groups: 200, 225, 207, 201, 352, 353. */
 import {
   decodeSubscriptionGroupConfig,
   decodeSubscriptionGroupList,
+  encodeGroupForbidden,
   encodeSubscriptionGroupConfig,
   encodeSubscriptionGroupTable,
 } from '../../remoting/bodies/subscription-group-config.ts'
 import { optionalBoolean, requireString } from '../../remoting/header-fields.ts'
 import { RequestCode } from '../../remoting/request-code.ts'
 import { ResponseCode } from '../../remoting/response-code.ts'
-import { groupProblem } from '../names.ts'
+import { groupProblem, topicProblem } from '../names.ts'
 import { answer, success } from './answers.ts'
 import { pageOf, sameVersion } from './topics-admin.ts'
 import type { Processor, RemotingRequest } from '../../remoting/connection.ts'
@@ -44,6 +45,10 @@ export function groupAdminProcessors(parts: BrokerParts): ReadonlyMap<number, Pr
     [
       RequestCode.GET_SUBSCRIPTIONGROUP_CONFIG,
       (request) => request.respond(oneGroup(parts, request)),
+    ],
+    [
+      RequestCode.UPDATE_AND_GET_GROUP_FORBIDDEN,
+      async (request) => request.respond(await groupForbidden(parts, request)),
     ],
   ])
 }
@@ -85,9 +90,13 @@ function allGroups({ groups, config }: BrokerParts, request: RemotingRequest): R
   const page = pageOf(fields, 'groupSeq', 'maxGroupNum', config.values.splitMetadataSize)
   const start = page !== null && sameVersion(fields, dataVersion) ? page.start : 0
   const chosen = page === null ? all : new Map([...all].slice(start).slice(0, page.count))
+  const forbidden =
+    page === null
+      ? groups.forbidden
+      : new Map([...groups.forbidden].filter(([group]) => chosen.has(group)))
   return success(
     { totalGroupNum: String(all.size) },
-    encodeSubscriptionGroupTable({ dataVersion, groups: chosen }),
+    encodeSubscriptionGroupTable({ dataVersion, forbidden, groups: chosen }),
   )
 }
 
@@ -95,4 +104,23 @@ function oneGroup({ groups }: BrokerParts, request: RemotingRequest): ResponseCo
   const config = groups.get(requireString(request.command.extFields, 'group'))
   if (config !== undefined) return success(undefined, encodeSubscriptionGroupConfig(config))
   return answer(ResponseCode.SUBSCRIPTION_GROUP_NOT_EXIST, 'No group in this broker')
+}
+
+/** Says whether a group may read a topic, after it was set if the request does so. */
+async function groupForbidden(
+  { groups, logger }: BrokerParts,
+  request: RemotingRequest,
+): Promise<ResponseContent> {
+  const fields = request.command.extFields
+  const group = requireString(fields, 'group')
+  const topic = requireString(fields, 'topic')
+  const readable = optionalBoolean(fields, 'readable')
+  if (readable !== null) {
+    const problem = groupProblem(group) ?? topicProblem(topic)
+    if (problem !== null) return answer(ResponseCode.INVALID_PARAMETER, problem)
+    await groups.setMayRead(group, topic, readable)
+    logger.info({ consumerGroup: group, topic, readable }, 'a group may read a topic, or not')
+  }
+  const body = encodeGroupForbidden({ group, topic, readable: groups.mayRead(group, topic) })
+  return success(undefined, body)
 }

@@ -27,7 +27,7 @@ export const PULL_CODES: readonly number[] = [
 ]
 
 /** What was forbidden, for the field `forbiddenType` of an answer 16. */
-const ForbiddenType = { BROKER: 1, GROUP: 2, TOPIC: 3, BROADCASTING: 4 } as const
+const ForbiddenType = { BROKER: 1, GROUP: 2, TOPIC: 3, BROADCASTING: 4, SUBSCRIPTION: 5 } as const
 
 /** No pull is held longer, whatever the client asks. */
 const SUSPEND_MAX_MS = 600_000
@@ -146,6 +146,10 @@ export class PullRules {
     if (model === 'BROADCASTING' && group?.consumeBroadcastEnable === false) {
       const remark = `the consumer group[${header.consumerGroup}] can not consume by broadcast way`
       return forbidden(ForbiddenType.BROADCASTING, remark)
+    }
+    if (!groups.mayRead(header.consumerGroup, header.topic)) {
+      const remark = `the consumer group[${header.consumerGroup}] is forbidden for topic[${header.topic}]`
+      return forbidden(ForbiddenType.SUBSCRIPTION, remark)
     }
     const subscription = clients.subscription(header.consumerGroup, header.topic)
     if (subscription === null) {

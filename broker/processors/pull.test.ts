@@ -300,6 +300,21 @@ describe('a pull that is refused', () => {
     expect(request.field('forbiddenType')).toBe('4')
   })
 
+  test('for a topic that the group is forbidden to read, whatever it subscribes to', async () => {
+    register()
+    const forbidden = world.parts.groups.setMayRead('G', 'T', false)
+    await world.time.settle()
+    await forbidden
+
+    const request = await world.call(pull({ sysFlag: '0' }))
+
+    expect(request.response).toMatchObject({
+      code: ResponseCode.NO_PERMISSION,
+      remark: 'the consumer group[G] is forbidden for topic[T]',
+    })
+    expect(request.field('forbiddenType')).toBe('5')
+  })
+
   test('by the lite code when that is switched off', async () => {
     world.config.update([{ key: 'litePullMessageEnable', value: 'false' }], 0)
 

@@ -2,6 +2,7 @@
 import { ZERO_DATA_VERSION, dataVersionOf, dataVersionRecord } from './data-version.ts'
 import { formatFastjson, parseFastjson } from './fastjson.ts'
 import {
+  EMPTY_OBJECT,
   asObject,
   booleanMember,
   integerMember,
@@ -46,8 +47,12 @@ export interface SubscriptionGroupConfig {
   readonly attributes: ReadonlyMap<string, string>
 }
 
+/** Bits of what a group may not do with a topic, by group and topic (`1 << PermName.INDEX_PERM_*`). */
+export type ForbiddenTable = ReadonlyMap<string, ReadonlyMap<string, number>>
+
 export interface SubscriptionGroupTable {
   readonly dataVersion: DataVersion
+  readonly forbidden: ForbiddenTable
   readonly groups: ReadonlyMap<string, SubscriptionGroupConfig>
 }
 
@@ -161,7 +166,7 @@ export function decodeSubscriptionGroupList(body: Buffer): readonly Subscription
 export function encodeSubscriptionGroupTable(table: SubscriptionGroupTable): Buffer {
   return formatFastjson({
     dataVersion: dataVersionRecord(table.dataVersion),
-    forbiddenTable: {},
+    forbiddenTable: table.forbidden,
     subscriptionGroupTable: new Map(
       [...table.groups].map(([name, config]) => [name, subscriptionGroupConfigRecord(config)]),
     ),
@@ -179,5 +184,32 @@ export function subscriptionGroupTableOf(json: JsonObject): SubscriptionGroupTab
     groups.set(name, subscriptionGroupConfigOf(asObject(value, name)))
   }
   const version = optionalObject(json, 'dataVersion')
-  return { dataVersion: version === null ? ZERO_DATA_VERSION : dataVersionOf(version), groups }
+  return {
+    dataVersion: version === null ? ZERO_DATA_VERSION : dataVersionOf(version),
+    forbidden: forbiddenTableOf(optionalObject(json, 'forbiddenTable') ?? EMPTY_OBJECT),
+    groups,
+  }
+}
+
+function forbiddenTableOf(json: JsonObject): ForbiddenTable {
+  return new Map(
+    textEntries(json).map(([group, value]) => {
+      const topics = asObject(value, group)
+      return [
+        group,
+        new Map(textEntries(topics).map(([topic]) => [topic, integerMember(topics, topic)])),
+      ]
+    }),
+  )
+}
+
+/** The answer of UPDATE_AND_GET_GROUP_FORBIDDEN (353). */
+export interface GroupForbidden {
+  readonly group: string
+  readonly topic: string
+  readonly readable: boolean
+}
+
+export function encodeGroupForbidden({ group, topic, readable }: GroupForbidden): Buffer {
+  return formatFastjson({ group, readable, topic })
 }

@@ -1,15 +1,9 @@
 /**
- * The requests of the code table that this release does not serve, in one visible place.
+ * The requests of the code table that Gantry does not serve, in one visible place, with the reason.
  *
- * A server answers them with REQUEST_CODE_NOT_SUPPORTED, like any code that nobody knows, and with a remark that tells why. Whoever
- * registers a processor for one of them takes it off this list.
+ * A server answers them with REQUEST_CODE_NOT_SUPPORTED, like any code that nobody knows.
  */
-import { RequestCode, requestCodeName } from './request-code.ts'
-
-export const NOT_IMPLEMENTED: readonly RequestCode[] = [
-  // Administration
-  RequestCode.UPDATE_AND_GET_GROUP_FORBIDDEN,
-]
+import { RequestCode } from './request-code.ts'
 
 const CONTROLLER =
   'a broker group has no controller, its members elect their leader; ask a broker for its state'
@@ -52,19 +46,9 @@ const NOT_APPLICABLE: ReadonlyMap<number, string> = new Map<RequestCode, string>
   [RequestCode.TRIGGER_LITE_DISPATCH, LITE],
 ])
 
-/** What a feature that is not there yet answers; the same sentence for codes and for kinds of messages. */
-export function notImplementedRemark(what: string): string {
-  return `${what} is not implemented in this release of Gantry`
-}
-
-const CODES: ReadonlySet<number> = new Set(NOT_IMPLEMENTED)
-
 /** The remark for a code without a processor; its beginning is RocketMQ's own. */
 export function notSupportedRemark(code: number): string {
   const remark = ` request type ${code} not supported`
   const reason = NOT_APPLICABLE.get(code)
-  if (reason !== undefined) return `${remark}: ${reason}`
-  return CODES.has(code)
-    ? `${remark}: ${notImplementedRemark(requestCodeName(code) ?? String(code))}`
-    : remark
+  return reason === undefined ? remark : `${remark}: ${reason}`
 }
