@@ -85,6 +85,18 @@ test('a broker is asked page by page, and one that is away keeps what it said la
   expect(gone?.picture?.topics.map(({ topic }) => topic)).toEqual(['old'])
 })
 
+test('a broker that does not tell who asks is no silent one', async () => {
+  const refused = () => ({ code: ResponseCode.NO_PERMISSION, remark: 'username cannot be null.' })
+  await using broker = await startServer({ [RequestCode.GANTRY_BROKER_PICTURE]: refused })
+  await using names = await startNames({ a: broker.address, gone: '127.0.0.1:1' })
+  await using open = openAdmin(testRuntime, silentLogger, { timeoutMs: 2_000 })
+
+  const { brokers } = await collectCluster(open.admin, [names.address], { now, before: [] })
+
+  expect(brokers.map(({ isRefused }) => isRefused)).toEqual([true, false])
+  expect(brokers[0]?.problem).toContain('username cannot be null.')
+})
+
 test('while no name server answers the brokers that are known are asked', async () => {
   await using broker = await startBroker()
   await using open = openAdmin(testRuntime, silentLogger, { timeoutMs: 2_000 })

@@ -3,6 +3,7 @@ import { messageOf } from '../common/errors.ts'
 import type { ClusterInfo } from '../remoting/bodies/cluster-info.ts'
 import type { AdminClient } from './admin.ts'
 import type { BrokerState, NameServerState } from './cluster-picture.ts'
+import { isRefusal } from './errors.ts'
 import { askPicture } from './picture-questions.ts'
 
 const MASTER_ID = 0
@@ -95,14 +96,15 @@ async function askBroker(
 ): Promise<BrokerState> {
   const { address } = registered
   const former = { picture: before?.picture ?? null, pictureAt: before?.pictureAt ?? null }
-  if (address === null) return { ...registered, ...former, problem: 'it has no leader' }
+  const silent = { ...registered, ...former, isRefused: false }
+  if (address === null) return { ...silent, problem: 'it has no leader' }
   if (isAllowed?.(address) === false) {
-    return { ...registered, ...former, problem: `${address} is not an address to be asked` }
+    return { ...silent, problem: `${address} is not an address to be asked` }
   }
   try {
     const picture = await askPicture(admin, address)
-    return { ...registered, picture, pictureAt: now(), problem: null }
+    return { ...registered, picture, pictureAt: now(), problem: null, isRefused: false }
   } catch (error) {
-    return { ...registered, ...former, problem: messageOf(error) }
+    return { ...silent, problem: messageOf(error), isRefused: isRefusal(error) }
   }
 }

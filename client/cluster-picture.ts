@@ -30,6 +30,8 @@ export interface BrokerState {
   readonly address: string | null
   /** Null: it has answered. */
   readonly problem: string | null
+  /** It answers, and does not tell who asks: the problem is the credentials, not the broker. */
+  readonly isRefused: boolean
   /** What it said last, and when; null: it never answered. */
   readonly picture: BrokerPicture | null
   readonly pictureAt: number | null

@@ -1,7 +1,7 @@
 /** Expected failures of the client library. */
 import { GantryError } from '../common/errors.ts'
 import type { RemotingCommand } from '../remoting/command.ts'
-import { responseCodeName } from '../remoting/response-code.ts'
+import { ResponseCode, responseCodeName } from '../remoting/response-code.ts'
 
 export type ClientErrorCode =
   /** No name server answers. */
@@ -34,4 +34,9 @@ export function rejection(what: string, { code, remark }: RemotingCommand): Clie
   return new ClientError('rejected', `${what}: ${name} (${code}): ${remark ?? 'no remark'}`, {
     responseCode: code,
   })
+}
+
+/** A server answered that whoever asks may not. */
+export function isRefusal(error: unknown): boolean {
+  return error instanceof ClientError && error.responseCode === ResponseCode.NO_PERMISSION
 }

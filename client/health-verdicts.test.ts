@@ -77,6 +77,19 @@ test('one silent name server is a warning, all of them an error', () => {
   expect(verdicts([testBrokerState('a')], [down])).toMatchObject([{ severity: 'error' }])
 })
 
+test('of a broker that does not tell who asks the credentials are to blame, not its pods', () => {
+  const broker = testBrokerState('a', { problem: 'NO_PERMISSION', isRefused: true })
+
+  expect(verdicts([broker])).toMatchObject([
+    {
+      severity: 'error',
+      code: 'brokerRefuses',
+      problem: 'NO_PERMISSION',
+      advice: expect.stringContaining('GANTRY_ACCESS_KEY'),
+    },
+  ])
+})
+
 test('a cluster without brokers is told', () => {
   expect(verdicts([])).toMatchObject([{ code: 'noBroker', severity: 'error' }])
 })

@@ -19,6 +19,7 @@ export type FindingCode =
   | 'noBroker'
   | 'noLeader'
   | 'brokerSilent'
+  | 'brokerRefuses'
   | 'brokerGone'
   | 'memberDown'
   | 'memberBehind'
@@ -54,6 +55,10 @@ export const DEFAULT_LIMITS: VerdictLimits = {
 /** What to do about messages that a group gave up. */
 export const DEAD_LETTER_ADVICE =
   'find out why they fail, then send them again from the console (dead letters)'
+
+/** What to do when brokers ask for a user, or for another one. */
+export const REFUSED_ADVICE =
+  'give GANTRY_ACCESS_KEY and GANTRY_SECRET_KEY of a super user, or of one who may Get the cluster, to the environment of whoever asks'
 
 const BEHIND_BYTES = 64 * 1024 * 1024
 /** Groups that are named one by one; the others are counted. */
@@ -113,10 +118,14 @@ export function brokerGoneFinding(brokerName: string, goneForMs: number): Findin
 
 /** What is wrong with a broker group, from what it says of itself. */
 export function brokerFindings(
-  { brokerName, address, picture, problem }: BrokerState,
+  { brokerName, address, picture, problem, isRefused }: BrokerState,
   limits: VerdictLimits = DEFAULT_LIMITS,
 ): readonly Finding[] {
   const subject = `broker ${brokerName}`
+  if (isRefused) {
+    const code = 'brokerRefuses'
+    return [{ severity: 'error', code, subject, problem: problem ?? '', advice: REFUSED_ADVICE }]
+  }
   if (address === null || problem !== null || picture === null) {
     return [
       {

@@ -91,6 +91,7 @@ export function testBrokerState(
     readonly topics?: readonly PictureTopic[]
     readonly groups?: readonly PictureGroup[]
     readonly problem?: string | null
+    readonly isRefused?: boolean
     readonly isTruncated?: boolean
   } = {},
 ): BrokerState {
@@ -99,6 +100,7 @@ export function testBrokerState(
     cluster: 'c',
     address: '10.0.0.1:10911',
     problem: parts.problem ?? null,
+    isRefused: parts.isRefused ?? false,
     pictureAt: TEST_NOW,
     picture: {
       broker: testBroker({ brokerName, ...parts.broker }),

@@ -1,8 +1,7 @@
 /** Why a request of the page is refused; the status is the answer's. */
 import { GantryError } from '../common/errors.ts'
-import { ClientError } from '../client/errors.ts'
+import { ClientError, isRefusal } from '../client/errors.ts'
 import { RemotingError } from '../remoting/errors.ts'
-import { ResponseCode } from '../remoting/response-code.ts'
 import { messageOf } from '../common/errors.ts'
 
 export type ApiErrorCode =
@@ -33,8 +32,7 @@ export function refusalOf(
   if (error instanceof ApiError) return { status: STATUS[error.code], sentence: error.message }
   if (error instanceof RemotingError) return { status: 502, sentence: messageOf(error) }
   if (error instanceof ClientError) {
-    const { responseCode } = error
-    if (responseCode === ResponseCode.NO_PERMISSION) return { status: 403, sentence: error.message }
+    if (isRefusal(error)) return { status: 403, sentence: error.message }
     if (error.code === 'noRoute') return { status: 404, sentence: error.message }
     return { status: error.code === 'rejected' ? 409 : 502, sentence: error.message }
   }

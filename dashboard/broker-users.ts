@@ -3,6 +3,8 @@ import type { AdminClient } from '../client/admin.ts'
 import { AuthAdmin } from '../client/auth-admin.ts'
 import { mergePermissions, mergeUsers } from '../client/cluster-users.ts'
 import type { ClusterPermission, Told } from '../client/cluster-users.ts'
+import { isRefusal } from '../client/errors.ts'
+import { REFUSED_ADVICE } from '../client/health-verdicts.ts'
 import { messageOf } from '../common/errors.ts'
 import type { Clock, Random } from '../common/ports.ts'
 import type { AclInfo, UserInfo } from '../remoting/bodies/auth-bodies.ts'
@@ -103,7 +105,8 @@ export class BrokerUsers {
         acls: { brokerName, entries: acls },
       }
     } catch (error) {
-      return failed(messageOf(error))
+      const advice = isRefusal(error) ? ` (${REFUSED_ADVICE})` : ''
+      return failed(`${messageOf(error)}${advice}`)
     }
   }
 }

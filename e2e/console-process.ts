@@ -14,6 +14,8 @@ export interface ConsoleProcessOptions {
   readonly data: string
   /** `key=value`. */
   readonly keys: readonly string[]
+  /** More of it, or other values. */
+  readonly environment?: Readonly<Record<string, string>>
 }
 
 const OUTPUT_KEPT = 200_000
@@ -40,11 +42,15 @@ export class ConsoleProcess {
     port,
     data,
     keys,
+    environment = {},
   }: ConsoleProcessOptions): Promise<ConsoleProcess> {
     const listen = `127.0.0.1:${port}`
     const args = ['dashboard', '-n', namesrv, '--listen', listen, '--data', data]
     const given = [...args, ...keys.flatMap((key) => ['-p', key])]
-    const child = spawn(join(ROOT, 'gantry'), given, { stdio: ['ignore', 'pipe', 'pipe'] })
+    const child = spawn(join(ROOT, 'gantry'), given, {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, ...environment },
+    })
     const started = new ConsoleProcess(child)
     await eventually(async () => (await fetch(`http://${listen}/readyz`)).ok)
     return started

@@ -8,6 +8,7 @@ import type { Browser, Page } from 'playwright-core'
 import { AdminClient } from '../client/admin.ts'
 import { Producer } from '../client/producer.ts'
 import { RouteCache } from '../client/route.ts'
+import type { Credentials } from '../common/credentials.ts'
 import { silentLogger } from '../common/log.ts'
 import { UniqueIdGenerator } from '../common/message-id.ts'
 import { createRuntime } from '../common/runtime.ts'
@@ -19,6 +20,7 @@ import { RequestCode } from '../remoting/request-code.ts'
 import { startDevServer } from './dev-server.ts'
 import type { DevServer } from './dev-server.ts'
 import { environmentVariable } from './environment.ts'
+import { textAt } from './json.ts'
 
 const DASHBOARD_PORT = 8080
 const ADMIN_PORT = 5557
@@ -29,6 +31,16 @@ const LIST = 100
 
 export interface ConsoleOptions {
   readonly portOffset: number
+  /** Access control is on: the console signs with the inner user, `admin` and `producer` with the administrator. */
+  readonly users: SuperUserSecret | null
+}
+
+/** What the Secret of a cluster with access control holds. */
+export interface SuperUserSecret {
+  readonly username: string
+  readonly password: string
+  readonly innerUsername: string
+  readonly innerPassword: string
 }
 
 export class ConsoleWorld implements AsyncDisposable {
@@ -47,6 +59,7 @@ export class ConsoleWorld implements AsyncDisposable {
     readonly data: string
     readonly portOffset: number
     readonly browser: Browser
+    readonly credentials: Credentials | null
   }) {
     const runtime = createRuntime()
     const { clock, random } = runtime
@@ -55,7 +68,12 @@ export class ConsoleWorld implements AsyncDisposable {
     this.#browser = parts.browser
     this.#portOffset = parts.portOffset
     this.url = `http://127.0.0.1:${DASHBOARD_PORT + parts.portOffset}`
-    this.#client = new RemotingClient({ ...runtime, logger: silentLogger })
+    const { credentials } = parts
+    this.#client = new RemotingClient({
+      ...runtime,
+      logger: silentLogger,
+      credentials: () => credentials,
+    })
     this.admin = new AdminClient(this.#client, 20_000)
     const nameServers = [parts.server.namesrv]
     this.producer = new Producer({
@@ -72,7 +90,7 @@ export class ConsoleWorld implements AsyncDisposable {
     })
   }
 
-  static async start({ portOffset }: ConsoleOptions): Promise<ConsoleWorld> {
+  static async start({ portOffset, users }: ConsoleOptions): Promise<ConsoleWorld> {
     const data = await mkdtemp(join(tmpdir(), 'gantry-console-'))
     const executablePath = environmentVariable('GANTRY_E2E_CHROMIUM') || '/usr/bin/chromium'
     const browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] })
@@ -82,8 +100,11 @@ export class ConsoleWorld implements AsyncDisposable {
       config: {},
       data,
       dashboard: true,
+      ...(users === null ? {} : { users: { ...users } }),
     })
-    const world = new ConsoleWorld({ server, data, portOffset, browser })
+    const credentials =
+      users === null ? null : { accessKey: users.username, secretKey: users.password }
+    const world = new ConsoleWorld({ server, data, portOffset, browser, credentials })
     await eventually(async () => (await fetch(`${world.url}/readyz`)).ok)
     const { brokers } = await world.admin.clusterInfo(server.namesrv)
     world.#broker = [...brokers.values()][0]?.brokerAddrs.get(0) ?? ''
@@ -126,6 +147,8 @@ export class ConsoleWorld implements AsyncDisposable {
     look: {
       readonly width?: number
       readonly scheme?: 'light' | 'dark'
+      /** Of another console. */
+      readonly url?: string
       readonly problems?: string[]
     } = {},
   ): Promise<Page> {
@@ -141,7 +164,7 @@ export class ConsoleWorld implements AsyncDisposable {
         look.problems?.push(message.text())
       }
     })
-    await page.goto(this.url)
+    await page.goto(look.url ?? this.url)
     await page.getByLabel('Name').fill(name)
     await page.getByLabel('Password').fill(password)
     await page.getByRole('button', { name: 'Log in' }).click()
@@ -258,6 +281,18 @@ export class ConsoleWorld implements AsyncDisposable {
     await this.#client.close()
     await this.#server.stop()
     await rm(this.#data, { recursive: true })
+  }
+}
+
+/** From the JSON that `JSON.stringify` made of it; null when there is none. */
+export function superUsersOf(text: string): SuperUserSecret | null {
+  if (text === '') return null
+  const json: unknown = JSON.parse(text)
+  return {
+    username: textAt(json, 'username'),
+    password: textAt(json, 'password'),
+    innerUsername: textAt(json, 'innerUsername'),
+    innerPassword: textAt(json, 'innerPassword'),
   }
 }
 

@@ -6,12 +6,14 @@ import { pullOnce } from '../client/admin-questions.ts'
 import { AuthAdmin } from '../client/auth-admin.ts'
 import { mergePermissions } from '../client/cluster-users.ts'
 import { parseProperties } from '../common/properties.ts'
-import { ConsoleWorld, eventually } from './console-world.ts'
-import { ROOT, run } from './environment.ts'
+import { ConsoleWorld, eventually, superUsersOf } from './console-world.ts'
+import { ROOT, environmentVariable, run } from './environment.ts'
 import type { CommandResult } from './environment.ts'
 import { covers } from './features.ts'
 
-const PORT_OFFSET = 9700
+/** Set by `console-access.test.ts`, which runs these tests with access control on. */
+const USERS = superUsersOf(environmentVariable('GANTRY_E2E_USERS'))
+const PORT_OFFSET = USERS === null ? 9700 : 11_600
 const COLLECTIONS = 3
 /** A page that has asked for nothing for so long has what it wanted. */
 const QUIET_MS = 300
@@ -39,7 +41,7 @@ const problems: string[] = []
 let adminPassword = ''
 
 beforeAll(async () => {
-  world = await ConsoleWorld.start({ portOffset: PORT_OFFSET })
+  world = await ConsoleWorld.start({ portOffset: PORT_OFFSET, users: USERS })
   adminPassword = world.password
   await world.seed()
   await world.giveUp('billing', 'orders', 'the dead letter')
@@ -222,11 +224,14 @@ test('connections, events and operations tell what was done', async () => {
   await admin.getByText('reset billing in orders to end').waitFor()
 })
 
-test('users of the brokers get permissions; secrets are shown once, and the page says that access control is off', async () => {
+test('users of the brokers get permissions; secrets are shown once, and the page says whether access control is off', async () => {
   const secrets = async (): Promise<string> =>
     (await admin.content()).replaceAll(/<b>.*?<\/b>/gu, '')
   await open(admin, 'access')
-  await admin.getByText(/Access control is off/u).waitFor()
+  await admin.waitForLoadState('networkidle')
+  await expect
+    .poll(() => admin.getByText(/Access control is off/u).count())
+    .toBe(USERS === null ? 1 : 0)
   await admin.getByRole('button', { name: 'New user' }).click()
   await admin.getByLabel('Name').fill('shop-app')
   await admin.getByRole('button', { name: 'Create' }).click()
@@ -445,4 +450,9 @@ async function requestsOfACollection(): Promise<number> {
   const before = await world.requests()
   for (let count = 0; count < COLLECTIONS; count++) at = await next(at)
   return Math.round(((await world.requests()).pictures - before.pictures) / COLLECTIONS)
+}
+
+/** For those who run these tests and more. */
+export function consoleWorld(): ConsoleWorld {
+  return world
 }

@@ -38,6 +38,7 @@ function clientPod(
   fixture: Fixture,
   { namespace, name }: { readonly namespace: string; readonly name: string },
   start: { readonly command?: readonly string[]; readonly args?: readonly string[] },
+  environment: Readonly<Record<string, string>> = {},
 ): KubeObject {
   return {
     apiVersion: 'v1',
@@ -60,7 +61,10 @@ function clientPod(
           image: fixture.images.clients,
           imagePullPolicy: 'IfNotPresent',
           ...start,
-          env: [{ name: 'HOME', value: '/tmp' }],
+          env: Object.entries({ HOME: '/tmp', ...environment }).map(([name, value]) => ({
+            name,
+            value,
+          })),
           resources: { requests: { cpu: '50m', memory: '128Mi' } },
           securityContext: { allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] } },
         },
@@ -75,10 +79,11 @@ export async function startClient(
   where: { readonly namespace: string; readonly name: string },
   client: ClientKind,
   args: readonly string[],
+  environment: Readonly<Record<string, string>> = {},
 ): Promise<ClientPod> {
   const { kube } = fixture
   const { namespace, name } = where
-  await kube.apply(clientPod(fixture, where, { args: [client, ...args] }))
+  await kube.apply(clientPod(fixture, where, { args: [client, ...args] }, environment))
   await eventually(`client pod ${name} has started`, 60_000, async () => {
     const phase = textAt(await kube.need('Pod', namespace, name), 'status', 'phase')
     return ['Running', 'Succeeded', 'Failed'].includes(phase) ? phase : null

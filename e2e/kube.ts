@@ -33,6 +33,7 @@ const KINDS = {
   Pod: ['v1', 'pods'],
   PodDisruptionBudget: ['policy/v1', 'poddisruptionbudgets'],
   RocketMQCluster: ['rocketmq.gantry.dev/v1alpha1', 'rocketmqclusters'],
+  Secret: ['v1', 'secrets'],
   Service: ['v1', 'services'],
   StatefulSet: ['apps/v1', 'statefulsets'],
 } as const

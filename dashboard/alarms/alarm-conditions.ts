@@ -37,6 +37,7 @@ export interface Condition {
 const KIND_OF: Readonly<Partial<Record<FindingCode, AlarmKind>>> = {
   noLeader: 'brokerAway',
   brokerSilent: 'brokerAway',
+  brokerRefuses: 'brokerAway',
   brokerGone: 'brokerAway',
   memberDown: 'memberDown',
   memberBehind: 'memberBehind',

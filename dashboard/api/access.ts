@@ -13,7 +13,7 @@ import type { ListAnswer } from '../api-types.ts'
 import type { Access } from '../broker-users.ts'
 import type { Fields } from '../fields.ts'
 import { listAnswer } from '../list-query.ts'
-import { leadersOf, onEach, param, pictureOf } from './api.ts'
+import { anyPictureOf, leadersOf, onEach, param, pictureOf } from './api.ts'
 import type { Api, ApiRequest, ApiRoute, Leader } from './api.ts'
 
 const NAME_MAX = 255
@@ -174,7 +174,7 @@ async function takeAway(api: Api, request: ApiRequest): Promise<unknown> {
 }
 
 function accessOf(api: Api): Promise<Access> {
-  return api.brokerUsers.read(pictureOf(api).brokers)
+  return api.brokerUsers.read(anyPictureOf(api).brokers)
 }
 
 async function freshAccessOf(api: Api): Promise<Access> {

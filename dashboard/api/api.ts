@@ -1,6 +1,7 @@
 /** What the handlers of the page's requests share, and what they are made of. */
 import type { AdminClient } from '../../client/admin.ts'
 import type { BrokerState, ClusterPicture } from '../../client/cluster-picture.ts'
+import { REFUSED_ADVICE } from '../../client/health-verdicts.ts'
 import type { Finding } from '../../client/health-verdicts.ts'
 import type { Producer } from '../../client/producer.ts'
 import type { Clock } from '../../common/ports.ts'
@@ -67,10 +68,22 @@ export class Download {
   }
 }
 
-export function pictureOf({ collector }: Api): ClusterPicture {
+/** What is known of the cluster; of brokers that tell nothing it says why. */
+export function anyPictureOf({ collector }: Api): ClusterPicture {
   const { picture } = collector
   if (picture !== null) return picture
   throw new ApiError('unavailable', 'the cluster is being looked at for the first time')
+}
+
+/** Throws while there is nothing in it because the console may not look: an empty list would be a lie. */
+export function pictureOf(api: Api): ClusterPicture {
+  const picture = anyPictureOf(api)
+  const refused = picture.brokers.find(({ isRefused }) => isRefused)
+  if (refused === undefined || picture.brokers.some((broker) => broker.picture !== null)) {
+    return picture
+  }
+  const problem = refused.problem ?? ''
+  throw new ApiError('unavailable', `brokers refuse the console: ${problem} (${REFUSED_ADVICE})`)
 }
 
 export function param({ params }: ApiRequest, name: string): string {

@@ -13,7 +13,7 @@ import type {
 } from '../api-types.ts'
 import { integerOf } from '../fields.ts'
 import { listAnswer } from '../list-query.ts'
-import { param, pictureOf } from './api.ts'
+import { anyPictureOf, param, pictureOf } from './api.ts'
 import type { Api, ApiRequest, ApiRoute } from './api.ts'
 import { brokerRow, clientRow, groupRow, topicRow } from './rows.ts'
 
@@ -38,7 +38,7 @@ export const overviewRoutes: readonly ApiRoute[] = [
 ]
 
 function overview(api: Api): OverviewAnswer {
-  const picture = pictureOf(api)
+  const picture = anyPictureOf(api)
   const findings = api.findings()
   const rows = brokers(api)
   const topics = [...picture.topics.values()]
@@ -84,7 +84,7 @@ function overview(api: Api): OverviewAnswer {
 
 function brokers(api: Api): readonly BrokerRow[] {
   const { rates } = api.collector
-  return pictureOf(api).brokers.map((state) =>
+  return anyPictureOf(api).brokers.map((state) =>
     brokerRow(state, rates.get(state.brokerName) ?? null),
   )
 }

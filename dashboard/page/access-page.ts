@@ -101,9 +101,10 @@ function AccessState({ rows }: { readonly rows: readonly AccessRow[] }): Compone
       : html`<p class="banner warning" role="status">
           Access control is off on ${open}: whoever reaches a broker may do everything, and what
           stands below has no effect. To turn it on, make users and permissions here, give clients
-          their names and secrets, then set
-          ${' '}<code>authenticationEnabled=true</code>${' and '}<code>authorizationEnabled=true</code>${' '}
-          in the configuration of the brokers${' '}(<code>spec.broker.config</code>).
+          their names and secrets, then set <code>accessControl: {enabled: true}</code> in the
+          manifest,
+          or${' '}<code>authenticationEnabled=true</code>${' and '}<code>authorizationEnabled=true</code>${' '}
+          in the broker.conf of brokers that have none.
         </p>`
   }
   ${

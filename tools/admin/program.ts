@@ -3,7 +3,7 @@ import { credentialsIn } from '../../common/credentials.ts'
 import process from 'node:process'
 import { createInterface } from 'node:readline/promises'
 import { Command, CommanderError } from 'commander'
-import { ClientError } from '../../client/errors.ts'
+import { ClientError, isRefusal } from '../../client/errors.ts'
 import { ExitCode, messageOf } from '../../common/errors.ts'
 import { createRuntime } from '../../common/runtime.ts'
 import { RemotingError } from '../../remoting/errors.ts'
@@ -120,11 +120,11 @@ export function exitCodeOf(error: unknown): number {
       ? ExitCode.UNAVAILABLE
       : ExitCode.FAILED
   }
+  if (isRefusal(error)) return ExitCode.DENIED
   if (!(error instanceof ClientError)) return ExitCode.FAILED
   if (error.code === 'noNameServer') return ExitCode.UNAVAILABLE
   if (error.code === 'noRoute') return ExitCode.NOT_FOUND
   const { responseCode } = error
-  if (responseCode === ResponseCode.NO_PERMISSION) return ExitCode.DENIED
   if (responseCode !== null && NOT_FOUND.includes(responseCode)) return ExitCode.NOT_FOUND
   return ExitCode.FAILED
 }
