@@ -203,6 +203,7 @@ export class Broker implements AsyncDisposable {
         if (this.#state === 'serving') this.#leadership.begin()
       },
       onFollowing: () => this.#leadership.end(),
+      onNoRoom: (successor: number) => void this.#leadership.handOver(successor),
     }
     const group = groupOf(values)
     if (group === null) {

@@ -36,6 +36,8 @@ export interface MemberEvents {
   onLeading(term: number): void
   /** It leads no more: messages that waited have been refused. */
   onFollowing(): void
+  /** It leads, its disk is full, and that of `successor` is not. */
+  onNoRoom(successor: number): void
 }
 
 export type MemberStore = Pick<ControlLog, 'endOffset'> & { readonly commitOffset: number }

@@ -21,6 +21,10 @@ const IN_SYNC_BYTES = 16 * 1024 * 1024
 /** A leader whose disk has not answered for so long lets another one lead. */
 const DISK_STALL_MS = 5000
 const DISK_CHECK_MS = 500
+/** A leader whose disk has been full for so long lets one with room lead: by then the others have noticed and told how theirs are. */
+const FULL_MS = 1500
+/** It does so this often at most: members that are about as full do not pass leadership on and on. */
+const LEAVE_EVERY_MS = 10_000
 
 const NOT_LEADING = 'this member of the group does not lead'
 
@@ -41,6 +45,10 @@ export class RaftMember implements GroupMember {
   /** The term in which this member leads, or is about to once everything is readable; 0 when it does not. */
   #leadingTerm = 0
   #isServing = false
+  /** When the disk had room last. */
+  #hadRoomAt = 0
+  /** When it let another one lead because of that. */
+  #leftAt = -LEAVE_EVERY_MS
   #elections = 0
 
   constructor(options: RaftMemberOptions) {
@@ -216,10 +224,27 @@ export class RaftMember implements GroupMember {
   }
 
   #checkDisk(): void {
+    const { runtime, store } = this.#options
+    const now = runtime.clock.monotonic()
+    const { hasRoom } = store()
+    if (hasRoom) this.#hadRoomAt = now
     if (this.#raft?.role !== 'leader') return
-    if (this.#options.store().status().oldestDiskOperationMs > DISK_STALL_MS) {
+    if (store().status().oldestDiskOperationMs > DISK_STALL_MS) {
       this.#stepDown('the disk does not answer')
+    } else if (!hasRoom) {
+      this.#leaveForRoom(now)
     }
+  }
+
+  /** Nobody can send while a leader's disk is full; with another one that has room the group goes on. */
+  #leaveForRoom(now: number): void {
+    const { logger, events } = this.#options
+    if (!this.#isServing || now - this.#hadRoomAt < FULL_MS) return
+    const successor = this.#raft?.successorWithRoom ?? null
+    if (successor === null || now - this.#leftAt < LEAVE_EVERY_MS) return
+    this.#leftAt = now
+    logger.warn({ successor, term: this.term }, 'the disk is full: a member with room shall lead')
+    events.onNoRoom(successor)
   }
 
   #stepDown(problem: string): void {

@@ -34,6 +34,10 @@ export class ReplicatedStore implements ReplicatedLog {
     return this.#store.commitOffset
   }
 
+  get hasRoom(): boolean {
+    return this.#store.hasRoom
+  }
+
   batchEnd(offset: number, maxBytes: number): number {
     return this.#store.batchEnd(offset, maxBytes)
   }

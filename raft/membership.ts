@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import type { Configuration, Member, MemberId } from './messages.ts'
 import type { RaftNode } from './node.ts'
 import { Progress } from './progress.ts'
-import { changeProblem, votersOf } from './quorum.ts'
+import { changeProblem, isQuorum, votersOf } from './quorum.ts'
 
 /** Why the leader cannot do it now; null when it has begun. */
 export type Refusal = string | null
@@ -22,15 +22,28 @@ export function transferLeadership(node: RaftNode<unknown>, to: MemberId): Refus
   return null
 }
 
-/** The voter that may lead soonest; null when none answers. */
+/** The voter that may lead soonest, one whose disk takes records if there is any; null when none answers. */
 export function bestSuccessor(node: RaftNode<unknown>): MemberId | null {
+  const able = ableSuccessors(node)
+  return (able.find(([, { hasRoom }]) => hasRoom) ?? able[0])?.[0] ?? null
+}
+
+/** Who leads better than this member, whose disk is full: one with room, when enough others have room to commit; else null. */
+export function successorWithRoom(node: RaftNode<unknown>): MemberId | null {
+  const roomy = ableSuccessors(node).filter(([, { hasRoom }]) => hasRoom)
+  const ids = roomy.map(([id]) => id)
+  return isQuorum(node.voters, (id) => ids.includes(id)) ? (ids[0] ?? null) : null
+}
+
+/** The voters that answer, the furthest first. */
+function ableSuccessors(node: RaftNode<unknown>): readonly (readonly [MemberId, Progress])[] {
   const { electionTicks } = node.options
-  const able = [...node.progress].filter(
-    ([id, { ticksSinceAnswer, bootId }]) =>
-      node.voters.includes(id) && bootId !== null && ticksSinceAnswer <= electionTicks,
-  )
-  able.sort(([, left], [, right]) => right.matchOffset - left.matchOffset)
-  return able[0]?.[0] ?? null
+  return [...node.progress]
+    .filter(
+      ([id, { ticksSinceAnswer, bootId }]) =>
+        node.voters.includes(id) && bootId !== null && ticksSinceAnswer <= electionTicks,
+    )
+    .toSorted(([, left], [, right]) => right.matchOffset - left.matchOffset)
 }
 
 /** Asks for other members; in force once it is in the log, certain once that is committed. */

@@ -71,6 +71,7 @@ const message: fc.Arbitrary<RaftMessage<Buffer>> = fc.oneof(
     termAtOffset: term,
     readContext: fc.nat(),
     bootId: offset,
+    hasRoom: fc.boolean(),
   }),
   fc.record({ type: fc.constant('timeoutNow' as const), term }),
   appendRequest,

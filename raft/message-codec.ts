@@ -52,6 +52,7 @@ const TRANSFER = 2
 const YES = 4
 /** The first number behind those of every append request is the checksum of its records. */
 const CHECKSUM = 8
+const NO_ROOM = 16
 
 /** One message as a frame, without the records of an append request: those follow it as they are. */
 export function encodeMessageHeader(message: RaftMessage<Buffer>, recordsSize: number): Buffer {
@@ -171,7 +172,7 @@ function partsOf(message: RaftMessage<Buffer>): {
       const { term, offset, termAtOffset, readContext, bootId } = message
       return {
         numbers: [term, offset, termAtOffset, readContext, bootId],
-        flags: message.isAccepted ? YES : 0,
+        flags: (message.isAccepted ? YES : 0) | (message.hasRoom ? 0 : NO_ROOM),
       }
     }
     case 'timeoutNow':
@@ -246,6 +247,7 @@ function messageOf(
         readContext: d,
         bootId: e,
         isAccepted: (flags & YES) !== 0,
+        hasRoom: (flags & NO_ROOM) === 0,
       }
     default:
       return { type: 'timeoutNow', term: a }

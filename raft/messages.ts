@@ -82,6 +82,8 @@ export interface AppendResponse {
   readonly readContext: number
   /** Changes with each start of the process: what it held before, it may have lost with a power failure (ASYNC_FLUSH). */
   readonly bootId: number
+  /** Its disk takes records; a member whose disk is full should not lead. */
+  readonly hasRoom: boolean
 }
 
 export interface TimeoutNow {

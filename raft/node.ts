@@ -20,6 +20,8 @@ export interface LogView {
   readonly startOffset: number
   /** End of the last whole record within `maxBytes` from `offset`, one record at least; `offset` is below `endOffset`. */
   batchEnd(offset: number, maxBytes: number): number
+  /** The disk takes records. */
+  readonly hasRoom: boolean
 }
 
 export interface RaftOptions {

@@ -29,6 +29,8 @@ export class Progress {
   /** The commit offset it was told last. */
   sentCommitOffset = 0
   bootId: number | null = null
+  /** Its disk took records when it answered last. */
+  hasRoom = true
 
   constructor(nextOffset: number) {
     this.nextOffset = nextOffset

@@ -12,6 +12,7 @@ import {
   onConfigurationAppended,
   onConfigurationCommitted,
   proposeMembers,
+  successorWithRoom,
   tickMembership,
   transferLeadership,
 } from './membership.ts'
@@ -221,6 +222,11 @@ export class Raft<Records> {
     const successor = bestSuccessor(node)
     if (successor !== null) node.send(successor, { type: 'timeoutNow', term: node.term })
     node.becomeFollower(node.term, null)
+  }
+
+  /** Who may lead in this leader's place and has a disk that takes records; null when that would not help. */
+  get successorWithRoom(): MemberId | null {
+    return successorWithRoom(this.#node)
   }
 
   transferLeadership(to: MemberId | null): Refusal {

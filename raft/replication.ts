@@ -226,6 +226,7 @@ function answer(
     term: node.term,
     termAtOffset: node.epochs.termBefore(outcome.offset),
     bootId: node.options.bootId,
+    hasRoom: node.log.hasRoom,
     ...outcome,
   })
 }
@@ -243,6 +244,7 @@ export function onAppendResponse(
   if (node.role !== 'leader' || response.term < node.term || progress === undefined) return
   progress.isActive = true
   progress.ticksSinceAnswer = 0
+  progress.hasRoom = response.hasRoom
   if (progress.bootId !== response.bootId) {
     // It may have lost what it had acknowledged, unless that was synced: nothing is known of its log any more.
     if (progress.bootId !== null) progress.matchOffset = 0

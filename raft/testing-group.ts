@@ -71,6 +71,7 @@ export class TestMember {
     const log: LogView = {
       batchEnd: (offset, maxBytes) => this.#batchEnd(offset, maxBytes),
       startOffset: 0,
+      hasRoom: true,
     }
     Object.defineProperty(log, 'startOffset', { get: () => this.startOffset })
     const raftOptions: RaftOptions = {

@@ -11,6 +11,7 @@ const Kind = { text: 0, termStart: 1, configuration: 2 } as const
 export class MemoryLog implements ReplicatedLog, Tables {
   bytes: Buffer = Buffer.alloc(0)
   startOffset = 0
+  readonly hasRoom = true
   knownCommitOffset = 0
   /** Told after each append, as the store tells its driver. */
   onGrown: (endOffset: number) => void = () => undefined

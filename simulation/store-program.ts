@@ -77,6 +77,7 @@ export class StoreProgram implements Program {
         onFollowing: () => {
           this.isReady = false
         },
+        onNoRoom: (successor) => this.driver?.transferLeadership(successor),
       },
       onFailure,
     })

@@ -377,6 +377,11 @@ export class MessageStore implements Store, AsyncDisposable {
     this.#appending = 'message'
   }
 
+  /** The disk takes messages. */
+  get hasRoom(): boolean {
+    return this.#cleaner.refusal === null
+  }
+
   get startOffset(): number {
     return this.#commitLog.startOffset
   }

@@ -44,7 +44,11 @@ async function metricNames(): Promise<ReadonlySet<string>> {
       storePathRootDir: '',
       address: '',
       store: () => ({ commitOffset: 0, endOffset: 0 }),
-      events: { onLeading: () => undefined, onFollowing: () => undefined },
+      events: {
+        onLeading: () => undefined,
+        onFollowing: () => undefined,
+        onNoRoom: () => undefined,
+      },
     }),
   )
   collectProcessMetrics(registry, disk)
