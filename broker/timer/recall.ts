@@ -17,8 +17,6 @@ import type { TimerDelivery } from './timer-delivery.ts'
 const VERSION = 'v1'
 const RECALL_TAG = '_RECALL_TAG_'
 const HANDLE_MAX_LENGTH = 4096
-/** The message may be due before its recall is read from the log: whoever delivers is told at once. */
-const SOON_MS = 5000
 
 interface Handle {
   readonly topic: string
@@ -56,7 +54,7 @@ function parseHandle(handle: string): Handle | null {
 /** A recalled message is not delivered; whether it was still waiting is not told, as in Java. */
 export function recallProcessor(
   parts: BrokerParts,
-  timers: Pick<TimerDelivery, 'recall' | 'restore'>,
+  timers: Pick<TimerDelivery, 'isSoon' | 'recall' | 'restore'>,
 ): (request: RemotingRequest) => void {
   return (request) => {
     const fields = request.command.extFields
@@ -76,7 +74,7 @@ export function recallProcessor(
       return refuse(answer(ResponseCode.SYSTEM_ERROR, 'recall failed, execute error'))
     }
     const key = recallKey(handle.topic, handle.uniqueKey)
-    const isSoon = diverted.tick - parts.clock.now() < SOON_MS
+    const isSoon = timers.isSoon(diverted.tick)
     if (isSoon) timers.recall(key, diverted.tick)
     parts.store.put([diverted.message], 'inTime', (result) => {
       if (!isStored(result.status)) {

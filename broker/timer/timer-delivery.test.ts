@@ -342,6 +342,39 @@ describe('a clock that is set', () => {
     },
   )
 
+  test.each([3_600_000, -3_600_000, -7000])(
+    'by %i ms brings nothing back that was recalled before',
+    async (jump) => {
+      const world = await DelayWorld.create(RECALLING)
+      const sent = await world.send('a', { TIMER_DELAY_SEC: '20', UNIQ_KEY: 'A' })
+      await world.advance(2000)
+
+      await recall(world, sent.field('recallHandle'))
+      await world.advance(1000)
+      world.world.time.jumpWall(jump)
+      await world.advance(30_000)
+
+      expect(await world.bodies()).toEqual([])
+    },
+  )
+
+  test.each([-3_600_000, -7000, 7000])(
+    'by %i ms before brings nothing back that is recalled then',
+    async (jump) => {
+      const world = await DelayWorld.create(RECALLING)
+      const sent = await world.send('a', { TIMER_DELAY_SEC: '20', UNIQ_KEY: 'A' })
+      await world.advance(2000)
+
+      world.world.time.jumpWall(jump)
+      await world.advance(1000)
+      const recalled = await recall(world, sent.field('recallHandle'))
+      await world.advance(30_000)
+
+      expect(recalled.response?.code).toBe(ResponseCode.SUCCESS)
+      expect(await world.bodies()).toEqual([])
+    },
+  )
+
   test('counts for a time of day', async () => {
     const world = await DelayWorld.create()
     await world.send('a', { TIMER_DELIVER_MS: String(world.world.time.now() + 3_600_000) })

@@ -30,6 +30,8 @@ const RUN_MIN = 8
 /** Single reads take the event loop for so long at most. */
 const TURN_MS = 5
 const FORGET_MS = 5000
+/** Before a timer is due: its recall is told to whoever delivers, not only read from the log. */
+const SOON_MS = 5000
 const INT_MAX = 0x7fff_ffff
 
 /** What the service needs of the broker. */
@@ -100,6 +102,11 @@ export class TimerDelivery implements LeaderService {
 
   get indexedTo(): number {
     return this.#index?.indexedTo ?? 0
+  }
+
+  /** Messages of this tick may be due before a recall of one of them is read from the log. */
+  isSoon(tick: number): boolean {
+    return tick + (this.#index?.earliestShiftMs ?? 0) - this.#parts.clock.now() < SOON_MS
   }
 
   /** From now on, also before its recall is read from the log, a message is not delivered. */
@@ -189,7 +196,7 @@ export class TimerDelivery implements LeaderService {
     const now = this.#parts.clock.now()
     if (index.isReady && Math.abs(now - this.#forgottenAt) > FORGET_MS) {
       this.#forgottenAt = now
-      this.#recalled.forgetBefore(Math.min(index.nextDueTime, now))
+      this.#recalled.forgetBefore(Math.min(index.nextDueTime, now) - index.latestShiftMs)
     }
     this.#deliver()
   }
@@ -291,7 +298,7 @@ export class TimerDelivery implements LeaderService {
         wait(due, due.dueTime)
         continue
       }
-      const message = this.#messageOf(due)
+      const message = this.#messageOf(index, due)
       if (message === null) {
         this.#resolve(index, due)
         continue
@@ -325,13 +332,13 @@ export class TimerDelivery implements LeaderService {
   }
 
   /** The message to deliver; null when there is none: it was recalled, is a recall itself, or cannot be delivered. */
-  #messageOf(due: Due): MessageToStore | null {
+  #messageOf({ earliestShiftMs }: TimerIndex, due: Due): MessageToStore | null {
     const parked = this.#parkedOf(due)
     if (parked === null) return null
     const { properties } = parked
     const recalledKey = propertyOf(properties, PropertyName.TIMER_DEL_UNIQKEY)
     if (recalledKey !== null) {
-      this.#recalled.add(recalledKey, due.dueTime)
+      this.#recalled.add(recalledKey, due.dueTime - earliestShiftMs)
       return null
     }
     const topic = propertyOf(properties, PropertyName.REAL_TOPIC) ?? ''

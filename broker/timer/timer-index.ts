@@ -49,6 +49,8 @@ export class TimerIndex {
   #pending: PendingTimers
   #jumps: Jump[] = []
   #drift: number
+  #earliestShiftMs = 0
+  #latestShiftMs = 0
   /** Queue offsets below are deleted. */
   #start = 0
   /** Queue offsets below are known. */
@@ -82,6 +84,16 @@ export class TimerIndex {
 
   get indexedTo(): number {
     return this.#indexedTo
+  }
+
+  /** By how much the earliest timer is moved at the most, because the wall clock was set; not above 0. Recalls are moved as far, to be before it. */
+  get earliestShiftMs(): number {
+    return this.#earliestShiftMs
+  }
+
+  /** The same for the latest timer; not below 0. */
+  get latestShiftMs(): number {
+    return this.#latestShiftMs
   }
 
   /** The first timer's time; Infinity when none waits, or the next ones are still being sought. */
@@ -257,11 +269,18 @@ export class TimerIndex {
     this.#jumps.push({ queueEnd: this.#indexedTo, shiftMs })
     if (this.#jumps.length > JUMPS_MAX) this.#jumps.shift()
     if (this.#pending.hasFar || this.#isSearching) this.needsRescan = true
-    const isShifted = (flags: number): boolean => (flags & TimerFlag.RELATIVE) !== 0
-    this.#pending.shiftAll((_queueOffset, flags) => (isShifted(flags) ? shiftMs : 0))
+    const earliestBefore = this.#earliestShiftMs
+    this.#earliestShiftMs = Math.min(0, earliestBefore + shiftMs)
+    this.#latestShiftMs = Math.max(0, this.#latestShiftMs + shiftMs)
+    const recallShiftMs = this.#earliestShiftMs - earliestBefore
+    this.#pending.shiftAll((_queueOffset, flags) => {
+      if ((flags & TimerFlag.RECALL) !== 0) return recallShiftMs
+      return (flags & TimerFlag.RELATIVE) === 0 ? 0 : shiftMs
+    })
   }
 
   #shiftOf(queueOffset: number, flags: number): number {
+    if ((flags & TimerFlag.RECALL) !== 0) return this.#earliestShiftMs
     if ((flags & TimerFlag.RELATIVE) === 0) return 0
     let shiftMs = 0
     for (const jump of this.#jumps) if (queueOffset < jump.queueEnd) shiftMs += jump.shiftMs
