@@ -9,7 +9,9 @@ test('the reference of configuration keys says what the schemas say', async () =
   const page = `# Configuration keys
 
 Names, units and meanings are RocketMQ's. A *live* key takes effect without a restart. Keys that RocketMQ knows and Gantry does not need
-are listed once at start as ignored; any other key is a warning with the nearest name.
+are listed once at start as ignored; any other key is a warning with the nearest name. Ignored are, among others, the keys
+about the sizes of Java's thread pools and about how long a request may wait in their queues (\`waitTimeMillsInSendQueue\` and its like):
+there are none, and a send is refused at once when \`sendThreadPoolQueueCapacity\` others wait.
 
 ## Broker
 
