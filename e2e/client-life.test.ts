@@ -207,33 +207,37 @@ test('mqadmin tells a group whose members subscribe to different messages', asyn
   )
 })
 
-test('behind a load balancer with the PROXY protocol a message is born at its client', async ({
-  task,
-}) => {
-  covers(task, 'P12')
-  const topic = topicFor('java-5.5.0', 'proxy')
-  const balancer = await forwarder('PROXY TCP4 198.51.100.7 127.0.0.1 4242 10911\r\n')
+test.for([
+  [1, Buffer.from('PROXY TCP4 198.51.100.7 127.0.0.1 4242 10911\r\n')],
+  [2, Buffer.from('0d0a0d0a000d0a515549540a2111000cc63364077f00000110922a9f', 'hex')],
+] as const)(
+  'behind a load balancer with the PROXY protocol v%i a message is born at its client',
+  async ([version, header], { task }) => {
+    covers(task, 'P12')
+    const topic = topicFor('java-5.5.0', `proxy-${version}`)
+    const balancer = await forwarder(header)
 
-  const answer = await network.invoke(
-    balancer,
-    {
-      code: RequestCode.SEND_MESSAGE_V2,
-      extFields: { a: 'P', b: topic, c: 'TBW102', d: '1', e: '0', f: '0', g: '1', h: '0' },
-      body: Buffer.from('hello'),
-    },
-    CALL_TIMEOUT_MS,
-  )
-  const offset = decodeOffsetMessageId(answer.extFields.get('msgId') ?? '')?.physicalOffset
-  const view = await call(RequestCode.VIEW_MESSAGE_BY_ID, { offset: String(offset) })
+    const answer = await network.invoke(
+      balancer,
+      {
+        code: RequestCode.SEND_MESSAGE_V2,
+        extFields: { a: 'P', b: topic, c: 'TBW102', d: '1', e: '0', f: '0', g: '1', h: '0' },
+        body: Buffer.from('hello'),
+      },
+      CALL_TIMEOUT_MS,
+    )
+    const offset = decodeOffsetMessageId(answer.extFields.get('msgId') ?? '')?.physicalOffset
+    const view = await call(RequestCode.VIEW_MESSAGE_BY_ID, { offset: String(offset) })
 
-  expect(decodeRecord(view.body).bornHost).toEqual({
-    ip: Buffer.from([198, 51, 100, 7]),
-    port: 4242,
-  })
-})
+    expect(decodeRecord(view.body).bornHost).toEqual({
+      ip: Buffer.from([198, 51, 100, 7]),
+      port: 4242,
+    })
+  },
+)
 
 /** A load balancer that says `header` to the broker; resolves with its address. */
-async function forwarder(header: string): Promise<string> {
+async function forwarder(header: Buffer): Promise<string> {
   const server: Server = createServer((client) => {
     const upstream = connect(cluster.brokerPort, '127.0.0.1')
     upstream.write(header)
