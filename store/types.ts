@@ -7,8 +7,6 @@ export const PutStatus = {
   OK: 'OK',
   /** Stored, but not on disk within `syncFlushTimeout` (answer 10; the offsets are valid). */
   FLUSH_DISK_TIMEOUT: 'FLUSH_DISK_TIMEOUT',
-  FLUSH_SLAVE_TIMEOUT: 'FLUSH_SLAVE_TIMEOUT',
-  SLAVE_NOT_AVAILABLE: 'SLAVE_NOT_AVAILABLE',
   /** Body over `maxMessageSize`, or properties over 32,767 bytes. */
   MESSAGE_ILLEGAL: 'MESSAGE_ILLEGAL',
   /** The store takes no writes: disk full, failed fsync, shutting down, not leader. */
@@ -22,12 +20,7 @@ export type PutStatus = (typeof PutStatus)[keyof typeof PutStatus]
 
 /** True when a put that ended like this is in the log, and has offsets. */
 export function isStored(status: PutStatus): boolean {
-  return (
-    status === PutStatus.OK ||
-    status === PutStatus.FLUSH_DISK_TIMEOUT ||
-    status === PutStatus.FLUSH_SLAVE_TIMEOUT ||
-    status === PutStatus.SLAVE_NOT_AVAILABLE
-  )
+  return status === PutStatus.OK || status === PutStatus.FLUSH_DISK_TIMEOUT
 }
 
 /**

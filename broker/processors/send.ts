@@ -453,10 +453,6 @@ export class SendProcessor {
         return { code: ResponseCode.SUCCESS }
       case PutStatus.FLUSH_DISK_TIMEOUT:
         return { code: ResponseCode.FLUSH_DISK_TIMEOUT }
-      case PutStatus.FLUSH_SLAVE_TIMEOUT:
-        return { code: ResponseCode.FLUSH_SLAVE_TIMEOUT }
-      case PutStatus.SLAVE_NOT_AVAILABLE:
-        return { code: ResponseCode.SLAVE_NOT_AVAILABLE }
       case PutStatus.MESSAGE_ILLEGAL:
         return this.#illegalMessage(reason)
       case PutStatus.LMQ_CONSUME_QUEUE_NUM_EXCEEDED:
