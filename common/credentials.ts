@@ -9,14 +9,17 @@ export interface Credentials {
 /** What a process of Gantry signs its requests with, when brokers ask for it. */
 const ACCESS_KEY_VARIABLE = 'GANTRY_ACCESS_KEY'
 const SECRET_KEY_VARIABLE = 'GANTRY_SECRET_KEY'
+const ADMINISTRATOR_VARIABLE = 'GANTRY_CONFIG_initAuthenticationUser'
 
-/** Of `GANTRY_ACCESS_KEY` and `GANTRY_SECRET_KEY`; null without both. */
+/** Of `GANTRY_ACCESS_KEY` and `GANTRY_SECRET_KEY`; else, in the pod of a broker, the administrator that it makes; null without. */
 export function credentialsIn(
   environment: Readonly<Record<string, string | undefined>>,
 ): Credentials | null {
   const accessKey = environment[ACCESS_KEY_VARIABLE] ?? ''
   const secretKey = environment[SECRET_KEY_VARIABLE] ?? ''
-  return accessKey === '' || secretKey === '' ? null : { accessKey, secretKey }
+  if (accessKey !== '' && secretKey !== '') return { accessKey, secretKey }
+  const administrator = initialUserIn(environment[ADMINISTRATOR_VARIABLE] ?? '')
+  return typeof administrator === 'string' ? null : administrator
 }
 
 /** The environment that `credentialsIn` reads. */

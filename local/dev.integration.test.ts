@@ -117,6 +117,16 @@ function gantry(...args: readonly string[]): Promise<{
   })
 }
 
+/** What a command of a shell prints; rejects when it fails. */
+function shell(command: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    execFile('sh', ['-c', command], { cwd: folder }, (error, stdout) => {
+      if (error === null) resolve(stdout)
+      else reject(error)
+    })
+  })
+}
+
 async function pods(): Promise<readonly PodStatus[]> {
   const { stdout } = await gantry('dev', 'status', '--data', data, '-o', 'json')
   return JSON.parse(stdout).pods
@@ -326,6 +336,33 @@ test('what was stored is there after a restart, and shrinking storage is refused
   await second.prints(/^ready /m)
   await using client = connect()
   expect(await client.receive('kept', 1)).toEqual(['before'])
+})
+
+test('with access control the administrator is told, the same after a restart, and others are refused; a Secret that is missing is named', async () => {
+  const text = manifest(1, '  accessControl: {enabled: true}\n')
+  const file = writeManifest(text)
+  const list = ['user', 'list', '-n', NAMESRV, '-o', 'name']
+  const administrator = `. '${data}/.gantry/administrator.env' && '${GANTRY}' ${list.join(' ')}`
+  const first = new DevProcess(['--data', data, '-f', file])
+  await first.prints(/^ready /m)
+
+  const signed = await shell(administrator)
+  const unsigned = await gantry(...list)
+  await first.stop()
+  const second = new DevProcess(['--data', data, '-f', file])
+  await second.prints(/^ready /m)
+  const again = await shell(administrator)
+  writeManifest(text.replace('true}', 'true, secretName: mine}'))
+  await second.prints(/Secret mine is not there; it needs the keys username/)
+  const stillRunning = await shell(administrator)
+
+  const [name = ''] = signed.split('\n')
+  expect(name).toMatch(/^admin-/)
+  expect(first.output).toContain(`administrator of the brokers: ${name}, see `)
+  expect(unsigned.code).toBe(4)
+  expect(unsigned.stderr).toContain('username cannot be null.')
+  expect(again).toBe(signed)
+  expect(stillRunning).toBe(signed)
 })
 
 test('when gantry dev itself is killed its processes end too', async () => {
