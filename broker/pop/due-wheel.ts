@@ -1,16 +1,18 @@
 /** What has to be done at some time, in buckets of a tenth of a second: adding and removing cost the same however much waits. */
+import assert from 'node:assert/strict'
 
 const TICK_MS = 100
 
 export interface Due {
   /** `Clock.monotonic()`. */
   readonly deadline: number
-  /** Its bucket; -1 while it is in none. The wheel's own. */
+  /** Its bucket, -1 while it is in none, and its place there. The wheel's own. */
   tick: number
+  place: number
 }
 
 export class DueWheel<Item extends Due> {
-  readonly #buckets = new Map<number, Set<Item>>()
+  readonly #buckets = new Map<number, Item[]>()
   #next: number
   #size = 0
 
@@ -26,17 +28,25 @@ export class DueWheel<Item extends Due> {
     this.remove(item)
     item.tick = Math.max(Math.ceil(item.deadline / TICK_MS), this.#next)
     let bucket = this.#buckets.get(item.tick)
-    if (bucket === undefined) this.#buckets.set(item.tick, (bucket = new Set<Item>()))
-    bucket.add(item)
+    if (bucket === undefined) this.#buckets.set(item.tick, (bucket = []))
+    item.place = bucket.length
+    bucket.push(item)
     this.#size++
   }
 
   remove(item: Item): void {
     if (item.tick === -1) return
     const bucket = this.#buckets.get(item.tick)
-    if (bucket?.delete(item) === true) this.#size--
-    if (bucket?.size === 0) this.#buckets.delete(item.tick)
+    const last = bucket?.pop()
+    assert(bucket !== undefined && last !== undefined)
+    if (last !== item) {
+      assert(bucket[item.place] === item)
+      bucket[item.place] = last
+      last.place = item.place
+    }
+    if (bucket.length === 0) this.#buckets.delete(item.tick)
     item.tick = -1
+    this.#size--
   }
 
   /** Takes out what is due, in the order of the buckets. */

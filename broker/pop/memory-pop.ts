@@ -59,13 +59,15 @@ export class MemoryPop {
   /** False: nothing has happened. */
   run(): boolean {
     const { pops, parts, request, buffers } = this.#options
-    const { topic, queueId } = request
+    const { topic, consumerGroup, queueId } = request
     if (!pops.hasRetries(request)) {
+      const known = pops.state.queuesOf(topic, consumerGroup)
       const queues = parts.topics.get(topic)?.readQueueNums ?? 0
       const first = queueId === ANY_QUEUE ? pops.turn % Math.max(1, queues) : queueId
       const end = queueId === ANY_QUEUE ? first + queues : first + 1
       for (let index = first; index < end; index++) {
-        if (!this.#look(index % queues) && this.count === 0) break
+        const number = index % queues
+        if (!this.#look(number, known[number]) && this.count === 0) break
       }
     }
     if (this.count === 0) {
@@ -77,14 +79,16 @@ export class MemoryPop {
     return true
   }
 
-  /** Takes what a queue has; false when that is not a plain case. */
-  #look(queueId: number): boolean {
+  /** Takes what a queue has; false when that is not a plain case. `known`: as the last pop has left it. */
+  #look(queueId: number, known: PopQueue | undefined): boolean {
     const { pops, parts, request } = this.#options
     const { topic, consumerGroup, maxMessages } = request
-    const name = { topic, consumerGroup, queueId }
     const room = maxMessages - this.count
-    const known = room > 0 ? null : pops.state.find(name)
-    const queue = known ?? pops.state.queueFor(name, request.initMode)
+    if (known !== undefined && room <= 0) {
+      this.#addRest(known)
+      return true
+    }
+    const queue = pops.state.queueFor({ topic, consumerGroup, queueId }, request.initMode)
     if (queue.isReading || room <= 0) {
       this.#addRest(queue)
       return true

@@ -48,6 +48,7 @@ export class OrderQueue {
   blockedUntil: number = 0
   /** For whoever waits until the batch comes back. */
   tick: number = -1
+  place: number = 0
   #batch: OrderBatch | null = null
 
   constructor(options: OrderQueueOptions) {

@@ -15,7 +15,7 @@ import type { OrderBatch } from './order-queue.ts'
 import type { PopAnswer, PopRequest, TakenPart } from './pop-task.ts'
 
 /** Where handles of ordinary pops say their records lie. Acknowledgements find them without. */
-const REVIVE_QUEUE = 0
+export const POP_REVIVE_QUEUE = 0
 
 export function popFields(
   request: Pick<PopRequest, 'isOrder'>,
@@ -66,7 +66,7 @@ export function popBody(
 }
 
 function reviveQueueIdOf({ isOrder }: Pick<PopRequest, 'isOrder'>): number {
-  return isOrder ? ORDER_REVIVE_QUEUE : REVIVE_QUEUE
+  return isOrder ? ORDER_REVIVE_QUEUE : POP_REVIVE_QUEUE
 }
 
 function join(parts: readonly TakenPart[], told: (part: TakenPart) => readonly string[]): string {

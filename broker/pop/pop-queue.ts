@@ -37,6 +37,7 @@ export class Checkpoint {
   deadline: number = 0
   /** Where it waits for its deadline; -1: nowhere. */
   tick: number = -1
+  place: number = 0
   /** Its messages are being copied: acknowledgements come too late. */
   isReviving: boolean = false
   /** How often copying them has failed. */

@@ -44,6 +44,8 @@ interface Publication {
   readonly scanFrom: readonly number[]
 }
 
+const NO_QUEUES: readonly undefined[] = []
+
 type Clocks = { readonly now: number; readonly monotonic: number }
 
 export class PopState {
@@ -79,7 +81,12 @@ export class PopState {
   }
 
   find({ topic, consumerGroup, queueId }: QueueName): PopQueue | null {
-    return this.#queues.get(keyOf(topic, consumerGroup))?.[queueId] ?? null
+    return this.queuesOf(topic, consumerGroup)[queueId] ?? null
+  }
+
+  /** By their numbers: those of a topic that a group has popped from, as they are now. */
+  queuesOf(topic: string, consumerGroup: string): readonly (PopQueue | undefined)[] {
+    return this.#queues.get(keyOf(topic, consumerGroup)) ?? NO_QUEUES
   }
 
   findOrder({ topic, consumerGroup, queueId }: QueueName): OrderQueue | null {
@@ -128,13 +135,23 @@ export class PopState {
     clocks: Clocks,
     done: (isCommitted: boolean) => void,
   ): void {
-    const { queue, startOffset, popTime, invisibleTime, offsets } = checkpoint
+    const { queue } = checkpoint
     this.#needs(queue, clocks.monotonic)
     queue.add(checkpoint)
     this.schedule(checkpoint, clocks)
     this.#options.log.append(
       queue.reviveQueueId,
-      { type: 'ck', ...nameOf(queue), startOffset, popTime, invisibleTime, offsets, nextOffset },
+      {
+        type: 'ck',
+        topic: queue.topic,
+        consumerGroup: queue.consumerGroup,
+        queueId: queue.queueId,
+        startOffset: checkpoint.startOffset,
+        popTime: checkpoint.popTime,
+        invisibleTime: checkpoint.invisibleTime,
+        offsets: checkpoint.offsets,
+        nextOffset,
+      },
       done,
     )
   }

@@ -20,6 +20,7 @@ export interface Waiter {
   readonly deadline: number
   /** The wheel's own. */
   tick: number
+  place: number
   isWanted(): boolean
   /** There may be messages for it: it looks again, and may wait again. `read` is called when it has looked: was there more than it took? */
   wake(read: (hasMore: boolean) => void): void

@@ -8,6 +8,8 @@
  *   reset  the group goes on from an offset, and all that was popped is forgotten; without an offset the queue is gone
  *   order  the state of a queue that is popped in order
  */
+import { copyBytes } from '../../common/bytes.ts'
+import { writeDecimal } from '../../common/decimal.ts'
 import { formatFastjson, parseFastjson } from '../../remoting/bodies/fastjson.ts'
 import {
   asObject,
@@ -75,10 +77,10 @@ export function encodeReviveRecord(record: ReviveRecord, brokerName: string): En
   const name = { t: topic, c: consumerGroup, q: queueId }
   switch (record.type) {
     case 'ck':
-      return { tag: 'ck', body: Buffer.from(checkpointText(record, brokerName), 'latin1') }
+      return { tag: 'ck', body: checkpointBytes(record, brokerName) }
     case 'ack': {
       const tag = record.offsets.length === 1 ? 'ack' : 'bAck'
-      return { tag, body: Buffer.from(ackText(record, brokerName), 'latin1') }
+      return { tag, body: ackBytes(record, brokerName) }
     }
     case 'base':
       return {
@@ -179,36 +181,130 @@ export function orderBatchOf(json: JsonObject): OrderBatch {
 const TAGS: ReadonlySet<string> = new Set(['ck', 'ack', 'bAck', 'base', 'reset', 'order'])
 
 /**
- * As `formatFastjson` writes it, in a tenth of the time: `bm` acknowledged bits, `d` distances from the start, `it` invisible time, `n`
- * messages, `nx` where the pop ended, `pt` time, `so` start.
+ * As `formatFastjson` writes it, without a string on the way: `bm` acknowledged bits, `d` distances from the start, `it` invisible time,
+ * `n` messages, `nx` where the pop ended, `pt` time, `so` start.
  */
-function checkpointText(record: CheckpointRecord, brokerName: string): string {
-  const { topic, consumerGroup, queueId, startOffset, offsets } = record
-  let distances = ''
-  for (const offset of offsets) distances += `${distances === '' ? '' : ','}${offset - startOffset}`
-  return (
-    `{"bm":0,"bn":${quoted(brokerName)},"c":${quoted(consumerGroup)},"d":[${distances}],"it":${record.invisibleTime},` +
-    `"n":${offsets.length},"nx":${record.nextOffset},"pt":${record.popTime},"q":${queueId},"ro":0,"so":${startOffset},"t":${quoted(topic)}}`
-  )
+function checkpointBytes(record: CheckpointRecord, brokerName: string): Buffer {
+  const { startOffset, offsets } = record
+  const text = new RecordText(record, brokerName)
+  text.add(CK.brokerName).add(text.brokerName).add(CK.group).add(text.group).add(CK.distances)
+  for (let index = 0; index < offsets.length; index++) {
+    if (index > 0) text.add(COMMA)
+    text.number((offsets[index] ?? 0) - startOffset)
+  }
+  return text
+    .add(CK.invisibleTime)
+    .number(record.invisibleTime)
+    .add(CK.count)
+    .number(offsets.length)
+    .add(CK.nextOffset)
+    .number(record.nextOffset)
+    .add(CK.popTime)
+    .number(record.popTime)
+    .add(CK.queueId)
+    .number(record.queueId)
+    .add(CK.startOffset)
+    .number(startOffset)
+    .add(TOPIC)
+    .end()
 }
 
-function ackText(record: AckRecord, brokerName: string): string {
-  const { topic, consumerGroup, queueId, startOffset, popTime, offsets } = record
-  const acked = offsets.length === 1 ? `"ao":${offsets[0]}` : `"ao":-1,"aol":[${offsets.join(',')}]`
-  return (
-    `{${acked},"bn":${quoted(brokerName)},"c":${quoted(consumerGroup)},"pt":${popTime},"q":${queueId},"so":${startOffset},` +
-    `"t":${quoted(topic)}}`
-  )
+function ackBytes(record: AckRecord, brokerName: string): Buffer {
+  const { offsets } = record
+  const text = new RecordText(record, brokerName)
+  const isOne = offsets.length === 1
+  text.add(isOne ? ACK.one : ACK.several)
+  for (let index = 0; index < offsets.length; index++) {
+    if (index > 0) text.add(COMMA)
+    text.number(offsets[index] ?? 0)
+  }
+  return text
+    .add(isOne ? ACK.brokerName : ACK.severalEnd)
+    .add(text.brokerName)
+    .add(ACK.group)
+    .add(text.group)
+    .add(ACK.popTime)
+    .number(record.popTime)
+    .add(ACK.queueId)
+    .number(record.queueId)
+    .add(ACK.startOffset)
+    .number(record.startOffset)
+    .add(TOPIC)
+    .end()
+}
+
+const CK = {
+  brokerName: Buffer.from('{"bm":0,"bn":'),
+  group: Buffer.from(',"c":'),
+  distances: Buffer.from(',"d":['),
+  invisibleTime: Buffer.from('],"it":'),
+  count: Buffer.from(',"n":'),
+  nextOffset: Buffer.from(',"nx":'),
+  popTime: Buffer.from(',"pt":'),
+  queueId: Buffer.from(',"q":'),
+  startOffset: Buffer.from(',"ro":0,"so":'),
+} as const
+const ACK = {
+  one: Buffer.from('{"ao":'),
+  several: Buffer.from('{"ao":-1,"aol":['),
+  severalEnd: Buffer.from('],"bn":'),
+  brokerName: Buffer.from(',"bn":'),
+  group: Buffer.from(',"c":'),
+  popTime: Buffer.from(',"pt":'),
+  queueId: Buffer.from(',"q":'),
+  startOffset: Buffer.from(',"so":'),
+} as const
+const COMMA = Buffer.from(',')
+const TOPIC = Buffer.from(',"t":')
+const END = Buffer.from('}')
+
+/** More than a record takes besides its names and messages: members, and their numbers. */
+const TEXT_SIZE_MAX = 256
+/** A safe integer with its sign, and what stands between two of them. */
+const NUMBER_SIZE_MAX = 18
+
+/** A record under construction. */
+class RecordText {
+  readonly brokerName: Buffer
+  readonly group: Buffer
+  readonly #topic: Buffer
+  readonly #target: Buffer
+  #to = 0
+
+  constructor(record: CheckpointRecord | AckRecord, brokerName: string) {
+    this.brokerName = quoted(brokerName)
+    this.group = quoted(record.consumerGroup)
+    this.#topic = quoted(record.topic)
+    const names = this.brokerName.length + this.group.length + this.#topic.length
+    const numbers = record.offsets.length * NUMBER_SIZE_MAX
+    this.#target = Buffer.allocUnsafe(TEXT_SIZE_MAX + names + numbers)
+  }
+
+  add(bytes: Buffer): this {
+    this.#to += copyBytes(bytes, 0, bytes.length, this.#target, this.#to)
+    return this
+  }
+
+  number(value: number): this {
+    this.#to = writeDecimal(this.#target, this.#to, value)
+    return this
+  }
+
+  /** Adds the topic, which comes last in all records. */
+  end(): Buffer {
+    this.add(this.#topic).add(END)
+    return this.#target.subarray(0, this.#to)
+  }
 }
 
 /** Names as JSON of ASCII, the same ones again and again. */
-const quotedNames = new Map<string, string>()
+const quotedNames = new Map<string, Buffer>()
 const QUOTED_NAMES_MAX = 1024
 
-function quoted(name: string): string {
+function quoted(name: string): Buffer {
   const known = quotedNames.get(name)
   if (known !== undefined) return known
-  const text = formatFastjson(name).toString('latin1')
+  const text = formatFastjson(name)
   if (quotedNames.size >= QUOTED_NAMES_MAX) quotedNames.clear()
   quotedNames.set(name, text)
   return text

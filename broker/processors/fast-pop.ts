@@ -5,21 +5,13 @@
  * requests both ways and compares what is answered.
  */
 import assert from 'node:assert/strict'
-import { extFieldsOf } from '../../remoting/command-codec.ts'
-import {
-  GANTRY_VERSION,
-  LanguageCode,
-  ONEWAY_FLAG,
-  RESPONSE_FLAG,
-  SerializeType,
-} from '../../remoting/command.ts'
-import { encodeJsonHeader } from '../../remoting/json-header.ts'
+import { ONEWAY_FLAG, SerializeType } from '../../remoting/command.ts'
 import { ResponseCode } from '../../remoting/response-code.ts'
 import { AnswerBuffers } from '../pop/answer-buffers.ts'
 import { MemoryPop } from '../pop/memory-pop.ts'
-import { popFields } from '../pop/pop-answer.ts'
 import { popProblem, readProblem } from '../pop/pop-rules.ts'
-import { askedBy, writeAnswer } from './frame-answer.ts'
+import { answeredBy, askedBy, writeAnswer } from './frame-answer.ts'
+import { writePoppedHeader } from './pop-answer-frame.ts'
 import { NOT_RECORDED, POP_OUTPUT_BYTES_MAX, popRequestOf } from './pop.ts'
 import { PopFrameHeader } from './pop-frame.ts'
 import type { Connection } from '../../remoting/connection.ts'
@@ -30,7 +22,6 @@ import type { PopProcessor } from './pop.ts'
 
 /** Bytes of an answer before the records: 32 messages of as many queues take half of it. */
 const HEADER_ROOM = 8 * 1024
-const PREFIX_SIZE = 8
 
 export class FastPop {
   readonly #processor: PopProcessor
@@ -74,32 +65,16 @@ export class FastPop {
   #answerFound(connection: Connection, asked: Asked, request: PopRequest, pop: MemoryPop): void {
     const { buffer, end, parts, popTime, restCount } = pop
     const { invisibleTimeMs } = request
-    const header = encodeJsonHeader({
-      code: ResponseCode.SUCCESS,
-      language: LanguageCode.OTHER,
-      version: GANTRY_VERSION,
-      opaque: asked.opaque,
-      flag: RESPONSE_FLAG,
-      remark: 'FOUND',
-      extFields: extFieldsOf(popFields(request, { parts, popTime, restCount, invisibleTimeMs })),
-    })
-    // Numbers and names of fields: a character is a byte.
-    const start = HEADER_ROOM - PREFIX_SIZE - header.length
-    assert(start >= 0, 'the header of an answer fits its room')
-    buffer.writeInt32BE(end - start - 4, start)
-    buffer.writeInt32BE(header.length, start + 4)
-    buffer[start + 4] = SerializeType.JSON
-    buffer.write(header, start + PREFIX_SIZE, 'latin1')
+    const { opaque } = asked
+    const bodySize = end - HEADER_ROOM
+    const found = { opaque, popTime, invisibleTimeMs, restCount, parts }
+    const size = writePoppedHeader(buffer, bodySize, found)
+    assert(size <= HEADER_ROOM, 'the header of an answer fits its room')
+    const start = HEADER_ROOM - size
+    buffer.copyWithin(start, 0, size)
     for (const [index, part] of parts.entries()) {
       this.#processor.count(part, part.offsets.length, pop.partBytes[index] ?? 0)
     }
-    connection.writeFrames(buffer, start, end, {
-      requestCode: asked.code,
-      responseCode: ResponseCode.SUCCESS,
-      count: 1,
-      bytes: asked.inFlightBytes,
-      receivedAt: asked.receivedAt,
-      isLongPolling: false,
-    })
+    connection.writeFrames(buffer, start, end, answeredBy(asked, ResponseCode.SUCCESS))
   }
 }

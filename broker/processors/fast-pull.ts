@@ -8,7 +8,7 @@
 import { ONEWAY_FLAG } from '../../remoting/command.ts'
 import { ResponseCode } from '../../remoting/response-code.ts'
 import { GetStatus } from '../../store/types.ts'
-import { askedBy, writeAnswer } from './frame-answer.ts'
+import { answeredBy, askedBy, writeAnswer } from './frame-answer.ts'
 import { PULL_ANSWER_HEADER_MAX, writeFoundHeader } from './pull-answer.ts'
 import { PullFrameHeader } from './pull-frame.ts'
 import { Pull, pullCodeOf } from './pull.ts'
@@ -103,14 +103,7 @@ export class FastPull {
     if (!this.#parts.store.copyFound(buffer, bodyAt)) return false
     this.#rules.countPulled(header, count, bytes)
     const end = bodyAt + bytes
-    const answered = {
-      requestCode: asked.code,
-      responseCode: ResponseCode.SUCCESS,
-      count: 1,
-      bytes: asked.inFlightBytes,
-      receivedAt: asked.receivedAt,
-      isLongPolling,
-    }
+    const answered = answeredBy(asked, ResponseCode.SUCCESS, isLongPolling)
     if (isSmall) connection.commitFrames(end, answered)
     else connection.writeFrames(buffer, at, end, answered)
     return true

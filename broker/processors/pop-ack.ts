@@ -176,9 +176,12 @@ function offsetsOf(
 ): readonly number[] {
   const minOffset = store.minOffsetInQueue(topic, queueId)
   const maxOffset = store.maxOffsetInQueue(topic, queueId)
-  return distances
-    .map((distance) => startOffset + distance)
-    .filter((queueOffset) => queueOffset >= minOffset && queueOffset <= maxOffset)
+  const offsets: number[] = []
+  for (const distance of distances) {
+    const queueOffset = startOffset + distance
+    if (queueOffset >= minOffset && queueOffset <= maxOffset) offsets.push(queueOffset)
+  }
+  return offsets
 }
 
 function changeInvisibleTime(parts: BrokerParts, pops: PopService, request: RemotingRequest): void {

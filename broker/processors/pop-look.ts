@@ -83,6 +83,7 @@ class HeldNotification implements Waiter {
   readonly queueId: number
   readonly deadline: number
   tick: number = -1
+  place: number = 0
   readonly #pops: PopService
   readonly #request: RemotingRequest
   readonly #header: PollHeader

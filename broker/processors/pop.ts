@@ -107,6 +107,7 @@ export function deadlineOf(
 class HeldPop implements Waiter {
   readonly deadline: number
   tick: number = -1
+  place: number = 0
   readonly #processor: PopProcessor
   readonly #request: RemotingRequest
   readonly #pop: PopRequest

@@ -1,4 +1,5 @@
 /** The frame of an answer with messages, written byte by byte as `encodeFrame` writes the answer of the ordinary way. */
+import { writeDecimal } from '../../common/decimal.ts'
 import {
   GANTRY_VERSION,
   LanguageCode,
@@ -125,33 +126,4 @@ function binaryName(name: string): Buffer {
 function writeBytes(target: Buffer, at: number, bytes: Buffer): number {
   target.set(bytes, at)
   return at + bytes.length
-}
-
-const BILLION = 1_000_000_000
-
-/** Writes a safe integer in decimal; returns where it ends. */
-function writeDecimal(target: Buffer, at: number, value: number): number {
-  if (value < 0) {
-    target[at] = 0x2d
-    return writeDecimal(target, at + 1, -value)
-  }
-  if (value < BILLION) return writeDigits(target, at, value, digitCount(value))
-  const high = Math.floor(value / BILLION)
-  return writeDigits(target, writeDecimal(target, at, high), value - high * BILLION, 9)
-}
-
-function writeDigits(target: Buffer, at: number, value: number, count: number): number {
-  let left = value | 0
-  for (let to = at + count - 1; to >= at; to--) {
-    const rest = (left / 10) | 0
-    target[to] = 0x30 + left - rest * 10
-    left = rest
-  }
-  return at + count
-}
-
-function digitCount(value: number): number {
-  let count = 1
-  for (let bound = 10; value >= bound; bound *= 10) count++
-  return count
 }

@@ -5,6 +5,7 @@
  * combination of lengths, and an answer is one copy of it with the digits written over.
  */
 import assert from 'node:assert/strict'
+import { digitCount, writeDigits } from '../../common/decimal.ts'
 import { encodeOffsetMessageId } from '../../common/message-id.ts'
 import { encodeCommand, extFieldsOf } from '../../remoting/command-codec.ts'
 import { GANTRY_VERSION, LanguageCode, NO_BODY, RESPONSE_FLAG } from '../../remoting/command.ts'
@@ -19,7 +20,6 @@ const MAX_TEMPLATES = 256
 const OFFSET_DIGITS = 16
 const ZERO = 0x30
 const LETTER_A_LESS_10 = 0x37
-const BILLION = 1_000_000_000
 const TWO_TO_32 = 0x1_0000_0000
 
 interface Template {
@@ -106,13 +106,6 @@ export class SendAnswers {
   }
 }
 
-/** How many decimal digits a number that is not negative has. */
-function digitCount(value: number): number {
-  let count = 1
-  for (let bound = 10; bound <= value; bound *= 10) count++
-  return count
-}
-
 /** The places are found by encoding once more with one field changed. */
 function makeTemplate(key: number, answer: SendAnswer, constants: AnswerConstants): Template {
   const { serializeType } = answer
@@ -181,29 +174,6 @@ function encodeAnswer(
     body: NO_BODY,
     serializeType,
   })
-}
-
-/** Writes `count` decimal digits. */
-function writeDigits(target: Buffer, at: number, count: number, value: number): void {
-  let rest = value
-  let last = at + count - 1
-  // Above that, integers of 32 bits do not hold it.
-  if (rest >= BILLION) {
-    const high = Math.floor(rest / BILLION)
-    rest -= high * BILLION
-    writeDigits(target, at, count - 9, high)
-    for (let index = 0; index < 9; index++) {
-      const tenth = (rest / 10) | 0
-      target[last--] = ZERO + rest - tenth * 10
-      rest = tenth
-    }
-    return
-  }
-  while (last >= at) {
-    const tenth = (rest / 10) | 0
-    target[last--] = ZERO + rest - tenth * 10
-    rest = tenth
-  }
 }
 
 /** Writes 16 upper-case hexadecimal digits. */

@@ -215,9 +215,12 @@ function batchAckOf(json: JsonObject): BatchAck {
 function distancesOf(base64: string): readonly number[] {
   if (base64.length > (BIT_SET_BYTES_MAX * 4) / 3) throw malformedBody('the bit set b is too long')
   const distances: number[] = []
-  Buffer.from(base64, 'base64').forEach((byte, index) => {
-    for (let bit = 0; bit < 8; bit++) if ((byte & (1 << bit)) !== 0) distances.push(index * 8 + bit)
-  })
+  const bytes = Buffer.from(base64, 'base64')
+  for (let index = 0; index < bytes.length; index++) {
+    for (let bits = bytes[index] ?? 0; bits !== 0; bits &= bits - 1) {
+      distances.push(index * 8 + 31 - Math.clz32(bits & -bits))
+    }
+  }
   return distances
 }
 
