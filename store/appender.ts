@@ -236,12 +236,14 @@ export class Appender {
     if (first !== undefined && light?.isFullFor(first.topic) === true) {
       return refusal(PutStatus.LMQ_CONSUME_QUEUE_NUM_EXCEEDED, first.topic)
     }
+    const isTopic = first !== undefined && isTopicName(first.topic)
+    const topicBytes = Buffer.from(first?.topic ?? '')
     for (const { message } of messages) {
       const isOfQueue = message.topic === first?.topic && message.queueId === first.queueId
-      if (!isOfQueue || message.queueId < 0 || !isTopicName(message.topic)) {
+      if (!isOfQueue || message.queueId < 0 || !isTopic) {
         return refusal(PutStatus.MESSAGE_ILLEGAL, 'the topic or queue is impossible')
       }
-      this.#draft.setMessage(message, Buffer.from(message.topic))
+      this.#draft.setMessage(message, topicBytes)
       const status = this.#check(this.#draft)
       if (status === PutStatus.OS_PAGE_CACHE_BUSY) {
         return refusal(status, 'the disk does not keep up with the writes')

@@ -70,6 +70,21 @@ type TransferConfig = Pick<
   | 'maxTransferCountOnMessageInDisk'
 >
 
+/** The same for one answer: what may change while a broker runs costs a call to read. */
+class TransferLimits {
+  memoryBytes = 0
+  memoryCount = 0
+  diskBytes = 0
+  diskCount = 0
+
+  read(config: TransferConfig): void {
+    this.memoryBytes = config.maxTransferBytesOnMessageInMemory
+    this.memoryCount = config.maxTransferCountOnMessageInMemory
+    this.diskBytes = config.maxTransferBytesOnMessageInDisk
+    this.diskCount = config.maxTransferCountOnMessageInDisk
+  }
+}
+
 export interface QueueReaderOptions {
   readonly commitLog: CommitLog
   readonly consumeQueues: ConsumeQueues
@@ -88,6 +103,7 @@ export class QueueReader {
   readonly #memoryBytes: number
   readonly #blocks: BlockCache
   readonly #found = new Selection()
+  readonly #limits = new TransferLimits()
   readonly #windows: UnitWindows
   #ownUnits: Buffer = Buffer.alloc(SCAN_BYTES_MIN)
   /** What is looked at: own memory or a window, and where in it. */
@@ -307,6 +323,7 @@ export class QueueReader {
     }
     found.status = count === 0 ? GetStatus.OFFSET_FOUND_NULL : GetStatus.NO_MATCHED_MESSAGE
     this.#filterReads = 0
+    this.#limits.read(this.#config)
     for (let index = 0; index < count && this.#filterReads < FILTER_READS_MAX; index++) {
       const at = this.#unitsAt + index * CONSUME_QUEUE_UNIT_SIZE
       if (!this.#take(queue, at, request, found)) break
@@ -360,17 +377,9 @@ export class QueueReader {
     const bytes = found.bytes + size
     if (bytes > ANSWER_BYTES_MAX) return true
     if (request.maxBytes !== undefined) return bytes > request.maxBytes
-    const config = this.#config
-    if (isOnDisk) {
-      return (
-        bytes > config.maxTransferBytesOnMessageInDisk ||
-        count >= config.maxTransferCountOnMessageInDisk
-      )
-    }
-    return (
-      bytes > config.maxTransferBytesOnMessageInMemory ||
-      count >= config.maxTransferCountOnMessageInMemory
-    )
+    const limits = this.#limits
+    if (isOnDisk) return bytes > limits.diskBytes || count >= limits.diskCount
+    return bytes > limits.memoryBytes || count >= limits.memoryCount
   }
 
   /** A record that cannot be read is not sorted out here: what reads it tells what is wrong. */

@@ -24,6 +24,17 @@ export interface CheckpointOptions {
   readonly offsets: readonly number[]
 }
 
+/** Acknowledgements that will be one record. */
+export interface WaitingAck {
+  readonly record: {
+    readonly type: 'acks'
+    readonly checkpoint: Checkpoint
+    readonly offsets: number[]
+  }
+  /** Told whether they are recorded. */
+  readonly done: ((isCommitted: boolean) => void)[]
+}
+
 /** The messages that one pop took from one queue. */
 export class Checkpoint {
   readonly queue: PopQueue
@@ -44,6 +55,8 @@ export class Checkpoint {
   failures: number = 0
   /** Another one with the same start, of another time. */
   other: Checkpoint | null = null
+  /** Its acknowledgements of this turn. The revive log's own. */
+  waitingAck: WaitingAck | null = null
 
   constructor(options: CheckpointOptions) {
     this.queue = options.queue

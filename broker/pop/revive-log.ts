@@ -13,7 +13,7 @@ import type { HostAddress, MessageToStore } from '../../common/message.ts'
 import type { Logger } from '../../common/log.ts'
 import type { Clock, Timers } from '../../common/ports.ts'
 import type { GetResult, PutResult, Store } from '../../store/types.ts'
-import type { Checkpoint } from './pop-queue.ts'
+import type { Checkpoint, WaitingAck } from './pop-queue.ts'
 import type { EncodedRecord, ReviveRecord } from './revive-record.ts'
 
 /** RocketMQ's group whose committed offsets say from where on the revive log is needed. */
@@ -40,23 +40,13 @@ export interface ReviveLogOptions {
   readonly storeHost: () => HostAddress
 }
 
-interface Waiting {
-  /** Made into bytes when the batch is full. */
-  readonly record: ReviveRecord | AckInMaking
-  readonly done: Appended[]
-}
-
-interface AckInMaking {
-  readonly type: 'acks'
-  readonly checkpoint: Checkpoint
-  readonly offsets: number[]
-}
+/** Made into bytes when the batch is full. */
+type Waiting = { readonly record: ReviveRecord; readonly done: Appended[] } | WaitingAck
 
 export class ReviveLog {
   readonly topic: string
   readonly #options: ReviveLogOptions
   readonly #waiting: Waiting[][] = Array.from({ length: REVIVE_QUEUES }, () => [])
-  readonly #acks = new Map<Checkpoint, Waiting & { readonly record: AckInMaking }>()
   readonly #properties = new Map<string, Buffer>()
   /** Records that were taken, since the start: checkpoints and the like, and acknowledgements. */
   readonly counts: { ck: number; ack: number } = { ck: 0, ack: 0 }
@@ -79,20 +69,22 @@ export class ReviveLog {
 
   /** What a checkpoint's acknowledgements of this turn were merged into is full: the next one stands behind all that was appended before. */
   separateAcks(checkpoint: Checkpoint): void {
-    this.#acks.delete(checkpoint)
+    checkpoint.waitingAck = null
   }
 
   /** Appends that messages of a checkpoint are finished. */
   appendAck(checkpoint: Checkpoint, queueOffsets: readonly number[], done: Appended): void {
-    const merged = this.#acks.get(checkpoint)
-    if (merged !== undefined) {
+    const merged = checkpoint.waitingAck
+    if (merged !== null) {
       merged.record.offsets.push(...queueOffsets)
       merged.done.push(done)
       return
     }
-    const record: AckInMaking = { type: 'acks', checkpoint, offsets: [...queueOffsets] }
-    const waiting = { record, done: [done] }
-    this.#acks.set(checkpoint, waiting)
+    const waiting: WaitingAck = {
+      record: { type: 'acks', checkpoint, offsets: [...queueOffsets] },
+      done: [done],
+    }
+    checkpoint.waitingAck = waiting
     this.#add(checkpoint.queue.reviveQueueId, waiting)
   }
 
@@ -192,7 +184,6 @@ export class ReviveLog {
 
   #flush(): void {
     this.#isScheduled = false
-    this.#acks.clear()
     this.#waiting.forEach((waiting, reviveQueueId) => {
       if (waiting.length === 0) return
       this.#waiting[reviveQueueId] = []
@@ -250,8 +241,10 @@ export class ReviveLog {
   }
 }
 
-function settledRecord(record: ReviveRecord | AckInMaking): ReviveRecord {
+/** From now on acknowledgements of the same checkpoint are another record. */
+function settledRecord(record: Waiting['record']): ReviveRecord {
   if (record.type !== 'acks') return record
+  record.checkpoint.waitingAck = null
   const { queue, startOffset, popTime } = record.checkpoint
   const { topic, consumerGroup, queueId } = queue
   return {

@@ -1,8 +1,8 @@
 /** ACK_MESSAGE and BATCH_ACK_MESSAGE of the plain kind, from the bytes of the request to those of the answer; all else goes the ordinary way. */
-import { decodeBatchAcks } from '../../remoting/bodies/pop-bodies.ts'
 import { ONEWAY_FLAG, SerializeType } from '../../remoting/command.ts'
 import { handleProblem, isOrderReceipt } from '../pop/pop-rules.ts'
 import { AckFrameReader } from './ack-frame.ts'
+import { BatchAckReader } from './batch-ack-frame.ts'
 import { askedBy, writeAnswer } from './frame-answer.ts'
 import { ackOne, batchAck } from './pop-ack.ts'
 import type { FrameProcessor, RequestFrame } from '../../remoting/request-frame.ts'
@@ -13,6 +13,7 @@ export class FastAck {
   readonly #parts: BrokerParts
   readonly #pops: PopService
   readonly #reader = new AckFrameReader()
+  readonly #batchReader = new BatchAckReader()
 
   constructor(parts: BrokerParts, pops: PopService) {
     this.#parts = parts
@@ -31,8 +32,8 @@ export class FastAck {
 
   readonly takeBatch: FrameProcessor = (connection, frame) => {
     if (!this.#isPlain(frame)) return false
-    const acks = decodeBatchAcks(frame.source.subarray(frame.bodyStart, frame.bodyEnd))
-    if (acks === null || acks.length === 0) return false
+    const acks = this.#batchReader.read(frame)
+    if (acks === null) return false
     const asked = askedBy(frame)
     batchAck(this.#parts, this.#pops, acks, (response) => writeAnswer(connection, asked, response))
     return true

@@ -37,8 +37,6 @@ const BIT_SET_BYTES_MAX = 1024 * 1024
 /** Null when there is no body. */
 export function decodeBatchAcks(body: Buffer): readonly BatchAck[] | null {
   if (body.length === 0) return null
-  const plain = plainBatchAcks(body.toString())
-  if (plain !== null) return plain
   const json = asObject(parseFastjson(body), 'BatchAckMessageRequestBody')
   return listMember(json, 'acks').map((item) => batchAckOf(asObject(item, 'acks')))
 }
@@ -144,52 +142,6 @@ export function requestModesOf(json: JsonObject): readonly RequestModeSetting[] 
       requestModeOf(asObject(setting, group)),
     ),
   )
-}
-
-/** The form in which Java sends them, by the built-in parser; null for every other one, which the lenient reader takes. */
-function plainBatchAcks(text: string): readonly BatchAck[] | null {
-  let json: unknown
-  try {
-    json = JSON.parse(text)
-  } catch {
-    return null
-  }
-  const list = isRecord(json) ? json['acks'] : null
-  if (!Array.isArray(list)) return null
-  const acks: BatchAck[] = []
-  for (const item of list) {
-    const ack = isRecord(item) ? plainBatchAck(item) : null
-    if (ack === null) return null
-    acks.push(ack)
-  }
-  return acks
-}
-
-function plainBatchAck({ c, t, r, so, q, rq, pt, it, b }: PlainRecord): BatchAck | null {
-  if (typeof c !== 'string' || typeof t !== 'string' || typeof r !== 'string') return null
-  if (typeof b !== 'string' || !isInteger(so) || !isInteger(q)) return null
-  if (!isInteger(rq) || !isInteger(pt) || !isInteger(it)) return null
-  return {
-    consumerGroup: c,
-    topic: t,
-    retry: r,
-    startOffset: so,
-    queueId: q,
-    reviveQueueId: rq,
-    popTime: pt,
-    invisibleTime: it,
-    distances: distancesOf(b),
-  }
-}
-
-type PlainRecord = Readonly<Record<string, unknown>>
-
-function isRecord(json: unknown): json is PlainRecord {
-  return typeof json === 'object' && json !== null && !Array.isArray(json)
-}
-
-function isInteger(json: unknown): json is number {
-  return Number.isInteger(json)
 }
 
 /** Java's short names, or its long ones. */
