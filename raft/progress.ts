@@ -16,6 +16,8 @@ export class Progress {
   nextOffset: number
   /** Probing: a request is under way. */
   isWaiting = false
+  /** Probing: `nextOffset` may lie within a record of the own log, so that requests go without records. */
+  mayBeWithinRecord = false
   /** It has answered since the last look at the quorum. */
   isActive = false
   /** Ticks since its last answer. */
@@ -42,9 +44,10 @@ export class Progress {
   }
 
   /** Starts to look for where the logs agree. */
-  probe(nextOffset: number): void {
+  probe(nextOffset: number, mayBeWithinRecord: boolean = false): void {
     this.state = 'probe'
     this.nextOffset = nextOffset
+    this.mayBeWithinRecord = mayBeWithinRecord
     this.isWaiting = false
     this.ticksWithoutGain = 0
   }
@@ -65,6 +68,9 @@ export class Progress {
     if (offset > this.matchOffset) this.ticksWithoutGain = 0
     this.matchOffset = Math.max(this.matchOffset, offset)
     this.nextOffset = Math.max(this.nextOffset, this.matchOffset)
+    // Where logs agree both have the end of a record; an answer to an older request does not say that they do.
+    if (this.mayBeWithinRecord && this.matchOffset < this.nextOffset) return
+    this.mayBeWithinRecord = false
     this.isWaiting = false
     if (this.state === 'probe') this.state = 'replicate'
   }

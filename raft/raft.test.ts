@@ -139,6 +139,24 @@ describe('replication', () => {
     for (const member of group.members.values()) expect(member.ids).toEqual([100])
   })
 
+  test('a record of another term that ends within one of the leader’s gives way (§5.3)', () => {
+    const group = new TestGroup({ members: voters(3), random: new SeededRandom(1) })
+    const termStart = (term: number) => ({ term, size: 2, id: null, members: null })
+    const [leader, follower] = [group.member(0), group.member(1)]
+    leader.records = [termStart(1), { term: 1, size: 20, id: 7, members: null }, termStart(3)]
+    leader.hardState = { term: 3, votedFor: null }
+    // Its leader of term 2 did not have the long record.
+    follower.records = [termStart(1), termStart(2)]
+    follower.hardState = { term: 2, votedFor: null }
+    for (const member of [leader, follower]) member.start()
+
+    group.run(60, (from, to) => from === 2 || to === 2)
+
+    expect(group.leader?.id).toBe(0)
+    expect(follower.ids).toEqual([7])
+    expect(follower.commitOffset).toBe(leader.endOffset)
+  })
+
   test('with SYNC_FLUSH nothing is committed before a majority has synced', () => {
     const group = led(3, 1, { isSyncFlush: true })
     group.leader?.propose(1, 5)

@@ -43,8 +43,13 @@ export function sendAppends(node: RaftNode<unknown>, to: MemberId, isHeartbeat =
       node.emit({ type: 'install', to })
       break
     }
-    sendRecords(node, to, progress)
     isSent = true
+    if (progress.mayBeWithinRecord) {
+      progress.isWaiting = true
+      sendEmpty(node, to, progress)
+    } else {
+      sendRecords(node, to, progress)
+    }
   }
   if (isHeartbeat && !isSent) sendEmpty(node, to, progress)
 }
@@ -249,7 +254,9 @@ export function onAppendResponse(
     // It may have lost what it had acknowledged, unless that was synced: nothing is known of its log any more.
     if (progress.bootId !== null) progress.matchOffset = 0
     progress.bootId = response.bootId
-    if (progress.state !== 'install') progress.probe(progress.nextOffset)
+    if (progress.state !== 'install') {
+      progress.probe(progress.nextOffset, progress.mayBeWithinRecord)
+    }
   }
   if (response.isAccepted) {
     progress.accepted(Math.min(response.offset, node.endOffset))
@@ -270,7 +277,9 @@ function onRejected(node: RaftNode<unknown>, progress: Progress, response: Appen
   const next = Math.min(offset, sameTerms, progress.nextOffset)
   // An answer to an older request says nothing new.
   if (next < progress.matchOffset) return
-  progress.probe(next)
+  // Records of another term end elsewhere than the own ones.
+  const isOfOtherTerm = next === offset && node.epochs.termBefore(next) !== termAtOffset
+  progress.probe(next, isOfOtherTerm)
 }
 
 function advanceCommit(node: RaftNode<unknown>): void {

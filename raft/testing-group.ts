@@ -253,6 +253,7 @@ export class TestMember {
     let at = this.startOffset
     let end = offset
     for (const record of this.records) {
+      assert(at >= offset || at + record.size <= offset, 'what is sent begins with a record')
       at += record.size
       if (at > offset && (end === offset || at <= offset + maxBytes)) end = at
     }
