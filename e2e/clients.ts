@@ -9,7 +9,8 @@ import { ROOT, environmentVariable, run } from './environment.ts'
 import { numberAt, textAt } from './json.ts'
 
 export const CLIENTS = ['java-5.5.0', 'java-4.9.8', 'go'] as const
-export type Client = (typeof CLIENTS)[number]
+/** With Python's, which has a suite of its own: its library does less. */
+export type Client = (typeof CLIENTS)[number] | 'python'
 export type Scenario =
   | 'produce'
   | 'push-consume'
@@ -49,11 +50,12 @@ export interface ClientProcess {
   kill(): Promise<ClientResult>
 }
 
-/** The name of a client on the command line of the clients' image. */
+/** The name of a client on the command line of the clients' image; Python's is not in it. */
 const KIND_IN_IMAGE: Readonly<Record<Client, string>> = {
   'java-5.5.0': 'java5',
   'java-4.9.8': 'java4',
   go: 'go',
+  python: 'python',
 }
 const FOLDER = join(ROOT, 'e2e', 'clients')
 /** A busy machine is no reason to fail, or to send twice. Loads that measure failures keep the clients' own time-outs. */
@@ -71,6 +73,11 @@ const PATIENT: ReadonlySet<Scenario> = new Set<Scenario>([
 export async function buildClients(): Promise<void> {
   await run(join(FOLDER, 'java', 'build'), [])
   await run(join(FOLDER, 'go', 'build'), [])
+}
+
+/** The same for Python's, which its own suite needs only. */
+export async function buildPythonClient(): Promise<void> {
+  await run(join(FOLDER, 'python', 'build'), [])
 }
 
 /** Starts a scenario against the name servers `namesrv`; `env` is added to its environment. */
@@ -147,6 +154,10 @@ function commandOf(client: Client): { readonly command: string; readonly args: r
   const pod = environmentVariable('GANTRY_E2E_CLIENTS_POD')
   if (pod !== '') return { command: join(FOLDER, 'in-pod'), args: [pod, KIND_IN_IMAGE[client]] }
   if (client === 'go') return { command: join(FOLDER, 'go', 'bin', 'go-client'), args: [] }
+  if (client === 'python') {
+    const folder = join(FOLDER, 'python')
+    return { command: join(folder, 'venv', 'bin', 'python'), args: [join(folder, 'main.py')] }
+  }
   const jars = join(FOLDER, 'java', 'target', client.replace('java', 'client'))
   return {
     command: 'java',

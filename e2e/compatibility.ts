@@ -54,7 +54,7 @@ function gather(report: unknown): void {
         else found.failed++
         found.files.add(basename(textAt(file, 'name')))
         const name = textAt(test, 'fullName')
-        for (const client of CLIENTS)
+        for (const client of [...CLIENTS, 'python'])
           if (name.split(' ').includes(client)) found.clients.add(client)
       }
     }

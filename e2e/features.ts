@@ -59,7 +59,7 @@ export const FEATURES = {
   P1: 'Headers in JSON and in the ROCKETMQ form',
   P2: 'Java clients 4.9 and 5.x',
   P3: 'The Go client v2',
-  P4: 'Remoting clients in Python and C++',
+  P4: 'The Python client, whose library is the C++ client',
   P5: 'Node clients',
   P12: 'PROXY protocol v1 and v2',
   P13: 'IPv6',
@@ -93,10 +93,6 @@ export const NOT_YET: ReadonlyMap<string, string> = new Map<Feature, string>([
   ['M27', 'comes with the gRPC proxy; remoting clients pop (M28)'],
   ['M46', 'a topic with `cleanup.policy=COMPACTION` is refused, and the answer says so'],
   ['M48', 'comes with the gRPC proxy'],
-  [
-    'P4',
-    'these clients need a native library that no package registry has; they speak what P1 shows',
-  ],
   ['P5', 'the Node clients speak gRPC, and come with its proxy'],
 ])
 

@@ -11,7 +11,7 @@ import type { RemotingCommand, RequestContent } from '../remoting/command.ts'
 import type { Client, ClientProcess, Flags, Message } from './clients.ts'
 import type { DevOptions } from './dev-server.ts'
 
-/** A client hears of a retry topic at its next look at the routes; that of the Go client cannot be set. */
+/** A client hears of a retry topic at its next look at the routes; those of the Go and Python clients cannot be set. */
 const SOON = { 'poll-route-ms': 2000 }
 const STARTED_MS = 60_000
 
@@ -129,7 +129,7 @@ export class MessagingWorld {
 }
 
 function patient(client: Client): Flags {
-  return client === 'go' ? {} : SOON
+  return client.startsWith('java') ? SOON : {}
 }
 
 /** Resolves when the consumer has been given queues, and has had a second to look its offsets up. */
