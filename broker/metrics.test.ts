@@ -42,7 +42,7 @@ test('the time that topics and groups take to create is told by outcome', async 
 test('topics beyond the limit have no series, and are counted', async () => {
   const lines = await scraped(({ parts }) => {
     for (let index = 0; index < 10_003; index++)
-      parts.stats.add('TOPIC_PUT_NUMS', `T${index}`, 1, 1)
+      parts.stats.add('TOPIC_PUT_SIZE', `T${index}`, 1, 1)
   })
 
   expect(lines.filter((line) => line.startsWith('rocketmq_messages_in_total{'))).toHaveLength(
@@ -54,14 +54,14 @@ test('topics beyond the limit have no series, and are counted', async () => {
 test('groups are counted by consumer, topic and whether they retry', async () => {
   const lines = await scraped(({ parts }) => {
     parts.stats.add('GROUP_GET_NUMS', '%RETRY%G@G', 7, 1)
-    parts.stats.add('DLQ_PUT_NUMS', 'G', 2, 1)
+    parts.stats.add('DLQ_PUT_NUMS', 'T@G', 2, 1)
   })
 
   expect(lines).toContain(
     'rocketmq_messages_out_total{topic="%RETRY%G",consumer_group="G",is_retry="true",is_system="false"} 7',
   )
   expect(lines).toContain(
-    'rocketmq_send_to_dlq_messages_total{topic="%DLQ%G",consumer_group="G",is_retry="false",is_system="false"} 2',
+    'rocketmq_send_to_dlq_messages_total{topic="T",consumer_group="G",is_system="false"} 2',
   )
 })
 

@@ -13,9 +13,10 @@ import { registerStoreMetrics } from './store-metrics.ts'
 import type { MetricLabels, MetricSample, Registry } from '../common/metrics.ts'
 import type { BrokerParts } from './parts.ts'
 import type { BrokerProcessors } from './processors.ts'
+import type { TypedPuts } from './stats.ts'
 import type { ConsumerGroup } from './client-registry.ts'
 
-/** Series of one metric in one scrape; the rest is left out, so that labels stay bounded. */
+/** Topics or groups of one metric in one scrape; the rest is left out, so that labels stay bounded. */
 const SERIES_MAX = 10_000
 /** The same for a histogram, which has nine lines for each. */
 const HISTOGRAM_SERIES_MAX = 1000
@@ -32,8 +33,14 @@ export function registerBrokerMetrics(
   registerPopMetrics(registry, processors.pops)
   registerStoreMetrics(registry, parts)
   registerDelayMetrics(registry, parts, processors)
-  const { transactions } = processors
+  const { transactions, timers } = processors
   transactions.stats.register(registry, () => transactions.openByTopic)
+  parts.topics.onChange((names) => {
+    if (names !== null) return
+    const isThere = (topic: string): boolean => parts.topics.get(topic) !== undefined
+    transactions.stats.keep(isThere)
+    timers.stats.keep(isThere)
+  })
   registry.registerMetric(parts.topics.createTimes)
   registry.registerMetric(parts.groups.createTimes)
 }
@@ -83,14 +90,9 @@ function registerGauges(
 }
 
 /** One counter each for what came in and what went out. */
-const TRAFFIC: readonly string[] = ['TOPIC_PUT_NUMS', 'GROUP_GET_NUMS']
+const TRAFFIC: readonly string[] = ['TOPIC_PUT_SIZE', 'GROUP_GET_NUMS']
 
 function registerTraffic(registry: Registry, { stats, topics }: BrokerParts): void {
-  const topicLabels = (topic: string) => ({
-    topic,
-    message_type: 'normal',
-    is_system: String(topics.isSystem(topic)),
-  })
   const counter = (
     name: string,
     help: string,
@@ -105,20 +107,33 @@ function registerTraffic(registry: Registry, { stats, topics }: BrokerParts): vo
     const at = key.lastIndexOf('@')
     return groupLabelsOf(topics, key.slice(0, at), key.slice(at + 1))
   }
-  const deadLetters = (group: string) => groupLabelsOf(topics, DLQ_PREFIX + group, group)
+  const deadLetters = (key: string) => {
+    const { topic, consumer_group, is_system } = byGroup(key)
+    return { topic, consumer_group, is_system }
+  }
+  /** What came back, or was given up, did not come in. */
+  function* putsByType(limit: number): Iterable<readonly [MetricLabels, TypedPuts]> {
+    for (const [topic, { puts }] of stats.items('TOPIC_PUT_SIZE', limit)) {
+      if (topic.startsWith(RETRY_PREFIX) || topic.startsWith(DLQ_PREFIX)) continue
+      const is_system = String(topics.isSystem(topic))
+      for (const each of puts ?? []) yield [{ topic, message_type: each.type, is_system }, each]
+    }
+  }
+  const incoming = (name: string, help: string, counted: 'messages' | 'bytes') =>
+    add(registry, { name, help, type: 'counter' }, function* () {
+      for (const [labels, puts] of putsByType(SERIES_MAX)) yield sampleOf(labels, puts[counted])
+    })
   const sizes = {
     name: 'rocketmq_message_size',
     help: 'Bytes of the messages taken from producers; those of a batch count as equally large',
     type: 'histogram',
   } as const
 
-  const messagesIn = 'Messages taken from producers'
-  counter('rocketmq_messages_in_total', messagesIn, 'TOPIC_PUT_NUMS', topicLabels)
-  const bytesIn = 'Bytes taken from producers'
-  counter('rocketmq_throughput_in_total', bytesIn, 'TOPIC_PUT_SIZE', topicLabels)
+  incoming('rocketmq_messages_in_total', 'Messages taken from producers', 'messages')
+  incoming('rocketmq_throughput_in_total', 'Bytes taken from producers', 'bytes')
   add(registry, sizes, function* () {
-    for (const [topic, item] of stats.items('TOPIC_PUT_SIZE', HISTOGRAM_SERIES_MAX)) {
-      yield* item.sizes?.samples(topicLabels(topic)) ?? []
+    for (const [labels, puts] of putsByType(HISTOGRAM_SERIES_MAX)) {
+      yield* puts.sizes.samples(labels)
     }
   })
   const messagesOut = 'Messages given to consumers'

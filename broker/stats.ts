@@ -19,7 +19,7 @@ const TURN_ITEMS = 10_000
 /** Upper ends of the buckets of rocketmq_message_size: 1 KiB, 4 KiB, 512 KiB, 1 MiB, 2 MiB, 4 MiB. */
 const SIZE_ENDS: readonly number[] = [1024, 4096, 524_288, 1_048_576, 2_097_152, 4_194_304]
 const CREATE_ENDS_MS: readonly number[] = [10, 100, 1000, 3000, 5000]
-/** The counter of which sizes are kept by bucket too. */
+/** The counter that is kept by type of message, and by bucket of its size, too. */
 const SIZED_NAME = 'TOPIC_PUT_SIZE'
 
 export interface StatsWindow {
@@ -42,30 +42,59 @@ interface Mark {
   readonly times: number
 }
 
+/** What RocketMQ's metrics tell apart (BrokerMetricsManager.getMessageType). */
+export type MessageType = 'normal' | 'fifo' | 'delay' | 'transaction'
+
+/** Messages of one type that a topic was given. */
+export class TypedPuts {
+  readonly type: MessageType
+  messages = 0
+  bytes = 0
+  readonly sizes: BucketCounts = new BucketCounts(SIZE_ENDS)
+
+  constructor(type: MessageType) {
+    this.type = type
+  }
+}
+
 /** One counter. The hot path calls `add` only. */
 export class StatsItem {
   sum = 0
   times = 0
   /** Nobody sees any more what is added. */
   isForgotten = false
-  /** Average values of the calls by bucket; null for most counters. */
-  readonly sizes: BucketCounts | null
+  /** The calls by type, with their average values by bucket; null for most counters. */
+  readonly puts: TypedPuts[] | null
   readonly minute: Mark[]
   readonly hour: Mark[]
   readonly day: Mark[]
 
   constructor(now: number, isSized: boolean) {
-    this.sizes = isSized ? new BucketCounts(SIZE_ENDS) : null
+    this.puts = isSized ? [] : null
     this.minute = [{ at: now, sum: 0, times: 0 }]
     this.hour = [{ at: now, sum: 0, times: 0 }]
     this.day = [{ at: now, sum: 0, times: 0 }]
   }
 
-  add(value: number, times: number): void {
+  add(value: number, times: number, type: MessageType = 'normal'): void {
     this.sum += value
     this.times += times
-    if (this.sizes !== null && times > 0) this.sizes.add(value / times, times)
+    if (this.puts === null || times <= 0) return
+    const puts = putsOf(this.puts, type)
+    puts.messages += times
+    puts.bytes += value
+    puts.sizes.add(value / times, times)
   }
+}
+
+function putsOf(all: TypedPuts[], type: MessageType): TypedPuts {
+  for (let index = 0; index < all.length; index++) {
+    const puts = all[index]
+    if (puts?.type === type) return puts
+  }
+  const puts = new TypedPuts(type)
+  all.push(puts)
+  return puts
 }
 
 /** Times by outcome, for what administrators do. */
@@ -105,8 +134,8 @@ export class BrokerStats {
     return item
   }
 
-  add(name: string, key: string, value: number, times: number): void {
-    this.item(name, key).add(value, times)
+  add(name: string, key: string, value: number, times: number, type?: MessageType): void {
+    this.item(name, key).add(value, times, type)
   }
 
   /** Null when nothing was ever counted under this name and key. */

@@ -4,7 +4,7 @@ import type { MetricLabels, MetricSample, Registry } from '../common/metrics.ts'
 import type { StoreStatus } from '../store/types.ts'
 import type { BrokerParts } from './parts.ts'
 
-const LABELS = { storage_type: 'local', storage_medium: 'disk' }
+export const STORAGE_LABELS: MetricLabels = { storage_type: 'local', storage_medium: 'disk' }
 
 interface StoreMetric {
   readonly name: string
@@ -18,12 +18,6 @@ interface StoreMetric {
 }
 
 const METRICS: readonly StoreMetric[] = [
-  {
-    name: 'rocketmq_storage_size_bytes',
-    help: 'Bytes of the CommitLog',
-    type: 'gauge',
-    read: (status) => status.commitLogBytes,
-  },
   {
     name: 'rocketmq_storage_flush_behind_bytes',
     help: 'Bytes written but not flushed',
@@ -128,14 +122,26 @@ const METRICS: readonly StoreMetric[] = [
   },
 ]
 
-export function registerStoreMetrics(registry: Registry, { store, clock }: BrokerParts): void {
+export function registerStoreMetrics(registry: Registry, parts: BrokerParts): void {
+  const { store, clock } = parts
+  registry.registerSampled({
+    name: 'rocketmq_storage_size_bytes',
+    help: 'Bytes in use on the disk that holds the store, whoever uses them',
+    type: 'gauge',
+    samples: () => {
+      const disk = parts.diskSpace()
+      if (disk === null) return []
+      const value = disk.totalBytes - disk.availableBytes
+      return [{ suffix: '', labels: STORAGE_LABELS, value }]
+    },
+  })
   for (const { name, help, type, read } of METRICS) {
     const samples = () => {
       const value = read(store.status(), clock.now())
       const series = typeof value === 'number' ? [[{}, value] as const] : value
       return series.map(([labels, each]) => ({
         suffix: '',
-        labels: { ...LABELS, ...labels },
+        labels: { ...STORAGE_LABELS, ...labels },
         value: each,
       }))
     }
@@ -155,8 +161,8 @@ function* syncSamples({ syncTimes }: StoreStatus): Iterable<MetricSample> {
   for (const [index, inBucket] of syncTimes.counts.entries()) {
     count += inBucket
     const le = String(SYNC_TIME_BOUNDS_MS[index] ?? '+Inf')
-    yield { suffix: '_bucket', labels: { le, ...LABELS }, value: count }
+    yield { suffix: '_bucket', labels: { le, ...STORAGE_LABELS }, value: count }
   }
-  yield { suffix: '_sum', labels: LABELS, value: syncTimes.sumMs }
-  yield { suffix: '_count', labels: LABELS, value: count }
+  yield { suffix: '_sum', labels: STORAGE_LABELS, value: syncTimes.sumMs }
+  yield { suffix: '_count', labels: STORAGE_LABELS, value: count }
 }

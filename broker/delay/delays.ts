@@ -35,6 +35,8 @@ export type Diverted =
 export interface TimerFacts {
   /** Too many timers wait for this tick: no more are taken. */
   isCongested(tick: number): boolean
+  /** A message of the timer topic has been stored. */
+  parked(message: MessageToStore, queueOffset: number): void
   /** Queue offset of the oldest message of the timer topic that waits; null when it is not known here. */
   readonly oldestWaiting: number | null
 }

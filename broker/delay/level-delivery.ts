@@ -291,7 +291,7 @@ export class LevelDelivery implements LeaderService {
     const { stats, config } = this.#parts
     const { topic, body, properties } = message
     stats.add('TOPIC_PUT_NUMS', topic, 1, 1)
-    stats.add('TOPIC_PUT_SIZE', topic, body.length + properties.length, 1)
+    stats.add('TOPIC_PUT_SIZE', topic, body.length + properties.length, 1, 'delay')
     stats.add('BROKER_PUT_NUMS', config.values.brokerClusterName, 1, 1)
     this.onDelivered?.(lateMs)
   }

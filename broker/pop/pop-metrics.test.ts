@@ -20,5 +20,5 @@ test('what is popped, acknowledged and comes back is told', async () => {
   expect(lines).toContain('rocketmq_pop_checkpoint_buffer_size 1')
   expect(lines).toContain('rocketmq_pop_revive_in_message_total{revive_message_type="ck"} 2')
   expect(lines).toContain('rocketmq_pop_revive_retry_messages_total{put_status="OK"} 1')
-  expect(lines).toContain('rocketmq_pop_revive_lag 0')
+  expect(lines).toContain('rocketmq_pop_revive_lag_milliseconds 0')
 })

@@ -24,12 +24,12 @@ export function registerPopMetrics(registry: Registry, pops: PopService): void {
     return count
   })
   gauge(
-    'rocketmq_pop_revive_lag',
+    'rocketmq_pop_revive_lag_milliseconds',
     'Pops whose time is over and whose messages have not all come back',
     () => pops.reviver.backlog,
   )
   gauge(
-    'rocketmq_pop_revive_latency',
+    'rocketmq_pop_revive_latency_milliseconds',
     'Milliseconds after its time at which the last message came back',
     () => pops.reviver.counts.latencyMs,
   )

@@ -194,7 +194,8 @@ export class PopReviver {
     this.counts.retries.set(status, (this.counts.retries.get(status) ?? 0) + 1)
     if (!isStored(status)) throw new Error(`a popped message cannot be put back: ${status}`)
     if (!this.#isKnown(checkpoint)) return
-    if (isDead) parts.stats.add('DLQ_PUT_NUMS', queue.consumerGroup, 1, 1)
+    const normal = normalTopicOf(queue.topic, queue.consumerGroup)
+    if (isDead) parts.stats.add('DLQ_PUT_NUMS', `${normal}@${queue.consumerGroup}`, 1, 1)
     else parts.stats.add('TOPIC_PUT_NUMS', target, 1, 1)
     const { popTime, invisibleTime } = checkpoint
     this.counts.latencyMs = Math.max(0, parts.clock.now() - popTime - invisibleTime)

@@ -167,7 +167,11 @@ class Side {
     ]
     const keys = ['T', 'Other-topic', 'Multi', 'Unknown', 'DefaultCluster']
     const views = names.flatMap((name) => keys.map((key) => stats.view(name, key)))
-    return { views, total: stats.putTotal, inFlight: this.world.processors.send.inFlight }
+    const types = [...stats.items('TOPIC_PUT_SIZE', 100)].flatMap(([topic, { puts }]) =>
+      (puts ?? []).map(({ type, messages, bytes }) => `${topic} ${type} ${messages} ${bytes}`),
+    )
+    const { inFlight } = this.world.processors.send
+    return { views, types: types.toSorted(), total: stats.putTotal, inFlight }
   }
 
   #note(command: RemotingCommand, response: ResponseContent): void {
@@ -227,6 +231,8 @@ const pair = fc.constantFrom(
     'TAGS\u0001a',
     'TAGS\u0001\u00e9\u20ac\u{1f600}',
     'DELAY\u00010',
+    '__SHARDINGKEY\u0001k',
+    '__STARTDELIVERTIME\u00011',
   ],
   ...[
     'DELAY\u00013',

@@ -160,7 +160,8 @@ export class FastSend {
       this.#batch = null
       return false
     }
-    batch.add(topic, frame.bodyEnd - frame.bodyStart + draft.propertiesEnd)
+    const bytes = frame.bodyEnd - frame.bodyStart + draft.propertiesEnd
+    batch.add(topic, bytes, this.#properties.hasShardingKey)
     if ((frame.flag & ONEWAY_FLAG) !== 0) {
       batch.answer(connection, frame, settings.answers, null)
       return true

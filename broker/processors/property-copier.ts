@@ -18,8 +18,9 @@ const ZERO = 0x30
 const TRUE = Buffer.from('true')
 const UNIQUE_KEY = Buffer.from(PropertyName.UNIQ_KEY)
 const WAIT = Buffer.from(PropertyName.WAIT)
+const SHARDING_KEY = Buffer.from(PropertyName.SHARDING_KEY)
 
-/** Names that the ordinary way has to look at, by length. */
+/** Names to look at, by length: all but three of them make the ordinary way necessary. */
 const SPECIAL: readonly (readonly Buffer[])[] = specialNames()
 
 /** Made once; its fields tell of the last `copy` that returned true. */
@@ -30,12 +31,14 @@ export class PropertyCopier {
   /** The value of UNIQ_KEY; empty when there is none. */
   uniqueKeyStart = 0
   uniqueKeyEnd = 0
+  hasShardingKey = false
 
   /** False when the properties are not plain: nothing is to be used then. */
   copy(source: Buffer, start: number, end: number, hasEscapes: boolean): boolean {
     this.end = 0
     this.uniqueKeyStart = 0
     this.uniqueKeyEnd = 0
+    this.hasShardingKey = false
     if (end - start >= MAX_PROPERTIES_SIZE) return false
     const { target } = this
     // `| 0` keeps the positions small integers for the compiler: this loop is a fifth of the cost of a small send.
@@ -105,6 +108,10 @@ export class PropertyCopier {
         this.uniqueKeyEnd = valueEnd
         return end
       }
+      if (name === SHARDING_KEY) {
+        this.hasShardingKey = true
+        return end
+      }
       const isWait = name === WAIT && valueEnd - middle - 1 === TRUE.length
       return isWait && isAt(target, middle + 1, TRUE) ? end : -1
     }
@@ -138,11 +145,11 @@ function isAt(target: Buffer, start: number, name: Buffer): boolean {
 function specialNames(): Buffer[][] {
   const byLength: Buffer[][] = []
   const { TRAN_MSG, INNER_MULTI_DISPATCH, INNER_NUM } = PropertyName
-  const asking = [TRAN_MSG, INNER_MULTI_DISPATCH, INNER_NUM]
+  const asking = [TRAN_MSG, INNER_MULTI_DISPATCH, INNER_NUM, PropertyName.START_DELIVER_TIME]
   const names = [...DROPPED_PROPERTIES, ...DELAY_PROPERTIES, ...asking].filter(
     (name) => name !== PropertyName.UNIQ_KEY,
   )
-  for (const name of [UNIQUE_KEY, WAIT, ...names.map((each) => Buffer.from(each))]) {
+  for (const name of [UNIQUE_KEY, WAIT, SHARDING_KEY, ...names.map((each) => Buffer.from(each))]) {
     byLength[name.length] = [...(byLength[name.length] ?? []), name]
   }
   return byLength

@@ -3,7 +3,7 @@ import { SimulatedTime } from '../../simulation/time.ts'
 import { BrokerStats } from '../stats.ts'
 import { PutCounters } from './put-counters.ts'
 
-const STORED = { count: 3, puts: 1, bytes: 300 }
+const STORED = { count: 3, puts: 1, bytes: 300, type: 'normal' } as const
 
 test('what is stored is counted by topic and in all, and but for system topics without them', () => {
   const stats = new BrokerStats(new SimulatedTime())

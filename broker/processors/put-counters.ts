@@ -1,6 +1,6 @@
 /** Counts what was stored, by topic and in all. The counters of a topic are looked up once and kept with it. */
 import { countedName } from '../../common/light-queues.ts'
-import type { BrokerStats, StatsItem } from '../stats.ts'
+import type { BrokerStats, MessageType, StatsItem } from '../stats.ts'
 
 /** Some puts of one topic. */
 export interface StoredMessages {
@@ -8,6 +8,7 @@ export interface StoredMessages {
   readonly puts: number
   /** Of bodies and properties. */
   readonly bytes: number
+  readonly type: MessageType
 }
 
 export class PutCounters {
@@ -22,7 +23,7 @@ export class PutCounters {
     this.#isSystem = topic.isSystem
   }
 
-  count(clusterName: string, { count, puts, bytes }: StoredMessages): void {
+  count(clusterName: string, { count, puts, bytes, type }: StoredMessages): void {
     const stats = this.#stats
     let items = this.#items
     if (items === null || items.nums.isForgotten || items.size.isForgotten) {
@@ -34,7 +35,7 @@ export class PutCounters {
     }
     stats.putTotal += count
     items.nums.add(count, puts)
-    items.size.add(bytes, count)
+    items.size.add(bytes, count, type)
     stats.add('BROKER_PUT_NUMS', clusterName, count, puts)
     if (this.#isSystem) return
     stats.add('BROKER_PUT_NUMS_WITHOUT_SYSTEM_TOPIC', clusterName, count, puts)

@@ -13,12 +13,15 @@ import type { ResponseContent } from '../../remoting/command.ts'
 import type { Connection } from '../../remoting/connection.ts'
 import type { RequestFrame } from '../../remoting/request-frame.ts'
 import type { CommitWaiter } from '../../store/types.ts'
+import type { MessageType } from '../stats.ts'
 import type { SendAnswer, SendAnswers } from './send-answer.ts'
 import type { SendTopic } from './send-topics.ts'
 
 const CHUNK_SIZE = 64 * 1024
 const MAX_FREE_CHUNKS = 16
 const FRAME_MAX_LENGTH = 1024 * 1024
+/** Beside a size class: sends of messages with a sharding key. */
+const FIFO = 64
 
 /** Sends that wait for the store, of both ways. */
 export interface SendLoad {
@@ -32,8 +35,8 @@ export interface BatchOwner {
   readonly answerTo: (status: PutStatus, reason: string | null) => ResponseContent
   /** True when a put that ended like this has been stored: it is counted, and its answer has the offsets. */
   readonly isStored: (status: PutStatus) => boolean
-  /** Some sends of one topic, of together `bytes` bytes of bodies and properties, have been stored. */
-  readonly count: (topic: SendTopic, sends: number, bytes: number) => void
+  /** Some sends of one topic and type, of together `bytes` bytes of bodies and properties, have been stored. */
+  readonly count: (topic: SendTopic, sends: number, bytes: number, type: MessageType) => void
   readonly giveBack: (batch: SendBatch) => void
 }
 
@@ -74,11 +77,11 @@ export class SendBatch implements CommitWaiter {
   #slices: Slice[] = []
   #slice: Slice | null = null
   #sends = 0
-  // Sends by topic and size class, in the order in which they came first.
+  // Sends by topic, type and size class, in the order in which they came first.
   readonly #topics: SendTopic[] = []
   readonly #topicSends: number[] = []
   readonly #topicBytes: number[] = []
-  readonly #topicSizes: number[] = []
+  readonly #topicClasses: number[] = []
 
   constructor(owner: BatchOwner, chunks: AnswerChunks) {
     this.#owner = owner
@@ -86,19 +89,20 @@ export class SendBatch implements CommitWaiter {
   }
 
   /** Notes a send that has been appended; `bytes` are those of its body and properties. */
-  add(topic: SendTopic, bytes: number): void {
+  add(topic: SendTopic, bytes: number, isFifo: boolean): void {
     this.#sends++
     this.#owner.load.inFlight++
     // Within a class sizes differ by less than two, so that the average says enough for a histogram.
     const sizeClass = 32 - Math.clz32((bytes - 1) >> 10)
+    const countedClass = isFifo ? sizeClass | FIFO : sizeClass
     let at = topic.countedAt
-    if (this.#topics[at] !== topic || this.#topicSizes[at] !== sizeClass) {
+    if (this.#topics[at] !== topic || this.#topicClasses[at] !== countedClass) {
       at = this.#topics.length
       topic.countedAt = at
       this.#topics.push(topic)
       this.#topicSends.push(0)
       this.#topicBytes.push(0)
-      this.#topicSizes.push(sizeClass)
+      this.#topicClasses.push(countedClass)
     }
     this.#topicSends[at] = (this.#topicSends[at] ?? 0) + 1
     this.#topicBytes[at] = (this.#topicBytes[at] ?? 0) + bytes
@@ -145,7 +149,8 @@ export class SendBatch implements CommitWaiter {
     load.inFlight -= this.#sends
     if (isStored(status)) {
       for (const [index, topic] of this.#topics.entries()) {
-        count(topic, this.#topicSends[index] ?? 0, this.#topicBytes[index] ?? 0)
+        const type = (this.#topicClasses[index] ?? 0) >= FIFO ? 'fifo' : 'normal'
+        count(topic, this.#topicSends[index] ?? 0, this.#topicBytes[index] ?? 0, type)
       }
     }
     for (const slice of this.#slices) {
@@ -212,7 +217,7 @@ export class SendBatch implements CommitWaiter {
     this.#topics.length = 0
     this.#topicSends.length = 0
     this.#topicBytes.length = 0
-    this.#topicSizes.length = 0
+    this.#topicClasses.length = 0
   }
 }
 

@@ -5,6 +5,7 @@
  */
 import { MessageSysFlag } from '../../common/message.ts'
 import { PropertyName } from '../../common/properties.ts'
+import type { MessageType } from '../stats.ts'
 
 const PAIR_END = '\u0002'
 const NAME_END = '\u0001'
@@ -18,6 +19,8 @@ export interface ScannedProperties {
   readonly isTransactional: boolean
   /** A delay level or a timer: see `Delays.divert`. */
   readonly asksForDelay: boolean
+  /** What metrics count the message as. */
+  readonly type: MessageType
 }
 
 /** The broker writes these; what a client says about them is dropped, as in Java. */
@@ -45,6 +48,7 @@ export function scanProperties(text: string): ScannedProperties {
   let waitsForFlush = true
   let isTransactional = false
   let asksForDelay = false
+  let type: MessageType = 'normal'
   let at = 0
   while (at < text.length) {
     const found = text.indexOf(PAIR_END, at)
@@ -60,13 +64,19 @@ export function scanProperties(text: string): ScannedProperties {
         kept = withoutPair(kept, text.slice(at, end))
       } else if (DELAY_PROPERTIES.has(name)) {
         asksForDelay ||= name !== PropertyName.DELAY || text.slice(middle + 1, end) !== '0'
+        if (type === 'normal') type = 'delay'
+      } else if (name === PropertyName.START_DELIVER_TIME) {
+        if (type === 'normal') type = 'delay'
+      } else if (name === PropertyName.SHARDING_KEY) {
+        type = 'fifo'
       } else if (name === PropertyName.TRAN_MSG) {
         isTransactional = text.slice(middle + 1, end).toLowerCase() === 'true'
       }
     }
     at = end + 1
   }
-  return { kept, uniqueKey, waitsForFlush, isTransactional, asksForDelay }
+  if (isTransactional) type = 'transaction'
+  return { kept, uniqueKey, waitsForFlush, isTransactional, asksForDelay, type }
 }
 
 function withoutPair(kept: string, pair: string): string {

@@ -15,7 +15,13 @@ import { ResponseCode } from '../../remoting/response-code.ts'
 import { PutStatus, isStored } from '../../store/types.ts'
 import { DELAY_IN_BATCH } from '../delay/delays.ts'
 import { deadLetterProperties } from '../retry/dead-letter.ts'
-import { DLQ_PREFIX, RETRY_PREFIX, isForbiddenForClients, topicProblem } from '../names.ts'
+import {
+  DLQ_PREFIX,
+  RETRY_PREFIX,
+  TIMER_TOPIC,
+  isForbiddenForClients,
+  topicProblem,
+} from '../names.ts'
 import { halfMessageOf } from '../transaction/half-message.ts'
 import { recallHandleOf } from '../timer/recall.ts'
 import { answer, brokerMay, queueRefusal, topicNotExist } from './answers.ts'
@@ -36,6 +42,7 @@ import type { ResponseContent } from '../../remoting/command.ts'
 import type { TopicConfig } from '../../remoting/bodies/topic-config.ts'
 import type { PutResult } from '../../store/types.ts'
 import type { BrokerParts } from '../parts.ts'
+import type { MessageType } from '../stats.ts'
 import type { Transactions } from '../transaction/transactions.ts'
 import type { SendLoad } from './send-batch.ts'
 import type { SendHeader } from './send-header.ts'
@@ -74,11 +81,12 @@ export class SendProcessor {
         ...this.#outcomeOf(status, reason),
         extFields: this.#commonFields(),
       }),
-      count: (topic: SendTopic, sends: number, bytes: number) =>
+      count: (topic: SendTopic, sends: number, bytes: number, type: MessageType) =>
         topic.counters.count(parts.config.values.brokerClusterName, {
           count: sends,
           puts: sends,
           bytes,
+          type,
         }),
     }
     this.fast = new FastSend(parts, owner, (connection) => this.#bornHost(connection))
@@ -219,7 +227,8 @@ export class SendProcessor {
         formatProperties(deadLetterProperties(parseProperties(properties.kept))),
       asksForDelay: false,
     }
-    stats.add('DLQ_PUT_NUMS', header.topic.slice(RETRY_PREFIX.length), 1, 1)
+    const consumerGroup = header.topic.slice(RETRY_PREFIX.length)
+    stats.add('DLQ_PUT_NUMS', `${header.topic}@${consumerGroup}`, 1, 1)
     this.#store(request, header, { topic, queueId: 0, properties: delivered }, dead.body)
   }
 
@@ -248,7 +257,7 @@ export class SendProcessor {
     this.#load.inFlight++
     this.#parts.store.put(messages, properties.waitsForFlush ? 'inTime' : 'written', (result) => {
       this.#load.inFlight--
-      this.#respond(request, { header, queueId, messages, uniqueKey: properties.uniqueKey }, result)
+      this.#respond(request, { header, queueId, messages, properties }, result)
     })
   }
 
@@ -403,7 +412,7 @@ export class SendProcessor {
       readonly header: SendHeader
       readonly queueId: number
       readonly messages: readonly MessageToStore[]
-      readonly uniqueKey: string | null
+      readonly properties: ScannedProperties
     },
     result: PutResult,
   ): void {
@@ -417,15 +426,21 @@ export class SendProcessor {
     const name = sent.messages[0]?.topic ?? ''
     const topic = { name, isSystem: this.#parts.topics.isSystem(name) }
     const { brokerClusterName } = this.#parts.config.values
-    const stored = { count: sent.messages.length, puts: 1, bytes }
+    const { type } = sent.properties
+    const stored = { count: sent.messages.length, puts: 1, bytes, type }
     new PutCounters(this.#parts.stats, topic).count(brokerClusterName, stored)
+    if (name === TIMER_TOPIC) {
+      for (const message of sent.messages) {
+        this.#parts.delays.timers?.parked(message, result.queueOffset)
+      }
+    }
     request.respond({
       ...outcome,
       extFields: {
         msgId: ids.join(','),
         queueId: String(sent.queueId),
         queueOffset: String(result.queueOffset),
-        transactionId: sent.uniqueKey ?? undefined,
+        transactionId: sent.properties.uniqueKey ?? undefined,
         MSG_REGION: regionId,
         TRACE_ON: String(traceOn),
         recallHandle: this.#recallHandleOf(sent.messages),

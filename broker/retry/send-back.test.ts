@@ -214,7 +214,7 @@ describe('a message that is sent back', () => {
 
     const sumOf = (name: string, key: string) => world.parts.stats.item(name, key).sum
     expect(sumOf('SNDBCK_PUT_NUMS', 'T@G')).toBe(2)
-    expect(sumOf('DLQ_PUT_NUMS', 'G')).toBe(1)
+    expect(sumOf('DLQ_PUT_NUMS', 'T@G')).toBe(1)
   })
 })
 

@@ -153,8 +153,9 @@ async function putAgain(
   if (status !== PutStatus.OK) return answer(codeOf(status), status)
   stats.add('SNDBCK_PUT_NUMS', `${originTopic}@${consumerGroup}`, 1, 1)
   if (next.isDead) {
-    stats.add('DLQ_PUT_NUMS', consumerGroup, 1, 1)
-    stats.add('SNDBCK2DLQ_TIMES', `${header.originTopic ?? originTopic}@${consumerGroup}`, 1, 1)
+    const name = `${header.originTopic ?? originTopic}@${consumerGroup}`
+    stats.add('DLQ_PUT_NUMS', name, 1, 1)
+    stats.add('SNDBCK2DLQ_TIMES', name, 1, 1)
   }
   return success()
 }

@@ -123,6 +123,17 @@ export class PendingTimers {
     this.#heapify()
   }
 
+  /** How many are due within each of these times from `now` on, later than within the one before; `bounds` in milliseconds, ascending. */
+  dueWithin(now: number, bounds: readonly number[]): number[] {
+    const counts = bounds.map(() => 0)
+    for (let at = 0; at < this.#size; at++) {
+      const ahead = (this.#dueTimes[at] ?? 0) - now
+      const index = ahead < 0 ? -1 : bounds.findIndex((bound) => ahead < bound)
+      if (index >= 0) counts[index] = (counts[index] ?? 0) + 1
+    }
+    return counts
+  }
+
   /** The smallest queue offset of all that wait, as far as it is known; Infinity without any. */
   minQueueOffset(): number {
     let min = this.minFarOffset

@@ -13,6 +13,7 @@ import { TIMER_TOPIC } from '../names.ts'
 import { Recalled } from './recalled.ts'
 import { TimerFlag } from './pending-timers.ts'
 import { TimerIndex } from './timer-index.ts'
+import { TimerStats } from './timer-stats.ts'
 import type { MessageToStore, StoredMessage } from '../../common/message.ts'
 import type { Timer } from '../../common/ports.ts'
 import type { LeaderService } from '../leader-service.ts'
@@ -63,10 +64,7 @@ export class TimerDelivery implements LeaderService {
   /** How many timers wait for each tick; null when that is not limited. */
   #ticks: Map<number, number> | null = null
   #idle: (() => void)[] = []
-  /** Since the start of the process. */
-  enqueued: number = 0
-  dequeued: number = 0
-  recalled: number = 0
+  readonly stats: TimerStats = new TimerStats()
   onDelivered: ((lateMs: number) => void) | null = null
 
   /** `kept`: see `PendingTimers`. */
@@ -79,6 +77,13 @@ export class TimerDelivery implements LeaderService {
   /** Timers that wait; null while that is not known: only the leader counts. */
   get waiting(): number | null {
     return this.#index?.isReady === true ? this.#index.count : null
+  }
+
+  /** Timers that wait for each span of `bounds` (milliseconds ahead, ascending), as far as they are near; null while that is not known. */
+  dueWithin(bounds: readonly number[]): number[] | null {
+    const index = this.#index
+    if (index?.isReady !== true) return null
+    return index.pending.dueWithin(this.#parts.clock.now(), bounds)
   }
 
   /** When the next timer is due; null when none is, or it is not known. */
@@ -100,6 +105,14 @@ export class TimerDelivery implements LeaderService {
     return this.#index === null ? 0 : Math.max(0, end - this.#index.indexedTo)
   }
 
+  /** For how many milliseconds the first of them has been stored. */
+  get behindMs(): number {
+    if (this.behind === 0) return 0
+    const { store, clock } = this.#parts
+    const storedAt = store.storeTimestampAt(TIMER_TOPIC, 0, this.indexedTo)
+    return storedAt === null ? 0 : Math.max(0, clock.now() - storedAt)
+  }
+
   get indexedTo(): number {
     return this.#index?.indexedTo ?? 0
   }
@@ -112,6 +125,11 @@ export class TimerDelivery implements LeaderService {
   /** From now on, also before its recall is read from the log, a message is not delivered. */
   recall(key: string, tick: number): void {
     this.#recalled.add(key, tick)
+  }
+
+  /** A message of the timer topic has been stored. */
+  parked(message: MessageToStore, queueOffset: number): void {
+    this.stats.parked(message, queueOffset)
   }
 
   /** A recall that could not be stored: the message is delivered after all. */
@@ -134,6 +152,7 @@ export class TimerDelivery implements LeaderService {
     this.#index = new TimerIndex({ store, clock, timers }, this.#kept)
     const isLimited = config.values.timerCongestNumEachSlot < INT_MAX
     this.#ticks = isLimited ? new Map<number, number>() : null
+    this.stats.forgetWaiting()
     if (isLimited) this.#index.onFound = (dueTime) => this.#countTick(dueTime, 1)
     this.#caughtUpAt = store.status().maxPhysicalOffset
     this.#startedAt = clock.now()
@@ -157,6 +176,7 @@ export class TimerDelivery implements LeaderService {
       return
     }
     this.#find(this.#index, this.#index.load())
+    this.stats.knownFrom = this.#index.indexedTo
     this.#schedule()
   }
 
@@ -190,9 +210,7 @@ export class TimerDelivery implements LeaderService {
     if (index === null) return
     this.#schedule()
     if (index.needsRescan && index.isReady && !this.#isBusy) this.#find(index, index.rescan())
-    const before = index.indexedTo
     while (!index.advance()) continue
-    this.enqueued += Math.max(0, index.indexedTo - before)
     const now = this.#parts.clock.now()
     if (index.isReady && Math.abs(now - this.#forgottenAt) > FORGET_MS) {
       this.#forgottenAt = now
@@ -344,7 +362,8 @@ export class TimerDelivery implements LeaderService {
     const topic = propertyOf(properties, PropertyName.REAL_TOPIC) ?? ''
     const uniqueKey = propertyOf(properties, PropertyName.UNIQ_KEY) ?? ''
     if (this.#recalled.has(topic, uniqueKey)) {
-      this.recalled++
+      this.stats.recalled++
+      this.stats.left(topic, due.queueOffset)
       return null
     }
     const mayBeDelivered = (due.flags & TimerFlag.FROM_JAVA) !== 0 && due.dueTime < this.#startedAt
@@ -426,11 +445,11 @@ export class TimerDelivery implements LeaderService {
   #count(message: MessageToStore, due: Due): void {
     const { stats, config, clock } = this.#parts
     const { topic, body, properties } = message
-    this.dequeued++
-    stats.add('TOPIC_PUT_NUMS', topic, 1, 1)
-    stats.add('TOPIC_PUT_SIZE', topic, body.length + properties.length, 1)
-    stats.add('BROKER_PUT_NUMS', config.values.brokerClusterName, 1, 1)
+    this.stats.delivered(topic, due.queueOffset)
     this.onDelivered?.(Math.max(0, clock.now() - due.dueTime))
+    stats.add('TOPIC_PUT_NUMS', topic, 1, 1)
+    stats.add('TOPIC_PUT_SIZE', topic, body.length + properties.length, 1, 'delay')
+    stats.add('BROKER_PUT_NUMS', config.values.brokerClusterName, 1, 1)
   }
 
   #endGroup(hasFailed: boolean): void {

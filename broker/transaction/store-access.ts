@@ -28,7 +28,7 @@ export function countPut(
 ): void {
   stats.putTotal++
   stats.add('TOPIC_PUT_NUMS', topic, 1, 1)
-  stats.add('TOPIC_PUT_SIZE', topic, body.length + properties.length, 1)
+  stats.add('TOPIC_PUT_SIZE', topic, body.length + properties.length, 1, 'transaction')
   stats.add('BROKER_PUT_NUMS', config.values.brokerClusterName, 1, 1)
 }
 

@@ -26,6 +26,13 @@ export class TransactionStats {
     count(this.#rolledBack, topic)
   }
 
+  /** Forgets topics that are gone. */
+  keep(isThere: (topic: string) => boolean): void {
+    for (const counts of [this.#committed, this.#rolledBack, this.#latencies]) {
+      for (const topic of counts.keys()) if (!isThere(topic)) counts.delete(topic)
+    }
+  }
+
   register(registry: Registry, openByTopic: () => ReadonlyMap<string, number>): void {
     registry.registerSampled({
       name: 'rocketmq_half_messages',

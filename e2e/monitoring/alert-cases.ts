@@ -375,10 +375,10 @@ const MESSAGES: readonly AlertCase[] = [
   {
     alert: 'GantryDelayedLate',
     at: 5,
-    fires: { [`rocketmq_timer_dequeue_latency{${A}}`]: '60000x60' },
+    fires: { [`rocketmq_timer_dequeue_latency_milliseconds{${A}}`]: '60000x60' },
     labels: MEMBER,
     summary: 'Delayed messages of prod-broker-0 come late',
-    quiet: { [`rocketmq_timer_dequeue_latency{${A}}`]: '20x60' },
+    quiet: { [`rocketmq_timer_dequeue_latency_milliseconds{${A}}`]: '20x60' },
   },
 ]
 

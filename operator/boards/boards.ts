@@ -164,7 +164,11 @@ const GROUP_BOARD: Board = {
           '{{folder}} {{instance}}': 'rocketmq_storage_disk_ratio{$f}',
         }),
         panel('Takes messages', 'short', { [MEMBER]: 'rocketmq_storage_writable{$f}' }),
-        panel('Size of the log', 'bytes', { [MEMBER]: 'rocketmq_storage_size_bytes{$f}' }),
+        panel('Size of the log', 'bytes', {
+          [MEMBER]:
+            'rocketmq_storage_physical_offset{$f,position="max"} - ignoring(position) rocketmq_storage_physical_offset{$f,position="min"}',
+        }),
+        panel('In use on the disk', 'bytes', { [MEMBER]: 'rocketmq_storage_size_bytes{$f}' }),
         panel('Oldest message', 'ms', {
           [MEMBER]: 'rocketmq_storage_message_reserve_time_milliseconds{$f}',
         }),
@@ -295,10 +299,10 @@ const TOPICS_BOARD: Board = {
           'by level {{node_id}}': `sum by (node_id) (rocketmq_delay_waiting_messages{${ANY_TOPIC}})`,
         }),
         panel('Delayed messages came late, 99 of 100 within', 'ms', {
-          '{{node_id}}': `histogram_quantile(0.99, sum by (node_id, le) (rate(rocketmq_delay_message_latency_bucket{${ANY_TOPIC}}[$__rate_interval])))`,
+          '{{node_id}}': `histogram_quantile(0.99, sum by (node_id, le) (rate(rocketmq_delay_lateness_milliseconds_bucket{${ANY_TOPIC}}[$__rate_interval])))`,
         }),
         panel('POP: behind with what was not acknowledged', 'short', {
-          'records {{node_id}}': `sum by (node_id) (rocketmq_pop_revive_lag{${ANY_TOPIC}})`,
+          'records {{node_id}}': `sum by (node_id) (rocketmq_pop_revive_lag_milliseconds{${ANY_TOPIC}})`,
           'waiting requests {{node_id}}': `sum by (node_id) (rocketmq_pop_waiting_requests{${ANY_TOPIC}})`,
         }),
       ],
