@@ -43,6 +43,8 @@ export class ConsumerOffsets {
   readonly #going = new Set<string>()
   /** Offsets set by an administrator which the next pull of the queue takes over. */
   readonly #resets: Table = new Map()
+  /** How far consumers have pulled. */
+  readonly #pulled: Table = new Map()
   #flushing: Promise<void> | null = null
   #dataVersion: DataVersion = ZERO_DATA_VERSION
 
@@ -94,6 +96,16 @@ export class ConsumerOffsets {
     if (queueOffset === undefined) return null
     drop(this.#resets, key, queueId)
     return queueOffset
+  }
+
+  /** A consumer was given the messages of a queue below this offset. Not kept over a start. */
+  notePulled(consumerGroup: string, topic: string, queueId: number, queueOffset: number): void {
+    put(this.#pulled, keyOf(topic, consumerGroup), queueId, queueOffset)
+  }
+
+  /** What `notePulled` was told last, or null. */
+  pulled(consumerGroup: string, topic: string, queueId: number): number | null {
+    return this.#pulled.get(keyOf(topic, consumerGroup))?.get(queueId) ?? null
   }
 
   deleteGroup(consumerGroup: string): void {
@@ -249,7 +261,7 @@ export class ConsumerOffsets {
 
   #deleteWhere(matches: (key: string) => boolean): void {
     for (const key of [...this.#table.keys()].filter(matches)) this.#gone.add(key)
-    for (const table of [this.#ahead, this.#resets]) {
+    for (const table of [this.#ahead, this.#resets, this.#pulled]) {
       for (const key of [...table.keys()].filter(matches)) table.delete(key)
     }
   }

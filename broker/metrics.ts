@@ -6,6 +6,7 @@
  */
 import { LanguageCode } from '../remoting/command.ts'
 import { registerDelayMetrics } from './delay/metrics.ts'
+import { registerLagMetrics } from './lag-metrics.ts'
 import { registerPopMetrics } from './pop/pop-metrics.ts'
 import { versionName } from '../remoting/version-name.ts'
 import { DLQ_PREFIX, RETRY_PREFIX, isSystemGroup } from './names.ts'
@@ -29,7 +30,7 @@ export function registerBrokerMetrics(
   registerGauges(registry, parts, processors)
   registerTraffic(registry, parts)
   registerConnections(registry, parts)
-  registerLag(registry, parts)
+  registerLagMetrics(registry, parts, processors.pops)
   registerPopMetrics(registry, processors.pops)
   registerStoreMetrics(registry, parts)
   registerDelayMetrics(registry, parts, processors)
@@ -66,7 +67,7 @@ function sampleOf(labels: MetricLabels, value: number): MetricSample {
 function registerGauges(
   registry: Registry,
   { config, topics, groups, longPolling, stats }: BrokerParts,
-  { send }: BrokerProcessors,
+  { send, pops, running }: BrokerProcessors,
 ): void {
   const permission = 'brokerPermission: 6 read and write, 4 read only, 2 write only'
   single(registry, 'rocketmq_broker_permission', permission, () => config.values.brokerPermission)
@@ -76,12 +77,14 @@ function registerGauges(
   })
   const watermark = {
     name: 'rocketmq_processor_watermark',
-    help: 'Requests that wait: sends for the store, pulls for a message',
+    help: 'Requests that wait: sends for the store, pulls for a message, acknowledgements for the log, others for whatever they need',
     type: 'gauge',
   } as const
   add(registry, watermark, () => [
     sampleOf({ processor: 'send' }, send.inFlight),
     sampleOf({ processor: 'pull' }, longPolling.count),
+    sampleOf({ processor: 'ack' }, pops.recordsUnderWay),
+    ...Array.from(running.counts, ([processor, count]) => sampleOf({ processor }, count)),
   ])
   const leftOut = 'Topics, and topics of consumer groups, whose traffic is not shown by name'
   single(registry, 'rocketmq_broker_series_left_out', leftOut, () => {
@@ -223,66 +226,5 @@ function clientLabels(language: number, version: number): MetricLabels {
   return {
     language: LANGUAGES.get(language) ?? 'other',
     version: versionName(version).toLowerCase(),
-  }
-}
-
-/** Of the groups that are connected: what nobody asks for is not behind. */
-function registerLag(registry: Registry, parts: BrokerParts): void {
-  const messages = {
-    name: 'rocketmq_consumer_lag_messages',
-    help: 'Messages that a connected group has not committed',
-    type: 'gauge',
-  } as const
-  add(registry, messages, function* () {
-    for (const { group, topic } of subscribed(parts)) {
-      let sum = 0
-      for (const { behind } of queuesOf(parts, group, topic)) sum += behind
-      yield sampleOf(groupLabelsOf(parts.topics, topic, group), sum)
-    }
-  })
-  const latency = {
-    name: 'rocketmq_consumer_lag_latency_milliseconds',
-    help: 'Age of the oldest message that a connected group has not committed, in milliseconds',
-    type: 'gauge',
-  } as const
-  add(registry, latency, function* () {
-    const { store, clock, topics } = parts
-    for (const { group, topic } of subscribed(parts)) {
-      let age = 0
-      for (const { queueId, next, behind } of queuesOf(parts, group, topic)) {
-        const storedAt = behind > 0 ? store.storeTimestampAt(topic, queueId, next) : null
-        if (storedAt !== null) age = Math.max(age, clock.now() - storedAt)
-      }
-      yield sampleOf(groupLabelsOf(topics, topic, group), age)
-    }
-  })
-}
-
-function* subscribed({
-  clients,
-  topics,
-}: BrokerParts): Iterable<{ readonly group: string; readonly topic: string }> {
-  let left = SERIES_MAX
-  for (const group of clients.consumerGroups) {
-    if (clients.messageModel(group) === 'BROADCASTING') continue
-    for (const topic of clients.consumerGroup(group)?.subscriptions.keys() ?? []) {
-      if (!topics.all.has(topic)) continue
-      if (left-- <= 0) return
-      yield { group, topic }
-    }
-  }
-}
-
-function* queuesOf(
-  { store, offsets, topics }: BrokerParts,
-  group: string,
-  topic: string,
-): Iterable<{ readonly queueId: number; readonly next: number; readonly behind: number }> {
-  const queueCount = topics.get(topic)?.readQueueNums ?? 0
-  for (let queueId = 0; queueId < queueCount; queueId++) {
-    const min = store.minOffsetInQueue(topic, queueId)
-    const next = Math.max(min, offsets.query(group, topic, queueId) ?? min)
-    const behind = Math.max(0, store.maxOffsetInQueue(topic, queueId) - next)
-    yield { queueId, next, behind }
   }
 }

@@ -34,6 +34,7 @@ import { statsProcessors } from './processors/stats-admin.ts'
 import { topicAdminProcessors } from './processors/topics-admin.ts'
 import { PopService } from './pop/pop-service.ts'
 import { TopicRoutes } from './pop/topic-routes.ts'
+import { RunningRequests } from './running-requests.ts'
 import { StoreRates } from './store-rates.ts'
 import { transactionProcessors } from './transaction/processors.ts'
 import { Transactions } from './transaction/transactions.ts'
@@ -53,10 +54,22 @@ export const NOT_ON_VIP_PORT: readonly number[] = [
   RequestCode.NOTIFICATION,
 ]
 
+/** What waits for the store, for messages or for the revive log is counted there. */
+const WAITING_CODES: ReadonlySet<number> = new Set([
+  ...SEND_CODES,
+  ...PULL_CODES,
+  RequestCode.POP_MESSAGE,
+  RequestCode.NOTIFICATION,
+  RequestCode.ACK_MESSAGE,
+  RequestCode.BATCH_ACK_MESSAGE,
+  RequestCode.CHANGE_MESSAGE_INVISIBLETIME,
+])
+
 export interface BrokerProcessors {
   readonly access: AccessControl
   readonly send: SendProcessor
   readonly pops: PopService
+  readonly running: RunningRequests
   /** To be sampled with the statistics. */
   readonly rates: StoreRates
   readonly byCode: ReadonlyMap<number, Processor>
@@ -126,6 +139,7 @@ export function createProcessors(options: TopicAdminOptions): BrokerProcessors {
     access,
     send,
     pops,
+    running: new RunningRequests(byCode, WAITING_CODES),
     rates,
     byCode,
     byFrame,

@@ -12,11 +12,13 @@ import { DLQ_PREFIX } from '../names.ts'
 import { dropProperty, propertyPair } from '../processors/send-properties.ts'
 import { deadLetterProperties } from '../retry/dead-letter.ts'
 import { normalTopicOf, popRetryTopicV1, popRetryTopicV2 } from './receipt.ts'
+import { REVIVE_QUEUES } from './revive-log.ts'
 import type { MessageToStore, StoredMessage } from '../../common/message.ts'
 import type { GetResult } from '../../store/types.ts'
 import type { BrokerParts } from '../parts.ts'
 import type { Checkpoint, PopQueue } from './pop-queue.ts'
 import type { PopState } from './pop-state.ts'
+import type { ReviveCounts } from './revive-counts.ts'
 
 /** Checkpoints that are worked on at a time. */
 const CONCURRENT_MAX = 16
@@ -29,37 +31,42 @@ const FIRST_POP_TIME = '1ST_POP_TIME'
 export interface PopReviverOptions {
   readonly parts: BrokerParts
   readonly state: PopState
+  readonly counts: ReviveCounts
   readonly isCurrent: () => boolean
   /** A message of this queue has come back. */
   readonly onRevived: (queue: PopQueue) => void
 }
 
-/** Counted since the start. */
-export interface ReviveCounts {
-  /** Copies by outcome. */
-  readonly retries: Map<PutStatus, number>
-  /** Messages that retention had taken before they could come back. */
-  gone: number
-  /** Milliseconds between the last message's time and its copy. */
-  latencyMs: number
-}
-
 export class PopReviver {
   readonly #options: PopReviverOptions
-  readonly counts: ReviveCounts = { retries: new Map<PutStatus, number>(), gone: 0, latencyMs: 0 }
+  /** Messages that retention had taken before they could come back, since the start. */
+  goneCount: number = 0
   readonly #reader = new RecordReader()
   #waiting: Checkpoint[] = []
   #head = 0
-  #running = 0
+  readonly #running = new Set<Checkpoint>()
   #onIdle: (() => void)[] = []
 
   constructor(options: PopReviverOptions) {
     this.#options = options
   }
 
-  /** Checkpoints whose time is over and whose messages have not all come back. */
-  get backlog(): number {
-    return this.#waiting.length - this.#head + this.#running
+  /** By queue of the revive log: checkpoints whose time is over and whose messages have not all come back, and how long it has been so. */
+  backlog(): readonly { readonly count: number; readonly lateMs: number }[] {
+    const now = this.#options.parts.clock.monotonic()
+    const queues = Array.from({ length: REVIVE_QUEUES }, () => ({ count: 0, lateMs: 0 }))
+    const add = ({ queue, deadline }: Checkpoint): void => {
+      const entry = queues[queue.reviveQueueId]
+      if (entry === undefined) return
+      entry.count++
+      entry.lateMs = Math.max(entry.lateMs, Math.round(now - deadline))
+    }
+    for (const checkpoint of this.#running) add(checkpoint)
+    for (let at = this.#head; at < this.#waiting.length; at++) {
+      const checkpoint = this.#waiting[at]
+      if (checkpoint !== undefined && checkpoint.pending !== 0) add(checkpoint)
+    }
+    return queues
   }
 
   take(due: readonly Checkpoint[]): void {
@@ -71,21 +78,21 @@ export class PopReviver {
   async stop(): Promise<void> {
     this.#waiting = []
     this.#head = 0
-    if (this.#running > 0) await new Promise<void>((resolve) => this.#onIdle.push(resolve))
+    if (this.#running.size > 0) await new Promise<void>((resolve) => this.#onIdle.push(resolve))
   }
 
   #start(): void {
-    while (this.#running < CONCURRENT_MAX && this.#head < this.#waiting.length) {
+    while (this.#running.size < CONCURRENT_MAX && this.#head < this.#waiting.length) {
       const checkpoint = this.#waiting[this.#head++]
       if (checkpoint === undefined) break
       if (checkpoint.pending === 0 || !this.#isKnown(checkpoint)) continue
-      this.#running++
+      this.#running.add(checkpoint)
       checkpoint.isReviving = true
       this.#revive(checkpoint).then(
-        () => this.#ended(),
+        () => this.#ended(checkpoint),
         (error: unknown) => {
           this.#later(checkpoint, error)
-          this.#ended()
+          this.#ended(checkpoint)
         },
       )
     }
@@ -94,10 +101,10 @@ export class PopReviver {
     this.#head = 0
   }
 
-  #ended(): void {
-    this.#running--
+  #ended(checkpoint: Checkpoint): void {
+    this.#running.delete(checkpoint)
     this.#start()
-    if (this.#running > 0) return
+    if (this.#running.size > 0) return
     for (const resolve of this.#onIdle.splice(0)) resolve()
   }
 
@@ -165,7 +172,7 @@ export class PopReviver {
 
   #gone(checkpoint: Checkpoint, queueOffset: number): void {
     const { topic, consumerGroup, queueId } = checkpoint.queue
-    this.counts.gone++
+    this.goneCount++
     this.#options.parts.logger.warn(
       { topic, consumerGroup, queueId, queueOffset },
       'a popped message was deleted by retention before it could come back',
@@ -191,14 +198,12 @@ export class PopReviver {
       const properties = Buffer.from(propertiesOf(message))
       status = await this.#put({ ...copy, properties })
     }
-    this.counts.retries.set(status, (this.counts.retries.get(status) ?? 0) + 1)
+    this.#options.counts.retries.add(queue, status)
     if (!isStored(status)) throw new Error(`a popped message cannot be put back: ${status}`)
     if (!this.#isKnown(checkpoint)) return
     const normal = normalTopicOf(queue.topic, queue.consumerGroup)
     if (isDead) parts.stats.add('DLQ_PUT_NUMS', `${normal}@${queue.consumerGroup}`, 1, 1)
     else parts.stats.add('TOPIC_PUT_NUMS', target, 1, 1)
-    const { popTime, invisibleTime } = checkpoint
-    this.counts.latencyMs = Math.max(0, parts.clock.now() - popTime - invisibleTime)
     state.finish(checkpoint, [message.queueOffset], () => undefined)
     onRevived(queue)
   }

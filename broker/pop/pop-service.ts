@@ -2,6 +2,7 @@
  * Pops (protocol §8): messages are given to whoever asks first, stay invisible to the others of the group for a while, and come back
  * unless they are acknowledged. The processors of remoting requests, and whoever else serves pops, stand on this class.
  */
+import { BucketCounts } from '../../common/metrics.ts'
 import { DueWheel } from './due-wheel.ts'
 import { PopReviver } from './pop-reviver.ts'
 import { PopState } from './pop-state.ts'
@@ -17,10 +18,12 @@ import type { OrderQueue } from './order-queue.ts'
 import type { PopQueue } from './pop-queue.ts'
 import type { PopAnswer, PopRequest } from './pop-task.ts'
 import type { Receipt } from './receipt.ts'
+import type { ReviveCounts } from './revive-counts.ts'
 import type { QueueName } from './revive-record.ts'
 
 /** How exactly times are kept. */
 const TICK_MS = 100
+const TICK_ENDS_MS: readonly number[] = [1, 10, 100, 1000, 2000, 3000]
 const PUBLISH_TICKS = 10
 /** A broker remembers no more messages as popped than this, and no more of one queue for one group than that. */
 const IN_FLIGHT_MAX = 2_000_000
@@ -72,6 +75,8 @@ export class PopService implements LeaderService {
   #ticks = 0
   #pops = 0
   #inFlight = 0
+  /** Milliseconds for which looking for what is due took. */
+  readonly tickTimes: BucketCounts = new BucketCounts(TICK_ENDS_MS)
 
   constructor(parts: BrokerParts) {
     const { config, clock, timers, logger, store, offsets, longPolling, topics } = parts
@@ -102,6 +107,7 @@ export class PopService implements LeaderService {
     this.reviver = new PopReviver({
       parts,
       state: this.state,
+      counts: this.#log.counts,
       isCurrent: () => this.#mode === 'leading',
       onRevived: ({ topic, consumerGroup }) =>
         this.waiters.wake(normalTopicOf(topic, consumerGroup), consumerGroup),
@@ -434,6 +440,7 @@ export class PopService implements LeaderService {
       else this.#unlocks.add(order)
     }
     this.waiters.expire()
+    this.tickTimes.add(clock.monotonic() - now, 1)
     if (this.#ticks++ % PUBLISH_TICKS !== 0) return
     try {
       this.state.publish()
@@ -454,10 +461,10 @@ export class PopService implements LeaderService {
   /** Topics and groups that were deleted take with them what was popped. */
   #dropMissing(): void {
     const { topics, groups } = this.#parts
-    this.state.drop(
-      ({ topic, consumerGroup }) =>
-        topics.get(topic) !== undefined && groups.get(consumerGroup) !== undefined,
-    )
+    const isThere = ({ topic, consumerGroup }: Pick<QueueName, 'topic' | 'consumerGroup'>) =>
+      topics.get(topic) !== undefined && groups.get(consumerGroup) !== undefined
+    this.state.drop(isThere)
+    this.reviveCounts.keep(isThere)
   }
 
   #clocks(): { readonly now: number; readonly monotonic: number } {
@@ -470,8 +477,12 @@ export class PopService implements LeaderService {
     return this.#inFlight
   }
 
-  /** Records that the revive log has taken. */
-  get records(): { readonly ck: number; readonly ack: number } {
+  /** Records of pops and of acknowledgements that the log has not taken yet. */
+  get recordsUnderWay(): number {
+    return this.#log.underWay
+  }
+
+  get reviveCounts(): ReviveCounts {
     return this.#log.counts
   }
 

@@ -7,6 +7,7 @@ import { RecordReader } from '../../common/message-codec.ts'
 import { PropertyName, encodeProperties, propertyIn } from '../../common/properties.ts'
 import { RemotingError } from '../../remoting/errors.ts'
 import { isStored } from '../../store/types.ts'
+import { ReviveCounts } from './revive-counts.ts'
 import { decodeReviveRecord, encodeReviveRecord } from './revive-record.ts'
 import type { RecordProblem } from '../../common/message-codec.ts'
 import type { HostAddress, MessageToStore } from '../../common/message.ts'
@@ -14,6 +15,7 @@ import type { Logger } from '../../common/log.ts'
 import type { Clock, Timers } from '../../common/ports.ts'
 import type { GetResult, PutResult, Store } from '../../store/types.ts'
 import type { Checkpoint, WaitingAck } from './pop-queue.ts'
+import type { ReviveType } from './revive-counts.ts'
 import type { EncodedRecord, ReviveRecord } from './revive-record.ts'
 
 /** RocketMQ's group whose committed offsets say from where on the revive log is needed. */
@@ -48,8 +50,7 @@ export class ReviveLog {
   readonly #options: ReviveLogOptions
   readonly #waiting: Waiting[][] = Array.from({ length: REVIVE_QUEUES }, () => [])
   readonly #properties = new Map<string, Buffer>()
-  /** Records that were taken, since the start: checkpoints and the like, and acknowledgements. */
-  readonly counts: { ck: number; ack: number } = { ck: 0, ack: 0 }
+  readonly counts: ReviveCounts = new ReviveCounts()
   /** By queue: batches that are not answered. */
   readonly #batches: (readonly Waiting[])[][] = Array.from({ length: REVIVE_QUEUES }, () => [])
   #isScheduled = false
@@ -96,6 +97,11 @@ export class ReviveLog {
     else last.done.push(done)
   }
 
+  /** Appends that are not answered. */
+  get underWay(): number {
+    return this.#underWay
+  }
+
   /** Where the next record of a queue will stand, or before that. */
   endOffset(reviveQueueId: number): number {
     return this.#options.store.maxOffsetInQueue(this.topic, reviveQueueId)
@@ -120,7 +126,10 @@ export class ReviveLog {
     while (next < end) {
       const result = await this.#get(reviveQueueId, next)
       for (const record of result.records) {
-        const problem = this.#visit(record, visit)
+        const problem = this.#visit(record, (each, queueOffset) => {
+          this.counts.gets[typeOf(each)].add(each, String(reviveQueueId))
+          visit(each, queueOffset)
+        })
         if (problem !== null) this.#noteDamaged(reviveQueueId, next, problem)
       }
       if (result.nextBeginOffset <= next && result.records.length === 0) break
@@ -212,7 +221,8 @@ export class ReviveLog {
       this.#options.logger.warn(fields, 'the revive log takes no records')
     }
     for (const { record, done } of batch) {
-      if (isCommitted) this.counts[record.type === 'acks' ? 'ack' : 'ck']++
+      if (record.type === 'acks') this.counts.puts.ACK.add(record.checkpoint.queue, status)
+      else this.counts.puts[typeOf(record)].add(record, status)
       this.#underWay--
       for (const tell of done) tell(isCommitted)
     }
@@ -239,6 +249,10 @@ export class ReviveLog {
       properties,
     }
   }
+}
+
+function typeOf({ type }: ReviveRecord): ReviveType {
+  return type === 'ack' ? 'ACK' : 'CK'
 }
 
 /** From now on acknowledgements of the same checkpoint are another record. */

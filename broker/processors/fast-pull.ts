@@ -101,7 +101,8 @@ export class FastPull {
       groupSysFlag: this.#rules.groupSysFlag(header.consumerGroup),
     })
     if (!this.#parts.store.copyFound(buffer, bodyAt)) return false
-    this.#rules.countPulled(header, count, bytes)
+    const nextOffset = found.nextBeginOffset
+    this.#rules.countPulled(header, { messages: count, bytes, nextOffset })
     const end = bodyAt + bytes
     const answered = answeredBy(asked, ResponseCode.SUCCESS, isLongPolling)
     if (isSmall) connection.commitFrames(end, answered)

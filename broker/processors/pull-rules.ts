@@ -198,7 +198,20 @@ export class PullRules {
   }
 
   /** Counts messages that were pulled. */
-  countPulled(header: PullHeader, messages: number, bytes: number): void {
+  countPulled(
+    header: PullHeader,
+    {
+      messages,
+      bytes,
+      nextOffset,
+    }: {
+      readonly messages: number
+      readonly bytes: number
+      readonly nextOffset: number
+    },
+  ): void {
+    const { consumerGroup, topic, queueId } = header
+    this.#parts.offsets.notePulled(consumerGroup, topic, queueId, nextOffset)
     this.#cold.count(header.consumerGroup, header, bytes)
     this.count(header, messages, bytes)
   }

@@ -81,7 +81,8 @@ export class PullProcessor {
       if (this.#rules.isUnheld(header)) return reply.respond(LEAVING)
     }
     if (code === ResponseCode.SUCCESS) {
-      this.#rules.countPulled(header, result.records.length, result.bytes)
+      const { records, bytes, nextBeginOffset: nextOffset } = result
+      this.#rules.countPulled(header, { messages: records.length, bytes, nextOffset })
     }
     reply.respond({
       code,
