@@ -3,7 +3,7 @@
  *
  *     node e2e/compatibility.ts REPORT.json...      reports of `vitest run --reporter=json`
  *
- * The row of a feature of which no report tells stays as it was: suites that were not in the run have been in another one.
+ * What the reports do not tell of stays as it was: suites that were not in these runs have been in others.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { basename } from 'node:path'
@@ -16,11 +16,14 @@ import { listAt, textAt } from './json.ts'
 const BEGIN = '<!-- The table is written by `npm run compatibility` from a run of the tests. -->'
 const END = '<!-- End of the table. -->'
 const DOCUMENT = `${ROOT}docs/compatibility.md`
+/** A row of a feature that tests have shown: its id, verdict, clients and files. */
+const ROW = /^\| (\w+) \| [^|]+ \| (works|fails) \| (?:([^;|]*); )?([^;|]*) \|$/gmu
+
+const RUN = new Set(['passed', 'failed'])
 
 /** What the tests of a feature have shown. */
 interface Evidence {
-  failed: number
-  passed: number
+  hasFailed: boolean
   readonly clients: Set<string>
   readonly files: Set<string>
 }
@@ -30,28 +33,27 @@ if (reports.length === 0) {
   process.stderr.write('usage: npm run compatibility -- REPORT.json...\n')
   process.exit(2)
 }
-const evidence = new Map<string, Evidence>()
-for (const report of reports) gather(JSON.parse(readFileSync(report, 'utf8')))
 const text = readFileSync(DOCUMENT, 'utf8')
 const begin = text.indexOf(BEGIN)
 const end = text.indexOf(END)
 if (begin < 0 || end < begin) throw new Error(`${DOCUMENT} has no place for the table`)
 const before = text.slice(0, begin + BEGIN.length)
-const former = new Map(
-  text
-    .slice(begin, end)
-    .matchAll(/^\| (\w+) \| [^|]+ \| ((?:works|fails) .*) \|$/gmu)
-    .map(([, id = '', rest = '']) => [id, rest]),
-)
+/** Files of which all tests have run. */
+const told = new Set<string>()
+const evidence = new Map<string, Evidence>()
+for (const report of reports) gather(JSON.parse(readFileSync(report, 'utf8')))
+for (const row of text.slice(begin, end).matchAll(ROW)) keep(row)
 writeFileSync(DOCUMENT, `${before}\n\n${table()}\n\n${text.slice(end)}`)
 
 function gather(report: unknown): void {
   for (const file of listAt(report, 'testResults')) {
-    for (const test of listAt(file, 'assertionResults')) {
+    const tests = listAt(file, 'assertionResults')
+    if (tests.every((test) => RUN.has(textAt(test, 'status'))))
+      told.add(basename(textAt(file, 'name')))
+    for (const test of tests) {
       for (const feature of listAt(test, 'meta', 'features')) {
         const found = evidenceOf(String(feature))
-        if (textAt(test, 'status') === 'passed') found.passed++
-        else found.failed++
+        if (textAt(test, 'status') !== 'passed') found.hasFailed = true
         found.files.add(basename(textAt(file, 'name')))
         const name = textAt(test, 'fullName')
         for (const client of [...CLIENTS, 'python'])
@@ -61,10 +63,20 @@ function gather(report: unknown): void {
   }
 }
 
+/** Keeps of a row what other runs have shown. A failure goes when all that the row names has run again. */
+function keep([, id = '', verdict = '', clients = '', files = '']: readonly string[]): void {
+  const others = files.split(', ').filter((file) => !told.has(file))
+  if (others.length === 0) return
+  const found = evidenceOf(id)
+  if (verdict === 'fails') found.hasFailed = true
+  for (const file of others) found.files.add(file)
+  for (const client of clients.split(', ').filter(Boolean)) found.clients.add(client)
+}
+
 function evidenceOf(feature: string): Evidence {
   let found = evidence.get(feature)
   if (found === undefined) {
-    found = { failed: 0, passed: 0, clients: new Set(), files: new Set() }
+    found = { hasFailed: false, clients: new Set(), files: new Set() }
     evidence.set(feature, found)
   }
   return found
@@ -74,23 +86,17 @@ function table(): string {
   const rows = Object.entries(FEATURES).map(([id, title]) => {
     const found = evidence.get(id)
     if (found === undefined) return `| ${id} | ${title} | ${withoutTests(id)} |`
-    const count = found.passed + found.failed
-    const verdict = found.failed === 0 ? 'works' : 'fails'
-    const tests = `${found.passed} of ${count}`
+    const verdict = found.hasFailed ? 'fails' : 'works'
     const shownBy = [...found.files].toSorted().join(', ')
     const clients = [...found.clients].toSorted().join(', ')
-    return `| ${id} | ${title} | ${verdict} | ${tests} | ${[clients, shownBy].filter(Boolean).join('; ')} |`
+    return `| ${id} | ${title} | ${verdict} | ${[clients, shownBy].filter(Boolean).join('; ')} |`
   })
-  return [
-    '| | feature | verdict | tests passed | clients; tests |',
-    '|---|---|---|---|---|',
-    ...rows,
-  ].join('\n')
+  return ['| | feature | verdict | clients; tests |', '|---|---|---|---|', ...rows].join('\n')
 }
 
 /** Verdict and reason for a feature that no test of the reports shows. */
 function withoutTests(id: string): string {
   const [notYet, byHand] = [NOT_YET.get(id), BY_HAND.get(id)]
-  if (notYet !== undefined) return `not yet | | ${notYet}`
-  return byHand === undefined ? (former.get(id) ?? 'not shown | | ') : `by hand | | ${byHand}`
+  if (notYet !== undefined) return `not yet | ${notYet}`
+  return byHand === undefined ? 'not shown | ' : `by hand | ${byHand}`
 }

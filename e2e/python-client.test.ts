@@ -143,7 +143,9 @@ test.for(['clustering', 'broadcasting'] as const)(
   },
 )
 
-test('bodies above the compression threshold go from Python to Java and back', async ({ task }) => {
+test('bodies above the compression threshold pass from Python to Java and back', async ({
+  task,
+}) => {
   covers(task, 'P4')
   const topic = world.name(CLIENT, 'large')
   const large = { count: 8, size: LARGE }

@@ -1,5 +1,5 @@
 /** docs/compatibility.md has a verdict for each feature, and the tests that it names are there. */
-import { readFileSync } from 'node:fs'
+import { readFileSync, readdirSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { FEATURES } from '../e2e/features.ts'
 
@@ -25,4 +25,20 @@ test('the tests that a row names are there, and one of them is of its feature', 
     )
     expect(sources.join('')).toContain(`'${id}'`)
   }
+})
+
+test('a suite stands in the row of each feature that it covers', () => {
+  // Suites on Kubernetes come in with a report of theirs, which not every machine can make.
+  const suites = readdirSync(new URL('e2e/', root))
+    .filter((file) => file.endsWith('.test.ts'))
+    .map((file) => ({ file, source: readFileSync(new URL(`e2e/${file}`, root), 'utf8') }))
+    .filter(({ source }) => !source.includes('kube-cluster.ts'))
+
+  const missing = suites.flatMap(({ file, source }) =>
+    rows
+      .filter(({ id, row }) => source.includes(`'${id}'`) && !row.includes(file))
+      .map(({ id }) => `${id}: ${file}`),
+  )
+
+  expect(missing).toEqual([])
 })
