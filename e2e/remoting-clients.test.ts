@@ -312,6 +312,24 @@ describe.each(CLIENTS)('the %s client', (client) => {
   })
 })
 
+test.for(['java-5.5.0', 'java-4.9.8'] as const)(
+  'the %s client of a broadcasting group goes on from the offsets that it keeps itself when it restarts',
+  async (client, { task }) => {
+    covers(task, 'M24')
+    const topic = topicFor(client, 'broadcasting-restart')
+    const flags = { group: `${topic}-g`, model: 'broadcasting' }
+    const first = await produce(client, topic, { count: 40 })
+
+    const before = await consume(client, topic, { ...flags, expect: 40 })
+    const second = await produce(client, topic, { count: 30 })
+    const after = await consume(client, topic, { ...flags, expect: 30 })
+
+    expectOnce(before, first.id, range(0, 40))
+    expect(of(after, first.id)).toEqual([])
+    expectOnce(after, second.id, range(0, 30))
+  },
+)
+
 const SEEK = { group: 'e2e-seek', assign: true }
 
 function topicFor(client: Client, purpose: string): string {

@@ -19,6 +19,7 @@ public final class Main {
             System.setProperty("rocketmq.client.logRoot",
                 System.getProperty("java.io.tmpdir") + "/gantry-e2e-logs/" + ProcessHandle.current().pid());
         }
+        System.setProperty("rocketmq.client.localOffsetStoreDir", System.getProperty("java.io.tmpdir") + "/gantry-e2e-offsets");
         CountDownLatch done = new CountDownLatch(1);
         Runtime.getRuntime().addShutdownHook(new Thread(() -> {
             STOPPING.set(true);

@@ -41,6 +41,10 @@ final class PushConsume {
             consumer.setConsumeTimestamp(flags.need("from-timestamp"));
         }
         Clients.setMessageModel(consumer, flags.text("model", "clustering"));
+        if (flags.text("model", "clustering").equals("broadcasting")) {
+            // A broadcasting consumer finds the offsets that it keeps itself by its client id, after a restart too.
+            consumer.setInstanceName(name);
+        }
         consumer.subscribe(flags.need("topic"), Clients.selector(flags));
         if (flags.text("listener", "concurrently").equals("orderly")) {
             consumer.registerMessageListener((MessageListenerOrderly) (messages, context) -> {
