@@ -13,15 +13,39 @@ import { RequestCode } from '../remoting/request-code.ts'
 import { registerBrokerMetrics } from './metrics.ts'
 import { GROUP, TOPIC, createPopWorld } from './pop/testing.ts'
 import { FakeConnection } from './testing.ts'
+import type { ConsumerData } from '../remoting/bodies/heartbeat-data.ts'
 import type { PopWorld } from './pop/testing.ts'
 
 const GOLDEN = readFileSync(new URL('testdata/metrics-5.5.0.txt', import.meta.url), 'utf8')
 
-function send(world: PopWorld, properties: string, sysFlag = '0') {
+const CLIENT = {
+  clientId: 'c',
+  connection: new FakeConnection(9),
+  language: LanguageCode.JAVA,
+  version: 513,
+}
+
+function consumerOf(groupName: string, topic: string): ConsumerData {
+  return {
+    groupName,
+    consumeType: 'CONSUME_PASSIVELY',
+    messageModel: 'CLUSTERING',
+    consumeFromWhere: 'CONSUME_FROM_LAST_OFFSET',
+    subscriptions: [
+      {
+        ...{ topic, subString: '*', tagsSet: [], codeSet: [], subVersion: 1 },
+        ...{ expressionType: 'TAG', classFilterMode: false },
+      },
+    ],
+    unitMode: false,
+  }
+}
+
+function send(world: PopWorld, properties: string, sysFlag = '0', topic = TOPIC) {
   return world.call({
     code: RequestCode.SEND_MESSAGE_V2,
     extFields: {
-      ...{ a: 'P', b: TOPIC, c: 'TBW102', d: '1', e: '0', f: sysFlag },
+      ...{ a: 'P', b: topic, c: 'TBW102', d: '1', e: '0', f: sysFlag },
       ...{ g: String(world.time.now()), h: '0', i: properties, j: '0' },
     },
     body: Buffer.from('hello'),
@@ -41,29 +65,8 @@ async function busyWorld(): Promise<{ readonly world: PopWorld; readonly registr
   for (const service of processors.leaderServices) {
     if (service !== processors.pops) service.startLeading()
   }
-  const client = {
-    clientId: 'c',
-    connection: new FakeConnection(9),
-    language: LanguageCode.JAVA,
-    version: 513,
-  }
-  parts.clients.registerProducer('P', client)
-  parts.clients.registerConsumer(
-    {
-      groupName: GROUP,
-      consumeType: 'CONSUME_PASSIVELY',
-      messageModel: 'CLUSTERING',
-      consumeFromWhere: 'CONSUME_FROM_LAST_OFFSET',
-      subscriptions: [
-        {
-          ...{ topic: TOPIC, subString: '*', tagsSet: [], codeSet: [], subVersion: 1 },
-          ...{ expressionType: 'TAG', classFilterMode: false },
-        },
-      ],
-      unitMode: false,
-    },
-    client,
-  )
+  parts.clients.registerProducer('P', CLIENT)
+  parts.clients.registerConsumer(consumerOf(GROUP, TOPIC), CLIENT)
   await world.time.advance(5000)
   await send(world, '')
   await send(world, '__SHARDINGKEY\u0001k\u0002')
@@ -131,6 +134,28 @@ test('messages are counted by the types of RocketMQ', async () => {
       'rmq_sys_wheel_timer delay 1',
     ].toSorted(),
   )
+})
+
+test('what a group was given and has not committed is in flight, the rest is ready', async () => {
+  const { world, registry } = await busyWorld()
+  const made = world.parts.topics.put(
+    topicConfig('Pulled', { readQueueNums: 1, writeQueueNums: 1 }),
+  )
+  await world.time.settle()
+  await made
+  world.parts.clients.registerConsumer(consumerOf('Pullers', 'Pulled'), CLIENT)
+  for (let count = 0; count < 5; count++) await send(world, '', '0', 'Pulled')
+  world.parts.offsets.commit('Pullers', 'Pulled', 0, 1)
+  world.parts.offsets.notePulled('Pullers', 'Pulled', 0, 3)
+  await world.time.advance(700)
+
+  const lines = (await registry.metrics()).split('\n')
+
+  const labels = '{topic="Pulled",consumer_group="Pullers",is_retry="false",is_system="false"}'
+  expect(lines).toContain(`rocketmq_consumer_lag_messages${labels} 4`)
+  expect(lines).toContain(`rocketmq_consumer_inflight_messages${labels} 2`)
+  expect(lines).toContain(`rocketmq_consumer_ready_messages${labels} 2`)
+  expect(lines).toContain(`rocketmq_consumer_queueing_latency_milliseconds${labels} 700`)
 })
 
 test('a topic and a group that are deleted take their series with them', async () => {

@@ -96,4 +96,11 @@ describe('pending timers', () => {
     expect(timers.size).toBe(1_000_000)
     expect(used).toBeLessThan(40 * 1024 * 1024)
   })
+
+  test('are counted by how soon they are due', () => {
+    const pending = new PendingTimers()
+    for (const dueTime of [999, 1000, 1004, 1005, 1059, 1060]) pending.add(dueTime, dueTime, 0)
+
+    expect(pending.dueWithin(1000, [5, 60])).toEqual([2, 2])
+  })
 })
