@@ -2,7 +2,7 @@
  * How far each consumer group has come in each queue: a table in the log, and `consumerOffset.json`.
  *
  * The leader's memory is ahead of the log: commits are gathered, and reach it once a second and before a hand-over. What a failover or a
- * crash loses of them is consumed again.
+ * crash loses of them is consumed again. What an administrator sets is in the log before it is answered.
  */
 import {
   ZERO_DATA_VERSION,
@@ -25,7 +25,7 @@ const ENTRY_BYTES = 20
 /** By `topic@group`, then queueId. */
 type Table = Map<string, Map<number, number>>
 
-interface Commit {
+interface Entry {
   readonly key: string
   readonly queueId: number
   readonly queueOffset: number
@@ -41,8 +41,10 @@ export class ConsumerOffsets {
   readonly #gone = new Set<string>()
   /** Those of `#gone` that a record under way says. */
   readonly #going = new Set<string>()
-  /** Offsets set by an administrator which the next pull of the queue takes over. */
+  /** Offsets set by an administrator which the next pull of the queue takes over, as the log says. */
   readonly #resets: Table = new Map()
+  /** Those of `#resets` that have been taken over, which the log does not say yet. */
+  readonly #taken: Table = new Map()
   /** How far consumers have pulled. */
   readonly #pulled: Table = new Map()
   #flushing: Promise<void> | null = null
@@ -70,32 +72,46 @@ export class ConsumerOffsets {
 
   /** Takes a client's commit; ignored while a reset of the queue waits to be taken over. Going back is allowed. */
   commit(consumerGroup: string, topic: string, queueId: number, queueOffset: number): void {
+    if (this.hasReset(consumerGroup, topic, queueId)) return
     const key = keyOf(topic, consumerGroup)
-    if (this.#resets.get(key)?.has(queueId) === true) return
-    this.#set(key, queueId, queueOffset)
+    if (this.#get(key, queueId) !== queueOffset) put(this.#ahead, key, queueId, queueOffset)
   }
 
-  /** Pins a new position: the next pull is sent there (PULL_OFFSET_MOVED), commits of older positions are ignored until then. */
-  reset(consumerGroup: string, topic: string, queueId: number, queueOffset: number): void {
+  /**
+   * Pins new positions of queues: the next pull of each is sent there (PULL_OFFSET_MOVED), commits of older positions are ignored until then.
+   * Resolves when the log has them.
+   */
+  async reset(
+    consumerGroup: string,
+    topic: string,
+    positions: Iterable<readonly [queueId: number, queueOffset: number]>,
+  ): Promise<void> {
     const key = keyOf(topic, consumerGroup)
-    put(this.#resets, key, queueId, queueOffset)
-    this.#set(key, queueId, queueOffset)
+    const entries = Array.from(positions, ([queueId, queueOffset]) => ({
+      ...{ key, queueId, queueOffset },
+    }))
+    await Promise.all(this.#propose('reset', entries))
   }
 
   /** True when `takeReset` would find something. */
   hasReset(consumerGroup: string, topic: string, queueId: number): boolean {
     if (this.#resets.size === 0) return false
-    return this.#resets.get(keyOf(topic, consumerGroup))?.has(queueId) === true
+    return this.#resetOf(keyOf(topic, consumerGroup), queueId) !== null
   }
 
   /** The pinned position of a queue, which is thereby taken over; null when there is none. */
   takeReset(consumerGroup: string, topic: string, queueId: number): number | null {
     if (this.#resets.size === 0) return null
     const key = keyOf(topic, consumerGroup)
-    const queueOffset = this.#resets.get(key)?.get(queueId)
-    if (queueOffset === undefined) return null
-    drop(this.#resets, key, queueId)
+    const queueOffset = this.#resetOf(key, queueId)
+    if (queueOffset !== null) put(this.#taken, key, queueId, queueOffset)
     return queueOffset
+  }
+
+  #resetOf(key: string, queueId: number): number | null {
+    const queueOffset = this.#resets.get(key)?.get(queueId)
+    if (queueOffset === undefined || this.#isHidden(key)) return null
+    return this.#taken.get(key)?.has(queueId) === true ? null : queueOffset
   }
 
   /** A consumer was given the messages of a queue below this offset. Not kept over a start. */
@@ -154,7 +170,7 @@ export class ConsumerOffsets {
   async flush(): Promise<void> {
     // What is under way may have begun before the last commits.
     await this.#flushing?.catch(() => undefined)
-    if (this.#ahead.size === 0 && this.#gone.size === 0) return
+    if (this.#ahead.size === 0 && this.#gone.size === 0 && this.#taken.size === 0) return
     this.#flushing ??= this.#flush().finally(() => {
       this.#flushing = null
     })
@@ -163,64 +179,78 @@ export class ConsumerOffsets {
 
   /** Another member leads: what it has not been told of will be committed there again. */
   forgetAhead(): void {
-    for (const state of [this.#ahead, this.#gone, this.#going, this.#resets]) state.clear()
+    for (const state of [this.#ahead, this.#gone, this.#going, this.#taken]) state.clear()
   }
 
   async #flush(): Promise<void> {
     const going = [...this.#gone]
     for (const key of going) this.#going.add(key)
     this.#gone.clear()
-    const commits: Commit[] = []
-    for (const [key, queues] of this.#ahead) {
-      for (const [queueId, queueOffset] of queues) commits.push({ key, queueId, queueOffset })
-    }
-    const proposals: Promise<void>[] = []
-    for (const list of inChanges(going, (key) => key.length)) {
-      proposals.push(this.#log.propose({ delete: list }))
-    }
-    for (const list of inChanges(commits, ({ key }) => key.length + ENTRY_BYTES)) {
-      const offsets: Table = new Map()
-      for (const { key, queueId, queueOffset } of list) put(offsets, key, queueId, queueOffset)
-      proposals.push(this.#log.propose({ set: offsets }))
-    }
-    const outcomes = await Promise.allSettled(proposals)
+    const deletions = inChanges(going, (key) => key.length)
+    const outcomes = await Promise.allSettled([
+      ...deletions.map((list) => this.#log.propose({ delete: list })),
+      // Before commits that were ignored otherwise.
+      ...this.#propose('taken', entriesOf(this.#taken)),
+      ...this.#propose('set', entriesOf(this.#ahead)),
+    ])
     // What was refused is still ahead; so are the keys that the log was not told of.
     for (const key of going) if (this.#going.delete(key)) this.#gone.add(key)
     const refused = outcomes.find(({ status }) => status === 'rejected')
     if (refused?.status === 'rejected') throw refused.reason
   }
 
+  #propose(what: 'set' | 'reset' | 'taken', entries: readonly Entry[]): readonly Promise<void>[] {
+    return inChanges(entries, ({ key }) => key.length + ENTRY_BYTES).map((list) => {
+      const offsets: Table = new Map()
+      for (const { key, queueId, queueOffset } of list) put(offsets, key, queueId, queueOffset)
+      return this.#log.propose({ [what]: offsets })
+    })
+  }
+
   #apply(json: JsonValue, timestamp: number): void {
     const change = asObject(json, 'a change of offsets')
     for (const key of textList(change, 'delete')) {
-      this.#table.delete(key)
-      this.#going.delete(key)
+      for (const state of [this.#table, this.#resets, this.#going]) state.delete(key)
     }
-    const offsets = optionalObject(change, 'set')
-    for (const [key, queues] of offsets === null ? [] : offsetsIn(offsets)) {
+    for (const { key, queueId, queueOffset } of entriesIn(change, 'taken')) {
+      for (const table of [this.#resets, this.#taken]) {
+        if (table.get(key)?.get(queueId) === queueOffset) drop(table, key, queueId)
+      }
+    }
+    for (const { key, queueId, queueOffset } of entriesIn(change, 'set')) {
       // Proposed after the deletion that may be under way.
       this.#going.delete(key)
-      for (const [queueId, queueOffset] of queues) {
-        put(this.#table, key, queueId, queueOffset)
-        if (this.#ahead.get(key)?.get(queueId) === queueOffset) drop(this.#ahead, key, queueId)
-      }
+      // Of a consumer that does not know of the reset yet.
+      if (this.#resets.get(key)?.has(queueId) === true) continue
+      put(this.#table, key, queueId, queueOffset)
+      if (this.#ahead.get(key)?.get(queueId) === queueOffset) drop(this.#ahead, key, queueId)
+    }
+    for (const { key, queueId, queueOffset } of entriesIn(change, 'reset')) {
+      this.#going.delete(key)
+      put(this.#table, key, queueId, queueOffset)
+      put(this.#resets, key, queueId, queueOffset)
+      for (const table of [this.#ahead, this.#taken]) drop(table, key, queueId)
     }
     this.#dataVersion = nextDataVersion(this.#dataVersion, timestamp)
   }
 
   #restore(file: JsonObject | null): void {
-    const offsets = file === null ? null : optionalObject(file, 'offsetTable')
-    const table = offsets === null ? [] : offsetsIn(offsets)
+    const table = file === null ? [] : entriesIn(file, 'offsetTable')
+    const resets = file === null ? [] : entriesIn(file, 'resetTable')
     const version = file === null ? null : optionalObject(file, 'dataVersion')
     this.#dataVersion = version === null ? ZERO_DATA_VERSION : dataVersionOf(version)
     this.forgetAhead()
     this.#table.clear()
-    for (const [key, queues] of table) this.#table.set(key, queues)
+    this.#resets.clear()
+    for (const { key, queueId, queueOffset } of table) put(this.#table, key, queueId, queueOffset)
+    for (const { key, queueId, queueOffset } of resets) put(this.#resets, key, queueId, queueOffset)
   }
 
   #render(): Iterable<string> {
     const version = formatFastjson(dataVersionRecord(this.#dataVersion)).toString()
-    return tablePieces(`{"dataVersion":${version},"offsetTable":{`, this.#entries(), '}')
+    const resets =
+      this.#resets.size === 0 ? '' : `"resetTable":${formatFastjson(this.#resets).toString()},`
+    return tablePieces(`{"dataVersion":${version},${resets}"offsetTable":{`, this.#entries(), '}')
   }
 
   *#entries(): Iterable<string> {
@@ -255,13 +285,9 @@ export class ConsumerOffsets {
     return this.#isHidden(key) ? null : (this.#table.get(key)?.get(queueId) ?? null)
   }
 
-  #set(key: string, queueId: number, queueOffset: number): void {
-    if (this.#get(key, queueId) !== queueOffset) put(this.#ahead, key, queueId, queueOffset)
-  }
-
   #deleteWhere(matches: (key: string) => boolean): void {
     for (const key of [...this.#table.keys()].filter(matches)) this.#gone.add(key)
-    for (const table of [this.#ahead, this.#resets, this.#pulled]) {
+    for (const table of [this.#ahead, this.#taken, this.#pulled]) {
       for (const key of [...table.keys()].filter(matches)) table.delete(key)
     }
   }
@@ -283,15 +309,25 @@ function drop(table: Table, key: string, queueId: number): void {
   if (queues?.size === 0) table.delete(key)
 }
 
-function offsetsIn(json: JsonObject): Table {
-  const parsed: Table = new Map()
-  for (const [key, value] of textEntries(json)) {
-    const queues = new Map<number, number>()
-    for (const [queueId, queueOffset] of textEntries(asObject(value, `offsetTable.${key}`))) {
-      const entry = [Number(queueId), Number(queueOffset)] as const
-      if (entry.every(Number.isSafeInteger)) queues.set(...entry)
-    }
-    parsed.set(key, queues)
+function entriesOf(table: Table): readonly Entry[] {
+  const entries: Entry[] = []
+  for (const [key, queues] of table) {
+    for (const [queueId, queueOffset] of queues) entries.push({ key, queueId, queueOffset })
   }
-  return parsed
+  return entries
+}
+
+/** Of a member that is a table; none when it is absent. */
+function entriesIn(json: JsonObject, name: string): readonly Entry[] {
+  const table = optionalObject(json, name)
+  const entries: Entry[] = []
+  for (const [key, value] of table === null ? [] : textEntries(table)) {
+    for (const [id, offset] of textEntries(asObject(value, `${name}.${key}`))) {
+      const [queueId, queueOffset] = [Number(id), Number(offset)]
+      if (Number.isSafeInteger(queueId) && Number.isSafeInteger(queueOffset)) {
+        entries.push({ key, queueId, queueOffset })
+      }
+    }
+  }
+  return entries
 }

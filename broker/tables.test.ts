@@ -349,17 +349,87 @@ describe('consumer offsets', () => {
     expect(offsets.query('G', 'T', 0)).toBe(1)
   })
 
+  async function reset(offsets: ConsumerOffsets, queueOffset: number): Promise<void> {
+    const done = offsets.reset('G', 'T', [[0, queueOffset]])
+    await time.settle()
+    await done
+  }
+
   test("a reset holds against the client's commits until a pull has taken it over, once", async () => {
     const offsets = await offsetsOf()
     offsets.commit('G', 'T', 0, 100)
-    offsets.reset('G', 'T', 0, 10)
+    const done = offsets.reset('G', 'T', [[0, 10]])
     offsets.commit('G', 'T', 0, 101)
+    await flushed(offsets)
+    await done
+    offsets.commit('G', 'T', 0, 102)
 
     expect(offsets.query('G', 'T', 0)).toBe(10)
     expect(offsets.takeReset('G', 'T', 0)).toBe(10)
     expect(offsets.takeReset('G', 'T', 0)).toBeNull()
     offsets.commit('G', 'T', 0, 11)
     expect(offsets.query('G', 'T', 0)).toBe(11)
+    await flushed(offsets)
+    expect((await offsetsOf()).query('G', 'T', 0)).toBe(11)
+  })
+
+  // Method: what a member without the leader's memory makes of the log, and of the file once that holds it all.
+  test.each(['log', 'file'])(
+    'the next leader knows from the %s which resets have been taken over',
+    async (where) => {
+      const written = where === 'file' ? 6000 : 0
+      await reset(await offsetsOf(), 10)
+      await time.advance(written)
+      const file = folder.files.get('consumerOffset.json') ?? ''
+
+      const next = await offsetsOf()
+      const position = next.takeReset('G', 'T', 0)
+      await flushed(next)
+      await time.advance(written)
+      const last = await offsetsOf()
+
+      expect(file.includes('"resetTable":{"T@G":{"0":10}}')).toBe(where === 'file')
+      expect(position).toBe(10)
+      expect(last.takeReset('G', 'T', 0)).toBeNull()
+      expect(last.query('G', 'T', 0)).toBe(10)
+    },
+  )
+
+  test('a reset that was taken over by a leader that fell holds again', async () => {
+    const offsets = await offsetsOf()
+    await reset(offsets, 10)
+    offsets.takeReset('G', 'T', 0)
+    offsets.commit('G', 'T', 0, 12)
+
+    offsets.forgetAhead()
+
+    expect(offsets.takeReset('G', 'T', 0)).toBe(10)
+    expect(offsets.query('G', 'T', 0)).toBe(10)
+  })
+
+  test('a reset that the log does not take is an error, and holds nothing', async () => {
+    const offsets = await offsetsOf()
+    offsets.commit('G', 'T', 0, 5)
+    log.refusal = 'disk full'
+
+    const problem = offsets.reset('G', 'T', [[0, 1]]).catch((error: unknown) => error)
+    await time.settle()
+
+    expect(await problem).toEqual(new GroupTableError('refused', 'disk full'))
+    expect(offsets.hasReset('G', 'T', 0)).toBe(false)
+    expect(offsets.query('G', 'T', 0)).toBe(5)
+  })
+
+  test('a reset goes with its group', async () => {
+    const offsets = await offsetsOf()
+    await reset(offsets, 10)
+
+    offsets.deleteGroup('G')
+    const hidden = offsets.hasReset('G', 'T', 0)
+    await flushed(offsets)
+
+    expect(hidden).toBe(false)
+    expect((await offsetsOf()).hasReset('G', 'T', 0)).toBe(false)
   })
 
   test('a file as Java writes it, with bare numbers as names, is read', async () => {

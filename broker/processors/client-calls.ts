@@ -42,7 +42,10 @@ export function clientCallProcessors(parts: BrokerParts): ReadonlyMap<number, Pr
       answering((request) => consumerStatus(parts, request)),
     ],
     [RequestCode.GET_ALL_PRODUCER_INFO, (request) => request.respond(allProducers(parts))],
-    [RequestCode.CLONE_GROUP_OFFSET, (request) => request.respond(cloneOffsets(parts, request))],
+    [
+      RequestCode.CLONE_GROUP_OFFSET,
+      async (request) => request.respond(await cloneOffsets(parts, request)),
+    ],
   ])
 }
 
@@ -173,7 +176,10 @@ function allProducers({ clients, clock }: BrokerParts): ResponseContent {
 }
 
 /** Gives a group the offsets of another one, in one topic or in all. */
-function cloneOffsets(parts: BrokerParts, { command }: RemotingRequest): ResponseContent {
+async function cloneOffsets(
+  parts: BrokerParts,
+  { command }: RemotingRequest,
+): Promise<ResponseContent> {
   const { offsets, topics, clients, logger } = parts
   const fields = command.extFields
   const source = requireString(fields, 'srcGroup')
@@ -193,6 +199,7 @@ function cloneOffsets(parts: BrokerParts, { command }: RemotingRequest): Respons
       queues++
     }
   }
+  await offsets.flush()
   logger.info({ source, target, topic, queues }, 'consumer offsets were cloned')
   return success()
 }

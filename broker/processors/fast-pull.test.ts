@@ -130,7 +130,9 @@ async function play(subject: Subject, steps: readonly Step[]): Promise<void> {
     } else if (step.type === 'send') {
       await subject.send(step.queueId, step.tag, step.size)
     } else if (step.type === 'reset') {
-      parts.offsets.reset('G', 'T', 0, 1)
+      const reset = parts.offsets.reset('G', 'T', [[0, 1]])
+      await time.settle()
+      await reset
     } else if (step.type === 'heartbeat') {
       registerConsumer(subject)
     } else {

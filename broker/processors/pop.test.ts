@@ -336,7 +336,9 @@ test('an offset that an administrator has set is where the next pop begins, and 
   const world = await worldWith(['a', 'b', 'c'])
   await world.pop({ invisibleTime: '5000' })
 
-  world.parts.offsets.reset(GROUP, TOPIC, 0, 1)
+  const reset = world.parts.offsets.reset(GROUP, TOPIC, [[0, 1]])
+  await world.time.advance(0)
+  await reset
   const again = await world.pop({ invisibleTime: '60000' })
   await world.time.advance(10_000)
 

@@ -16,12 +16,12 @@ export function resetOffsetProcessors(parts: BrokerParts): ReadonlyMap<number, P
   return new Map<number, Processor>([
     [
       RequestCode.INVOKE_BROKER_TO_RESET_OFFSET,
-      (request) => request.respond(resetOffset(parts, request)),
+      async (request) => request.respond(await resetOffset(parts, request)),
     ],
   ])
 }
 
-function resetOffset(parts: BrokerParts, request: RemotingRequest): ResponseContent {
+async function resetOffset(parts: BrokerParts, request: RemotingRequest): Promise<ResponseContent> {
   const { topics, groups, offsets, config, logger } = parts
   const fields = request.command.extFields
   const group = requireString(fields, 'group')
@@ -52,8 +52,8 @@ function resetOffset(parts: BrokerParts, request: RemotingRequest): ResponseCont
     const queue = { topic, brokerName: config.values.brokerName, queueId: id }
     positions.push({ queue, queueOffset: target })
   }
-  for (const { queue, queueOffset } of positions)
-    offsets.reset(group, topic, queue.queueId, queueOffset)
+  const reset = positions.map(({ queue, queueOffset }) => [queue.queueId, queueOffset] as const)
+  await offsets.reset(group, topic, reset)
   const fieldsOfLog = { consumerGroup: group, topic, timestamp, queues: positions.length }
   logger.info(fieldsOfLog, 'consumer offsets were reset')
   return success(undefined, encodeResetOffsetBody(positions))
