@@ -1,9 +1,10 @@
 /**
  * The progress of consumer groups: an answered commit is in the log a second later, and before a hand-over; what is asked for afterwards,
- * of whichever leader, is never behind it, and never beyond what a consumer has told.
+ * of whichever leader, is never behind it, and never beyond what a consumer has told. What an administrator sets has its own rule.
  */
 import { RequestCode } from '../remoting/request-code.ts'
 import { ResponseCode } from '../remoting/response-code.ts'
+import { ResetGroups } from './reset-groups.ts'
 import { sendPlain } from './sender.ts'
 import type { BrokerClient } from './broker-client.ts'
 import type { Feature } from './feature.ts'
@@ -45,20 +46,25 @@ export class OffsetFeature implements Feature {
     asked: 0,
     handOvers: 0,
     lost: 0,
+    resets: 0,
+    resetsTaken: 0,
   }
   readonly #options: WorkloadOptions
+  readonly #resets: ResetGroups
   readonly #groups = new Map<string, Group>()
   readonly #sent = new Set<string>()
   #sequence = 0
 
   constructor(options: WorkloadOptions) {
     this.#options = options
+    this.#resets = new ResetGroups(options, TOPIC, (what) => this.#count(what))
   }
 
   async operate(client: BrokerClient): Promise<void> {
     const { random } = this.#options
-    const kind = random.integer(20)
-    if (kind < 8) await this.#commit(client)
+    const kind = random.integer(27)
+    if (kind >= 20) await this.#resets.operate(client)
+    else if (kind < 8) await this.#commit(client)
     else if (kind < 14) await this.#send(client)
     else if (kind < 19) await this.#ask(client)
     else await this.#handOver(client)

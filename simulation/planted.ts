@@ -340,6 +340,21 @@ export const PLANTS: readonly Plant[] = [
           },
       ),
   },
+  {
+    name: 'resets-in-memory',
+    what: 'offsets that an administrator sets are answered before they are in the log',
+    workload: 'offsets',
+    install: () =>
+      overriding(
+        ConsumerOffsets.prototype,
+        'reset',
+        (original) =>
+          function (this: ConsumerOffsets, ...given) {
+            original.apply(this, given).catch(() => undefined)
+            return Promise.resolve()
+          },
+      ),
+  },
 ]
 
 export function plantOf(name: string | null): Plant | null {
