@@ -1,5 +1,5 @@
 /** `gantry bench backlog`: fills a topic, or takes it as it is, and reads it to its end, with sends at a rate meanwhile when asked. */
-import { PullLoad } from './pull-load.ts'
+import { pullLoad } from './pull-load.ts'
 import { measuredPull } from './consumer.ts'
 import { measuredSend, parametersOf, runProducer } from './producer.ts'
 import {
@@ -31,7 +31,7 @@ export async function runBacklog(
   const filled = backlog.fill === 0 ? null : await fill(options, backlog.fill)
   return withTarget(options, async (target) => {
     const spans = await target.queueSpans(options.topic)
-    const pulls = new PullLoad({
+    const pulls = pullLoad({
       ...options,
       run: null,
       spans: spans.map((span) => ({ ...span, from: span.minOffset, until: span.maxOffset })),

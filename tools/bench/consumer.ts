@@ -1,7 +1,8 @@
 /** `gantry bench consumer`: pulls a topic, from where it is told, or pops it. */
+import type { ConsumeLoad } from './consume-load.ts'
 import type { QueueSpan, Target } from './target.ts'
-import { PopLoad } from './pop-load.ts'
-import { PullLoad } from './pull-load.ts'
+import { popLoad } from './pop-load.ts'
+import { pullLoad } from './pull-load.ts'
 import type { PullSpan } from './pull-load.ts'
 import { consumeProblems, measure, resultOf, withTarget } from './scenario.ts'
 import type { BenchOptions, BenchResult, Measured } from './scenario.ts'
@@ -27,7 +28,7 @@ export function runConsumer(options: BenchOptions, consume: ConsumeOptions): Pro
   if (consume.mode === 'pop') return runPops(options, consume)
   return withTarget(options, async (target) => {
     const spans = await spansOf(target, options, consume)
-    const load = new PullLoad({ ...options, ...consume, batch: consume.pullBatch, spans })
+    const load = pullLoad({ ...options, ...consume, batch: consume.pullBatch, spans })
     await load.open()
     load.start()
     const measurement = await measure(options, [measuredPull(load)])
@@ -54,7 +55,7 @@ export function runConsumer(options: BenchOptions, consume: ConsumeOptions): Pro
 function runPops(options: BenchOptions, consume: ConsumeOptions): Promise<BenchResult> {
   return withTarget(options, async (target) => {
     const spans = await target.queueSpans(options.topic)
-    const load = new PopLoad({ ...options, ...consume, spans, batch: consume.pullBatch })
+    const load = popLoad({ ...options, ...consume, spans, batch: consume.pullBatch })
     await load.open()
     load.start()
     const measurement = await measure(options, [measuredPull(load)])
@@ -77,7 +78,7 @@ function runPops(options: BenchOptions, consume: ConsumeOptions): Promise<BenchR
   })
 }
 
-export function measuredPull(load: PullLoad | PopLoad): Measured {
+export function measuredPull(load: ConsumeLoad): Measured {
   return {
     totals: load.totals,
     isRunning: () => load.isRunning,

@@ -4,7 +4,7 @@
  * Durations count from when a message was due, not from when it could be sent: a broker that stalls is charged for the messages
  * that had to wait meanwhile (coordinated omission).
  */
-import { PullLoad } from './pull-load.ts'
+import { pullLoad } from './pull-load.ts'
 import { measuredPull } from './consumer.ts'
 import { measuredSend, parametersOf } from './producer.ts'
 import {
@@ -31,7 +31,7 @@ export function runLatency(
     const masters = await target.ensureTopic(options.topic, options.queues)
     const spans = await target.queueSpans(options.topic)
     const queues = await target.queuesOf(options.topic)
-    const pulls = new PullLoad({
+    const pulls = pullLoad({
       ...options,
       spans: spans.map((span) => ({ ...span, from: span.maxOffset, until: null })),
       batch: consume.pullBatch,

@@ -3,23 +3,21 @@
  * brought, as official clients do. Records are checked where they lie in the received bytes.
  */
 import assert from 'node:assert/strict'
-import { messageOf } from '../../common/errors.ts'
-import type { Clock, Socket, SocketHandler } from '../../common/ports.ts'
+import type { Clock } from '../../common/ports.ts'
 import { encodeBatchAcks } from '../../remoting/bodies/pop-bodies.ts'
 import type { BatchAck } from '../../remoting/bodies/pop-bodies.ts'
-import { splitAddress } from '../../remoting/client.ts'
 import { decodeCommand, encodeCommand } from '../../remoting/command-codec.ts'
 import { LanguageCode, NO_BODY, SerializeType } from '../../remoting/command.ts'
 import { RequestCode } from '../../remoting/request-code.ts'
 import { ResponseCode } from '../../remoting/response-code.ts'
-import { AnswerReader } from './answer-reader.ts'
 import type { Answer } from './answer-reader.ts'
+import type { ConsumingConnection, ConsumingEvents } from './consume-load.ts'
+import { ConsumeSocket } from './consume-socket.ts'
 import type { Connector } from './lean-network.ts'
 import type { PullTotals } from './pull-totals.ts'
 import { RecordTaker } from './record-taker.ts'
 import { FIRST_OPAQUE, writeDigits } from './send-frames.ts'
 
-const CONNECT_TIMEOUT_MS = 5_000
 const CLIENT_VERSION = 485
 const INVISIBLE_MS = 60_000
 const POLL_MS = 1000
@@ -54,62 +52,36 @@ export interface PopConnectionOptions {
   readonly roundAfter: (before: PopRound | null) => PopRound | null
 }
 
-export class PopConnection {
+export class PopConnection implements ConsumingConnection {
   readonly #options: PopConnectionOptions
-  readonly #answers: AnswerReader
+  readonly #socket: ConsumeSocket
   readonly #taker: RecordTaker
-  #socket: Socket | null = null
-  #isPopping = false
   #round: PopRound | null = null
   #request: Buffer = NO_BODY
   #bornAt = 0
-  #outgoing: Buffer[] = []
-  #now = 0
   #askedAt = 0
   /** Acknowledgements without an answer, and when the first of them left. */
   #openAcks = 0
-  #closed: (error: Error | null) => void = () => undefined
   #done: () => void = () => undefined
 
   constructor(options: PopConnectionOptions) {
     this.#options = options
     this.#taker = new RecordTaker({ ...options, run: null })
-    this.#answers = new AnswerReader((answer) => this.#onAnswer(answer))
+    this.#socket = new ConsumeSocket(options, (answer) => this.#onAnswer(answer))
   }
 
-  async connect(
-    network: Connector,
-    told: {
-      readonly onClosed: (error: Error | null) => void
-      /** Nothing is left, and everything is acknowledged. */
-      readonly onDone: () => void
-    },
-  ): Promise<void> {
-    this.#closed = told.onClosed
-    this.#done = told.onDone
-    const { host, port } = splitAddress(this.#options.address)
-    const onSocket = (): SocketHandler => ({
-      onData: (bytes) => this.#onData(bytes),
-      onDrain: () => undefined,
-      onClose: (error) => {
-        this.#isPopping = false
-        this.#socket = null
-        this.#closed(error)
-      },
-    })
-    this.#socket = await network.connect({ host, port, timeoutMs: CONNECT_TIMEOUT_MS, onSocket })
+  async connect(network: Connector, events: ConsumingEvents): Promise<void> {
+    this.#done = events.onDone
+    await this.#socket.connect(network, events)
   }
 
   start(): void {
-    this.#isPopping = true
-    this.#now = performance.now()
-    this.#begin(null)
-    this.#flush()
+    this.#socket.isAsking = true
+    this.#socket.ask(() => this.#begin(null))
   }
 
   close(): void {
-    this.#isPopping = false
-    this.#socket?.destroy()
+    this.#socket.close()
   }
 
   #begin(before: PopRound | null): void {
@@ -124,16 +96,16 @@ export class PopConnection {
   }
 
   #end(): void {
-    this.#isPopping = this.#openAcks > 0
-    if (!this.#isPopping) this.#done()
+    this.#socket.isAsking = this.#openAcks > 0
+    if (!this.#socket.isAsking) this.#done()
   }
 
   /** The request before has been answered, so that its bytes can be used again. */
   #ask(): void {
     const bornTime = this.#options.clock.now()
     writeDigits(this.#request, this.#bornAt, bornTime, String(bornTime).length)
-    this.#askedAt = this.#now
-    this.#outgoing.push(this.#request)
+    this.#askedAt = this.#socket.now
+    this.#socket.push(this.#request)
   }
 
   #encodePop({ group, left }: PopRound, bornTime: string): Buffer {
@@ -152,25 +124,6 @@ export class PopConnection {
     })
   }
 
-  #flush(): void {
-    const [first] = this.#outgoing
-    if (first === undefined || this.#socket === null) return
-    this.#socket.write(this.#outgoing.length === 1 ? first : Buffer.concat(this.#outgoing))
-    this.#outgoing.length = 0
-  }
-
-  #onData(bytes: Buffer): void {
-    this.#now = performance.now()
-    try {
-      this.#answers.feed(bytes)
-    } catch (error) {
-      this.#options.totals.fail(messageOf(error))
-      this.#socket?.destroy()
-      return
-    }
-    this.#flush()
-  }
-
   #onAnswer(answer: Answer): void {
     if (answer.opaque === ACK_OPAQUE) this.#takeAck(answer)
     else if (answer.opaque === POP_OPAQUE) this.#takePop(answer)
@@ -180,20 +133,20 @@ export class PopConnection {
     this.#openAcks--
     const { totals } = this.#options
     if (code !== ResponseCode.SUCCESS) {
-      totals.fail(`an acknowledgement: ${this.#answers.refusal()}`)
+      totals.fail(`an acknowledgement: ${this.#socket.answers.refusal()}`)
     }
-    if (this.#round === null && this.#isPopping) this.#end()
+    if (this.#round === null && this.#socket.isAsking) this.#end()
   }
 
   #takePop(answer: Answer): void {
     const { totals } = this.#options
     const round = this.#round
-    totals.answered(answer.code, this.#now - this.#askedAt)
+    totals.answered(answer.code, this.#socket.now - this.#askedAt)
     if (round === null) return
     if (answer.code === ResponseCode.SUCCESS) this.#takeMessages(answer, round)
-    else if (!isEmpty(answer.code)) totals.fail(this.#answers.refusal())
+    else if (!isEmpty(answer.code)) totals.fail(this.#socket.answers.refusal())
     else if (round.left === Infinity) round.left = 0
-    if (!this.#isPopping) return
+    if (!this.#socket.isAsking) return
     if (round.left <= 0) this.#begin(round)
     else if (answer.code === ResponseCode.SUCCESS) this.#ask()
     else this.#askLater()
@@ -202,7 +155,7 @@ export class PopConnection {
   #takeMessages(answer: Answer, round: PopRound): void {
     const { source, headerStart, bodyStart, bodyEnd } = answer
     const { totals, acksEach } = this.#options
-    const count = this.#taker.take(source, bodyStart, bodyEnd, this.#now, () => undefined)
+    const count = this.#taker.take(source, bodyStart, bodyEnd, this.#socket.now, () => undefined)
     const { extFields } = decodeCommand(source, headerStart - LENGTH_SIZE, bodyEnd)
     const acks = this.#acksOf(extFields, round.group)
     const named = acks.reduce((sum, { distances }) => sum + distances.length, 0)
@@ -229,7 +182,7 @@ export class PopConnection {
 
   #ack(code: number, fields: Readonly<Record<string, string>>, body: Buffer = NO_BODY): void {
     this.#openAcks++
-    this.#outgoing.push(encode(code, ACK_OPAQUE, fields, body))
+    this.#socket.push(encode(code, ACK_OPAQUE, fields, body))
   }
 
   #acksOf(fields: ReadonlyMap<string, string>, group: string): readonly BatchAck[] {
@@ -258,11 +211,11 @@ export class PopConnection {
   #askLater(): void {
     setTimeout(() => {
       const round = this.#round
-      if (!this.#isPopping || round === null) return
-      this.#now = performance.now()
-      if (round.left <= 0) this.#begin(round)
-      else this.#ask()
-      this.#flush()
+      if (!this.#socket.isAsking || round === null) return
+      this.#socket.ask(() => {
+        if (round.left <= 0) this.#begin(round)
+        else this.#ask()
+      })
     }, RETRY_DELAY_MS)
   }
 }

@@ -3,23 +3,20 @@
  * answer has come. Records are checked where they lie in the received bytes.
  */
 import assert from 'node:assert/strict'
-import { messageOf } from '../../common/errors.ts'
-import type { Socket, SocketHandler } from '../../common/ports.ts'
-import { splitAddress } from '../../remoting/client.ts'
 import { encodeCommand } from '../../remoting/command-codec.ts'
 import { LanguageCode, NO_BODY } from '../../remoting/command.ts'
 import type { SerializeType } from '../../remoting/command.ts'
 import { PullSysFlag } from '../../remoting/pull-fields.ts'
 import { RequestCode } from '../../remoting/request-code.ts'
 import { ResponseCode } from '../../remoting/response-code.ts'
-import { AnswerReader } from './answer-reader.ts'
 import type { Answer } from './answer-reader.ts'
+import type { ConsumingConnection, ConsumingEvents } from './consume-load.ts'
+import { ConsumeSocket } from './consume-socket.ts'
 import type { Connector } from './lean-network.ts'
 import type { PullTotals } from './pull-totals.ts'
 import { RecordTaker } from './record-taker.ts'
 import { FIRST_OPAQUE, writeDigits } from './send-frames.ts'
 
-const CONNECT_TIMEOUT_MS = 5_000
 const CLIENT_VERSION = 485
 const SUSPEND_TIMEOUT_MS = 15_000
 /** Comes first, so that its value is found by its name alone. */
@@ -63,23 +60,18 @@ interface QueueState {
   offsetAt: number
 }
 
-export class PullConnection {
+export class PullConnection implements ConsumingConnection {
   readonly #options: PullConnectionOptions
   readonly #states: readonly QueueState[]
-  readonly #answers: AnswerReader
+  readonly #socket: ConsumeSocket
   readonly #taker: RecordTaker
-  #socket: Socket | null = null
-  #isPulling = false
   #left: number
-  #outgoing: Buffer[] = []
-  #now = 0
-  #closed: (error: Error | null) => void = () => undefined
   #done: () => void = () => undefined
 
   constructor(options: PullConnectionOptions) {
     this.#options = options
     this.#taker = new RecordTaker(options)
-    this.#answers = new AnswerReader((answer) => this.#onAnswer(answer))
+    this.#socket = new ConsumeSocket(options, (answer) => this.#onAnswer(answer))
     this.#states = options.queues.map(({ queueId, from, until }) => ({
       queueId,
       from,
@@ -94,40 +86,23 @@ export class PullConnection {
     this.#left = this.#states.filter((state) => !state.isDone).length
   }
 
-  async connect(
-    network: Connector,
-    told: {
-      readonly onClosed: (error: Error | null) => void
-      /** Every queue has been read to its end. */
-      readonly onDone: () => void
-    },
-  ): Promise<void> {
-    this.#closed = told.onClosed
-    this.#done = told.onDone
-    const { host, port } = splitAddress(this.#options.address)
-    const onSocket = (): SocketHandler => ({
-      onData: (bytes) => this.#onData(bytes),
-      onDrain: () => undefined,
-      onClose: (error) => {
-        this.#isPulling = false
-        this.#socket = null
-        this.#closed(error)
-      },
-    })
-    this.#socket = await network.connect({ host, port, timeoutMs: CONNECT_TIMEOUT_MS, onSocket })
+  async connect(network: Connector, events: ConsumingEvents): Promise<void> {
+    this.#done = events.onDone
+    await this.#socket.connect(network, events)
   }
 
   start(): void {
-    this.#isPulling = true
-    this.#now = performance.now()
+    this.#socket.isAsking = true
     if (this.#left === 0) this.#done()
-    for (const [index, state] of this.#states.entries()) if (!state.isDone) this.#ask(index, state)
-    this.#flush()
+    this.#socket.ask(() => {
+      for (const [index, state] of this.#states.entries()) {
+        if (!state.isDone) this.#ask(index, state)
+      }
+    })
   }
 
   close(): void {
-    this.#isPulling = false
-    this.#socket?.destroy()
+    this.#socket.close()
   }
 
   /** The request before has been answered, so that its bytes can be used again unless the offset has become longer. */
@@ -140,8 +115,8 @@ export class PullConnection {
     } else {
       writeDigits(state.request, state.offsetAt, state.next, digits)
     }
-    state.askedAt = this.#now
-    this.#outgoing.push(state.request)
+    state.askedAt = this.#socket.now
+    this.#socket.push(state.request)
   }
 
   #encodeRequest(index: number, state: QueueState): Buffer {
@@ -172,34 +147,15 @@ export class PullConnection {
     })
   }
 
-  #flush(): void {
-    const [first] = this.#outgoing
-    if (first === undefined || this.#socket === null) return
-    this.#socket.write(this.#outgoing.length === 1 ? first : Buffer.concat(this.#outgoing))
-    this.#outgoing.length = 0
-  }
-
-  #onData(bytes: Buffer): void {
-    this.#now = performance.now()
-    try {
-      this.#answers.feed(bytes)
-    } catch (error) {
-      this.#options.totals.fail(messageOf(error))
-      this.#socket?.destroy()
-      return
-    }
-    this.#flush()
-  }
-
   #onAnswer(answer: Answer): void {
     const index = answer.opaque - FIRST_OPAQUE
     const state = this.#states[index]
     if (state === undefined) return
     const { totals } = this.#options
-    totals.answered(answer.code, this.#now - state.askedAt)
+    totals.answered(answer.code, this.#socket.now - state.askedAt)
     if (answer.code === ResponseCode.SUCCESS) this.#takeRecords(answer, state)
     else this.#takeRefusal(answer.code, state)
-    if (!this.#isPulling) return
+    if (!this.#socket.isAsking) return
     if (state.until !== null && state.next >= state.until) this.#finish(index, state)
     else if (answer.code === ResponseCode.SUCCESS || state.until === null) this.#ask(index, state)
     else this.#askLater(index, state)
@@ -217,28 +173,25 @@ export class PullConnection {
 
   #askLater(index: number, state: QueueState): void {
     setTimeout(() => {
-      if (!this.#isPulling) return
-      this.#now = performance.now()
-      this.#ask(index, state)
-      this.#flush()
+      if (this.#socket.isAsking) this.#socket.ask(() => this.#ask(index, state))
     }, RETRY_DELAY_MS)
   }
 
   /** PULL_NOT_FOUND and the like say where to go on; everything else is an error. */
   #takeRefusal(code: number, state: QueueState): void {
-    const header = this.#answers.headerText()
+    const header = this.#socket.answers.headerText()
     const next = /nextBeginOffset\D*?(\d+)/.exec(header)?.[1]
     const isOrdinary =
       code === ResponseCode.PULL_NOT_FOUND ||
       code === ResponseCode.PULL_RETRY_IMMEDIATELY ||
       code === ResponseCode.PULL_OFFSET_MOVED
-    if (!isOrdinary) this.#options.totals.fail(this.#answers.refusal())
+    if (!isOrdinary) this.#options.totals.fail(this.#socket.answers.refusal())
     else if (code === ResponseCode.PULL_OFFSET_MOVED) this.#options.totals.moved++
     if (isOrdinary && next !== undefined) state.next = Number(next)
   }
 
   #takeRecords({ source, bodyStart, bodyEnd }: Answer, state: QueueState): void {
-    this.#taker.take(source, bodyStart, bodyEnd, this.#now, (queueOffset) => {
+    this.#taker.take(source, bodyStart, bodyEnd, this.#socket.now, (queueOffset) => {
       if (queueOffset !== state.next) this.#options.totals.disordered++
       state.next = queueOffset + 1
     })

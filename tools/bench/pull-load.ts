@@ -1,13 +1,9 @@
-/** All pulling connections of a run. */
-import { messageOf } from '../../common/errors.ts'
+/** Connections that pull queues: `gantry bench consumer`. */
 import type { SerializeType } from '../../remoting/command.ts'
-import { leanNetwork } from './lean-network.ts'
+import { ConsumeLoad } from './consume-load.ts'
 import { PullConnection } from './pull-connection.ts'
 import { PullTotals } from './pull-totals.ts'
 import { SequenceCheck } from './sequence-check.ts'
-
-/** Of each connection: several answers of pulls fit in. */
-const RECEIVE_BUFFER_SIZE = 256 * 1024
 
 export interface PullSpan {
   readonly address: string
@@ -31,60 +27,16 @@ export interface PullPlan {
   readonly run: number | null
 }
 
-export class PullLoad {
-  readonly totals: PullTotals
-  readonly #connections: readonly PullConnection[]
-  readonly #open = new Set<PullConnection>()
-  #reading = 0
-  #isStopping = false
-
-  constructor(plan: PullPlan) {
-    this.totals = new PullTotals(plan.loops ? null : new SequenceCheck())
-    const connections: PullConnection[] = []
-    for (const address of new Set(plan.spans.map((span) => span.address))) {
-      const spans = plan.spans.filter((span) => span.address === address)
-      const count = Math.min(plan.connections, spans.length)
-      for (let index = 0; index < count; index++) {
-        const queues = spans.filter((_, position) => position % count === index)
-        connections.push(new PullConnection({ ...plan, address, queues, totals: this.totals }))
-      }
+export function pullLoad(plan: PullPlan): ConsumeLoad {
+  const totals = new PullTotals(plan.loops ? null : new SequenceCheck())
+  const connections: PullConnection[] = []
+  for (const address of new Set(plan.spans.map((span) => span.address))) {
+    const spans = plan.spans.filter((span) => span.address === address)
+    const count = Math.min(plan.connections, spans.length)
+    for (let index = 0; index < count; index++) {
+      const queues = spans.filter((_, position) => position % count === index)
+      connections.push(new PullConnection({ ...plan, address, queues, totals }))
     }
-    this.#connections = connections
   }
-
-  /** False once every queue has been read to its end, or no connection is left. */
-  get isRunning(): boolean {
-    return this.#reading > 0 && this.#open.size > 0
-  }
-
-  async open(): Promise<void> {
-    const network = leanNetwork(RECEIVE_BUFFER_SIZE)
-    await Promise.all(
-      this.#connections.map(async (connection) => {
-        await connection.connect(network, {
-          onClosed: (error) => this.#onClosed(connection, error),
-          onDone: () => {
-            this.#reading--
-          },
-        })
-        this.#open.add(connection)
-      }),
-    )
-  }
-
-  start(): void {
-    this.#reading = this.#connections.length
-    for (const connection of this.#connections) connection.start()
-  }
-
-  stop(): void {
-    this.#isStopping = true
-    for (const connection of this.#open) connection.close()
-  }
-
-  #onClosed(connection: PullConnection, error: Error | null): void {
-    this.#open.delete(connection)
-    if (this.#isStopping) return
-    this.totals.fail(error === null ? 'the server closed a connection' : messageOf(error))
-  }
+  return new ConsumeLoad(totals, connections)
 }
