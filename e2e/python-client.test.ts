@@ -18,7 +18,7 @@ let world: MessagingWorld
 beforeAll(async () => {
   await buildClients()
   await buildPythonClient()
-  world = await MessagingWorld.start({ portOffset: 11_600, groups: 1, config: {} })
+  world = await MessagingWorld.start({ portOffset: 11_700, groups: 1, config: {} })
 })
 
 afterAll(async () => {

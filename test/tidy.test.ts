@@ -152,10 +152,11 @@ test('suites of e2e, which run beside each other, have ports of their own that n
   const offsets = tracked
     .filter((file) => /^e2e\/[^/]+\.test\.ts$/.test(file))
     .flatMap((file) => {
-      const found = /(?:portOffset: |OwnCluster\.start\(|OFFSET = )(\d[\d_]*)/.exec(
-        readFileSync(file, 'utf8'),
+      const lines = readFileSync(file, 'utf8').match(
+        /(?:portOffset: |OwnCluster\.start\(|OFFSET = ).*/g,
       )
-      return found === null ? [] : [Number(found[1]?.replaceAll('_', ''))]
+      const numbers = (lines ?? []).flatMap((line) => line.match(/\b\d[\d_]{3,}/g) ?? [])
+      return numbers.map((number) => Number(number.replaceAll('_', '')))
     })
     .toSorted((left, right) => left - right)
 
