@@ -46,7 +46,7 @@ function bashScript(nodes: readonly CompletionNode[]): string {
   )
   return `_gantry() {
   local current=\${COMP_WORDS[COMP_CWORD]} path='' word words=''
-  for word in "\${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
+  for word in "\${COMP_WORDS[@]:1:$((COMP_CWORD - 1))}"; do
     case $word in -*) break ;; *) path="\${path:+$path }$word" ;; esac
   done
   case $path in
