@@ -22,7 +22,8 @@ RUN set -eu; cd node_modules; \
       -o -name '*.markdown' -o -name '*.flow' -o -name 'tsconfig*.json' \) -delete; \
     find . -type d \( -name test -o -name tests -o -name docs -o -name example -o -name examples -o -name benchmarks \
       -o -name benchmark -o -name .github \) -prune -exec rm -rf {} +; \
-    rm -rf node-linux-*/include node-linux-*/share bare-* nodemailer/dist/cjs uplot/dist/uPlot.cjs.js uplot/dist/uPlot.iife*; \
+    rm -rf node-linux-*/include node-linux-*/share bare-* nodemailer/dist/cjs uplot/dist/uPlot.cjs.js uplot/dist/uPlot.iife* \
+      yaml/browser js-yaml/dist/browser; \
     rm ../package-lock.json; \
     find @kubernetes/client-node/dist/gen -name '*.js' -exec sed -i -e '/^ *\/\*\*$/,/^ *\*\/$/d' {} +
 
