@@ -1,5 +1,6 @@
 /** The console in a real browser, against `gantry dev`: each page shows what is there, each act does what it says, and a viewer may look only. */
 import { join } from 'node:path'
+import axe from 'axe-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Page, Request } from 'playwright-core'
 import { pullOnce } from '../client/admin-questions.ts'
@@ -84,6 +85,85 @@ test('each page loads without a fault, in both widths and colours, and no page i
     await page.context().close()
   }
   expect(problems).toEqual([])
+})
+
+/** What axe says of a page: the rules that it keeps, and those that it breaks with where. */
+interface Barriers {
+  readonly kept: number
+  readonly broken: readonly {
+    readonly id: string
+    readonly nodes: readonly { readonly html: string }[]
+  }[]
+}
+
+async function barriersOf(page: Page, what: string): Promise<readonly string[]> {
+  await page.evaluate(axe.source)
+  const { kept, broken } = await page.evaluate<Barriers>(
+    'axe.run().then(({ passes, violations }) => ({ kept: passes.length, broken: violations }))',
+  )
+  expect(kept).toBeGreaterThan(20)
+  return broken.flatMap(({ id, nodes }) =>
+    nodes.map(({ html }) => `${what}: ${id}: ${html.slice(0, 200)}`),
+  )
+}
+
+test.each([
+  [1280, 'light'],
+  [390, 'dark'],
+] as const)(
+  'screen readers and weak eyes find nothing in their way, at %i pixels, %s',
+  { timeout: 120_000 },
+  async (width, scheme) => {
+    const page = await world.login('admin', adminPassword, { width, scheme, problems })
+    const found: string[] = []
+    for (const path of PAGES) {
+      await open(page, path)
+      await page.locator('main h1').waitFor()
+      await page.waitForLoadState('networkidle')
+      found.push(...(await barriersOf(page, path)))
+    }
+    await open(page, 'topics')
+    await page.getByRole('button', { name: 'New topic' }).click()
+    await page.getByRole('dialog').waitFor()
+    found.push(...(await barriersOf(page, 'dialog')))
+    await page.context().close()
+
+    expect(found).toEqual([])
+  },
+)
+
+test('without a mouse: a dialog takes the focus, keeps it, and gives it back', async () => {
+  const page = await world.login('admin', adminPassword, { problems })
+  await open(page, 'topics')
+  await page.getByRole('button', { name: 'New topic' }).waitFor()
+  const focused = (): Promise<string> =>
+    page.evaluate<string>('document.activeElement.textContent.trim()')
+  const tabTo = async (name: string): Promise<void> => {
+    for (let steps = 0; steps < 60; steps++) {
+      await page.keyboard.press('Tab')
+      if ((await focused()) === name) return
+    }
+    throw new Error(`the Tab key does not lead to ${name}`)
+  }
+  const isInside = (): Promise<boolean> =>
+    page.evaluate<boolean>('document.activeElement.closest("dialog") !== null')
+
+  await tabTo('New topic')
+  await page.keyboard.press('Enter')
+  await page.getByRole('dialog').waitFor()
+  const wasInside = await isInside()
+  await page.keyboard.press('Escape')
+  await page.getByRole('dialog').waitFor({ state: 'detached' })
+  const isBack = (await focused()) === 'New topic'
+  await page.keyboard.press('Enter')
+  await page.getByRole('dialog').waitFor()
+  await page.keyboard.type('typed')
+  await tabTo('Create')
+  await page.keyboard.press('Enter')
+
+  await page.getByText('Topic typed was created.').waitFor()
+  expect([wasInside, isBack]).toEqual([true, true])
+  await page.context().close()
 })
 
 test('the overview says what needs a look, and what to do', async () => {
