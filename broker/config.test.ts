@@ -1,8 +1,12 @@
+import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { BROKER_SCHEMA, BrokerConfig, loadBrokerConfig, nameServerListProblem } from './config.ts'
 import { ROCKETMQ_KEYS } from './rocketmq-keys.ts'
 import { brokerValues } from './testing.ts'
-import type { BrokerConfigSources } from './config.ts'
+import type { ConfigSchema } from '../common/config.ts'
+import type { BrokerConfigSources, BrokerValues } from './config.ts'
+
+const VALUES = brokerValues({})
 
 function sources(content: string, given: Partial<BrokerConfigSources> = {}): BrokerConfigSources {
   return {
@@ -14,6 +18,46 @@ function sources(content: string, given: Partial<BrokerConfigSources> = {}): Bro
     ...given,
   }
 }
+
+/** Reliability S2: an allow-list, typed and bounded. */
+test('whatever is sent, only live keys change, each to a value that a start would take, and all of a request or nothing', () => {
+  const schema = new Map(Object.entries(BROKER_SCHEMA as ConfigSchema))
+  const name = fc.oneof(
+    fc.constantFrom(...schema.keys()),
+    fc.constantFrom(...[...schema].filter(([, { live }]) => live === true).map(([key]) => key)),
+    fc.constantFrom(...ROCKETMQ_KEYS, 'constructor', '__proto__', 'toString'),
+    fc.string({ maxLength: 20 }),
+  )
+  const value = fc.oneof(
+    fc.string({ maxLength: 20 }),
+    fc.maxSafeInteger().map(String),
+    fc.integer({ min: 1, max: 10_000 }).map(String),
+    fc.constantFrom('true', 'false', '', '-1', '0', '1', '6', '1e9', '0x10', '10.0.0.1:9876'),
+  )
+  const change = fc.record({ key: name, value })
+  let changed = 0
+  fc.assert(
+    fc.property(fc.array(change, { minLength: 1, maxLength: 3 }), (changes) => {
+      const config = new BrokerConfig(VALUES, 0)
+
+      const problem = config.update(changes, 1)
+
+      const different = Object.entries(config.values).filter(
+        ([key, now]) => now !== VALUES[key as keyof BrokerValues],
+      )
+      changed += different.length
+      if (problem !== null) expect(different).toEqual([])
+      for (const [key, now] of different) {
+        expect(schema.get(key)?.live).toBe(true)
+        expect(schema.get(key)?.parse(String(now))).toEqual({ value: now })
+        expect(changes.map((each) => each.key)).toContain(key)
+      }
+    }),
+    { numRuns: 10_000 },
+  )
+  // Without this the test would hold for a broker that changes nothing; some 400 do.
+  expect(changed).toBeGreaterThan(100)
+})
 
 describe('the configuration file', () => {
   test('a file of the Java distribution loads, and what Gantry does not need is named once', () => {
