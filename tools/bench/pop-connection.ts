@@ -3,6 +3,7 @@
  * brought, as official clients do. Records are checked where they lie in the received bytes.
  */
 import assert from 'node:assert/strict'
+import { digitCount, writeDigits } from '../../common/decimal.ts'
 import type { Clock } from '../../common/ports.ts'
 import { encodeBatchAcks } from '../../remoting/bodies/pop-bodies.ts'
 import type { BatchAck } from '../../remoting/bodies/pop-bodies.ts'
@@ -16,7 +17,7 @@ import { ConsumeSocket } from './consume-socket.ts'
 import type { Connector } from './lean-network.ts'
 import type { PullTotals } from './pull-totals.ts'
 import { RecordTaker } from './record-taker.ts'
-import { FIRST_OPAQUE, writeDigits } from './send-frames.ts'
+import { FIRST_OPAQUE } from './send-frames.ts'
 
 const CLIENT_VERSION = 485
 const INVISIBLE_MS = 60_000
@@ -103,7 +104,7 @@ export class PopConnection implements ConsumingConnection {
   /** The request before has been answered, so that its bytes can be used again. */
   #ask(): void {
     const bornTime = this.#options.clock.now()
-    writeDigits(this.#request, this.#bornAt, bornTime, String(bornTime).length)
+    writeDigits(this.#request, this.#bornAt, digitCount(bornTime), bornTime)
     this.#askedAt = this.#socket.now
     this.#socket.push(this.#request)
   }

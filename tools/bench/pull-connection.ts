@@ -3,6 +3,7 @@
  * answer has come. Records are checked where they lie in the received bytes.
  */
 import assert from 'node:assert/strict'
+import { writeDigits } from '../../common/decimal.ts'
 import { encodeCommand } from '../../remoting/command-codec.ts'
 import { LanguageCode, NO_BODY } from '../../remoting/command.ts'
 import type { SerializeType } from '../../remoting/command.ts'
@@ -15,7 +16,7 @@ import { ConsumeSocket } from './consume-socket.ts'
 import type { Connector } from './lean-network.ts'
 import type { PullTotals } from './pull-totals.ts'
 import { RecordTaker } from './record-taker.ts'
-import { FIRST_OPAQUE, writeDigits } from './send-frames.ts'
+import { FIRST_OPAQUE } from './send-frames.ts'
 
 const CLIENT_VERSION = 485
 const SUSPEND_TIMEOUT_MS = 15_000
@@ -113,7 +114,7 @@ export class PullConnection implements ConsumingConnection {
       state.request = this.#encodeRequest(index, state)
       state.offsetAt = offsetPosition(state.request, state.next)
     } else {
-      writeDigits(state.request, state.offsetAt, state.next, digits)
+      writeDigits(state.request, state.offsetAt, digits, state.next)
     }
     state.askedAt = this.#socket.now
     this.#socket.push(state.request)

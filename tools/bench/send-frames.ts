@@ -5,6 +5,7 @@
  * the kernel has taken it.
  */
 import assert from 'node:assert/strict'
+import { writeDigits } from '../../common/decimal.ts'
 import { encodeCommand } from '../../remoting/command-codec.ts'
 import { LanguageCode, SerializeType } from '../../remoting/command.ts'
 import { RequestCode } from '../../remoting/request-code.ts'
@@ -131,14 +132,14 @@ export class SendFrames {
   patch(block: Buffer, at: number, slot: SendSlot): void {
     const { batch, run, serializeType } = this.#options
     if (serializeType === SerializeType.JSON) {
-      writeDigits(block, at + this.#opaqueAt, slot.opaque, 10)
+      writeDigits(block, at + this.#opaqueAt, 10, slot.opaque)
     } else {
       block.writeInt32BE(slot.opaque, at + this.#opaqueAt)
     }
-    writeDigits(block, at + this.#queueAt, slot.queueId, this.#queueDigits)
-    writeDigits(block, at + this.#bornAt, slot.bornTimestamp, BORN_DIGITS)
+    writeDigits(block, at + this.#queueAt, this.#queueDigits, slot.queueId)
+    writeDigits(block, at + this.#bornAt, BORN_DIGITS, slot.bornTimestamp)
     if (this.#topicAt !== -1) {
-      writeDigits(block, at + this.#topicAt, slot.topicNumber, TOPIC_DIGITS)
+      writeDigits(block, at + this.#topicAt, TOPIC_DIGITS, slot.topicNumber)
     }
     if (this.#keyAt !== -1) writeKey(block, at + this.#keyAt, run, slot.sender, slot.sequence)
     const message = this.#message
@@ -198,23 +199,6 @@ function batchEntry(body: Buffer, properties: Buffer): Buffer {
   entry.writeInt16BE(properties.length, BATCH_BODY_AT + body.length)
   properties.copy(entry, BATCH_BODY_AT + body.length + 2)
   return entry
-}
-
-/** Writes a number with so many digits; zeroes in front. */
-export function writeDigits(target: Buffer, at: number, value: number, digits: number): void {
-  let high = Math.floor(value / 1_000_000_000)
-  let low = value - high * 1_000_000_000
-  let index = at + digits - 1
-  for (let left = Math.min(digits, 9); left > 0; left--) {
-    const next = (low / 10) | 0
-    target[index--] = ZERO + (low - next * 10)
-    low = next
-  }
-  for (let left = digits - 9; left > 0; left--) {
-    const next = (high / 10) | 0
-    target[index--] = ZERO + (high - next * 10)
-    high = next
-  }
 }
 
 /** A unique key as clients make it: 32 hexadecimal digits. */
