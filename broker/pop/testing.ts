@@ -52,20 +52,27 @@ export async function createPopWorld(
   return popWorld(world, keys)
 }
 
-function popWorld(world: BrokerWorld, keys: Readonly<Record<string, string>>): PopWorld {
-  const { time, disk, parts } = world
-  const popFields = (fields: Readonly<Record<string, string>>): Record<string, string> => ({
+/** A pop of all queues of `TOPIC` that does not wait. */
+export function popFields(
+  bornTime: number,
+  fields: Readonly<Record<string, string>> = {},
+): Record<string, string> {
+  return {
     consumerGroup: GROUP,
     topic: TOPIC,
     queueId: '-1',
     maxMsgNums: '32',
     invisibleTime: '60000',
     pollTime: '0',
-    bornTime: String(time.now()),
+    bornTime: String(bornTime),
     initMode: '0',
     order: 'false',
     ...fields,
-  })
+  }
+}
+
+function popWorld(world: BrokerWorld, keys: Readonly<Record<string, string>>): PopWorld {
+  const { time, disk, parts } = world
   const handleFields = (popped: Popped): Record<string, string> => ({
     consumerGroup: GROUP,
     topic: popped.topic,
@@ -76,7 +83,7 @@ function popWorld(world: BrokerWorld, keys: Readonly<Record<string, string>>): P
   const startPop: PopWorld['startPop'] = (fields = {}, connection) =>
     world.call({
       code: RequestCode.POP_MESSAGE,
-      extFields: popFields(fields),
+      extFields: popFields(time.now(), fields),
       ...(connection === undefined ? {} : { connection }),
     })
   return {

@@ -5,7 +5,7 @@ import { LanguageCode, NO_BODY, SerializeType } from '../../remoting/command.ts'
 import { encodeBatchAcks } from '../../remoting/bodies/pop-bodies.ts'
 import { RequestCode } from '../../remoting/request-code.ts'
 import { ResponseCode } from '../../remoting/response-code.ts'
-import { GROUP, TOPIC, createPopWorld } from '../pop/testing.ts'
+import { GROUP, TOPIC, createPopWorld, popFields } from '../pop/testing.ts'
 import { FrameSubject } from './testing-frames.ts'
 import type { RemotingCommand } from '../../remoting/command.ts'
 import type { PopWorld } from '../pop/testing.ts'
@@ -204,18 +204,7 @@ function requestOf(
   step: Extract<Step, { readonly type: 'pop' | 'ack' | 'batch' }>,
 ): RemotingCommand | null {
   if (step.type === 'pop') {
-    const fields = {
-      consumerGroup: GROUP,
-      topic: TOPIC,
-      queueId: '-1',
-      maxMsgNums: '32',
-      invisibleTime: '60000',
-      pollTime: '0',
-      bornTime: String(popWorld.time.now()),
-      initMode: '0',
-      order: 'false',
-      ...step.fields,
-    }
+    const fields = popFields(popWorld.time.now(), step.fields)
     return command(RequestCode.POP_MESSAGE, opaque, fields)
   }
   const from = popped[step.which % Math.max(1, popped.length)]
@@ -291,17 +280,7 @@ test('a pop whose record is refused gives its messages back', async () => {
   const { popWorld } = subject
   await popWorld.send('a')
   const { store } = popWorld.parts
-  const fields = {
-    consumerGroup: GROUP,
-    topic: TOPIC,
-    queueId: '-1',
-    maxMsgNums: '32',
-    invisibleTime: '60000',
-    pollTime: '0',
-    bornTime: '0',
-    initMode: '0',
-    order: 'false',
-  }
+  const fields = popFields(0)
   const put = store.put.bind(store)
   store.put = (_messages, _wait, done) =>
     done({
