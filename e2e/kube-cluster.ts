@@ -227,15 +227,17 @@ export async function incarnations(
   return found
 }
 
-/** Container restarts of the operators: none may happen but those that a test causes (rule R0). */
-export async function operatorRestarts(kube: Kube): Promise<number> {
+/** Container restarts of each operator's pod, by the pod's name. */
+export async function operatorRestarts(kube: Kube): Promise<ReadonlyMap<string, number>> {
   const pods = await kube.list(
     'Pod',
     OPERATOR_NAMESPACE,
     `app.kubernetes.io/instance=${OPERATOR_RELEASE}`,
   )
-  return pods.reduce(
-    (sum, pod) => sum + numberAt(pod, 'status', 'containerStatuses', 0, 'restartCount'),
-    0,
+  return new Map(
+    pods.map((pod) => [
+      pod.metadata.name ?? '',
+      numberAt(pod, 'status', 'containerStatuses', 0, 'restartCount'),
+    ]),
   )
 }
