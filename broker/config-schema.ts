@@ -548,9 +548,9 @@ export const GANTRY_KEYS: {
     min: 0,
     max: 65_535,
   }),
-  allowUnauthenticatedAdmin: flag(true, {
+  allowUnauthenticatedAdmin: flag(false, {
     description:
-      'Peers that have proved nothing may change topics, groups, offsets and the configuration, as with a Java broker without ACL; false: only from this machine.',
+      'Without access control everybody may change topics, groups, offsets and the configuration, as with a Java broker; false: only who asks from this machine or signs as a super user, and a topic may be made from a private address while `autoCreateTopicEnable` is true.',
   }),
   logLevel: choice('info', ['trace', 'debug', 'info', 'warn', 'error'], {
     description: 'Events below this level are not logged.',

@@ -2,13 +2,17 @@
  * Who may change what a broker is made of.
  *
  * A peer that has proved nothing may send, consume and look. What changes topics, groups, offsets of others, the configuration or the group's
- * leader is for administrators: with `allowUnauthenticatedAdmin=false` it is taken from this machine only. Every code that a broker
- * serves stands in one of the two lists; one that stands in neither is refused then.
+ * leader is for administrators: who asks from this machine, and whoever signs as a super user. From private addresses a topic may be made
+ * where sending to it would do so. Every code that a broker serves stands in one of the two lists; one that stands in neither is refused.
+ * `allowUnauthenticatedAdmin=true` lets everybody administer, as a Java broker without access control (decision 0016).
  */
 import { isLoopback } from '../common/host-address.ts'
 import { RequestCode, requestCodeName } from '../remoting/request-code.ts'
 import { ResponseCode } from '../remoting/response-code.ts'
-import type { Processor } from '../remoting/connection.ts'
+import { addressOf, isInRange, parseIpRange } from './auth/ip-range.ts'
+import type { IpRange } from './auth/ip-range.ts'
+import type { BrokerConfig } from './config.ts'
+import type { Connection, Processor, RemotingRequest } from '../remoting/connection.ts'
 
 /** Clients and readers. */
 export const CLIENT_CODES: readonly RequestCode[] = [
@@ -126,20 +130,70 @@ export const ADMIN_CODES: readonly RequestCode[] = [
 
 const FREE: ReadonlySet<number> = new Set(CLIENT_CODES)
 
+/** Private and link-local addresses (RFC 1918, 3927, 4193, 4291). */
+const PRIVATE_RANGES = ipRanges(
+  '10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 169.254.0.0/16 fc00::/7 fe80::/10',
+)
+
+export interface RightsOptions {
+  readonly config: {
+    readonly values: Pick<
+      BrokerConfig['values'],
+      'allowUnauthenticatedAdmin' | 'autoCreateTopicEnable'
+    >
+  }
+  readonly topics: { get(topic: string): unknown }
+  /** Whether a super user has signed the request. */
+  readonly isOfSuperUser: (request: RemotingRequest) => boolean
+}
+
 /** The processor as it is for clients' codes; for the others one that asks first whether the peer may. */
-export function withRights(
-  code: number,
-  processor: Processor,
-  config: { readonly values: { readonly allowUnauthenticatedAdmin: boolean } },
-): Processor {
+export function withRights(code: number, processor: Processor, options: RightsOptions): Processor {
   if (FREE.has(code)) return processor
   const name = requestCodeName(code) ?? String(code)
   return (request) => {
-    const isAllowed =
-      config.values.allowUnauthenticatedAdmin || isLoopback(request.connection.remoteHost)
-    if (isAllowed) return processor(request)
-    const remark = `${name} is for administrators: allowUnauthenticatedAdmin is false`
+    if (mayAdminister(request, options)) return processor(request)
+    const remark = `${name} is for administrators, while allowUnauthenticatedAdmin is false: sign it as a super user, or ask from the broker's own machine`
     request.respond({ code: ResponseCode.NO_PERMISSION, remark })
     return undefined
   }
+}
+
+function mayAdminister(request: RemotingRequest, options: RightsOptions): boolean {
+  return (
+    options.config.values.allowUnauthenticatedAdmin ||
+    isOfThisMachine(request.connection) ||
+    makesTopic(request, options) ||
+    options.isOfSuperUser(request)
+  )
+}
+
+/** What a peer says by the PROXY protocol takes rights from it and gives none. */
+function isOfThisMachine({ remoteHost, socketHost, localHost }: Connection): boolean {
+  const isLocal = (host: string): boolean => isLoopback(host) || host === localHost
+  return isLocal(socketHost) && isLocal(remoteHost)
+}
+
+/** Sending to it would make the topic as well: with other queues, then. */
+function makesTopic(
+  { command, connection }: RemotingRequest,
+  { config, topics }: RightsOptions,
+): boolean {
+  if (command.code !== RequestCode.UPDATE_AND_CREATE_TOPIC) return false
+  if (!config.values.autoCreateTopicEnable) return false
+  const topic = command.extFields.get('topic') ?? ''
+  return (
+    topics.get(topic) === undefined &&
+    isPrivate(connection.socketHost) &&
+    isPrivate(connection.remoteHost)
+  )
+}
+
+function isPrivate(host: string): boolean {
+  const address = addressOf(host)
+  return isLoopback(host) || PRIVATE_RANGES.some((range) => isInRange(address, range))
+}
+
+function ipRanges(texts: string): readonly IpRange[] {
+  return texts.split(' ').flatMap((text) => parseIpRange(text) ?? [])
 }

@@ -22,7 +22,7 @@ export class FakeConnection implements Connection {
   readonly id: number
   readonly remoteHost: string = '10.0.0.7'
   readonly remotePort: number
-  readonly localHost = '10.0.0.1'
+  readonly localHost: string = '10.0.0.1'
   isOpen: boolean = true
   outputBytes: number = 0
   /** Requests that wait for an answer of the peer. */
@@ -37,6 +37,10 @@ export class FakeConnection implements Connection {
   constructor(id: number) {
     this.id = id
     this.remotePort = 40_000 + id
+  }
+
+  get socketHost(): string {
+    return this.remoteHost
   }
 
   get remoteAddress(): string {

@@ -253,6 +253,8 @@ function values(): readonly string[] {
   )
   return [
     `version=${tag}`,
+    // Clients of this test sign nothing.
+    'accessControl.enabled=false',
     'nameServer.replicas=1',
     'broker.groups=1',
     `broker.replicasPerGroup=${MEMBERS}`,

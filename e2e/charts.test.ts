@@ -61,7 +61,7 @@ async function operatorRules(...values: readonly string[]): Promise<readonly unk
     .flatMap((object) => listAt(object, 'rules'))
 }
 
-test('with access control the cluster, its console and its test use one Secret, that of the operator unless another is named', async () => {
+test('the cluster, its console and its test use one Secret, that of the operator unless another is named; none where access control is off', async () => {
   const environmentOf = (object: unknown, ...path: readonly string[]): string =>
     JSON.stringify(at(object, ...path, 'containers', 0, 'env') ?? null)
   const seen = async (...values: readonly string[]): Promise<readonly unknown[]> => {
@@ -87,9 +87,9 @@ test('with access control the cluster, its console and its test use one Secret, 
     ])
   const [made, named] = [environment('release-users'), environment('mine')]
 
-  expect(await seen()).toEqual([undefined, 'null', 'null'])
-  expect(await seen('accessControl.enabled=true')).toEqual([{ enabled: true }, made, made])
-  expect(await seen('accessControl.enabled=true', 'accessControl.secretName=mine')).toEqual([
+  expect(await seen('accessControl.enabled=false')).toEqual([undefined, 'null', 'null'])
+  expect(await seen()).toEqual([{ enabled: true }, made, made])
+  expect(await seen('accessControl.secretName=mine')).toEqual([
     { enabled: true, secretName: 'mine' },
     named,
     named,

@@ -208,11 +208,12 @@ test('a Secret that is lost is made anew with new super users, by a roll', async
   expect(stdout).toContain('shop-app')
 })
 
-test('the chart gives its console and its test the credentials', async ({ task }) => {
+test('the chart asks for users unless it is told not to, and gives its console and its test the credentials', async ({
+  task,
+}) => {
   covers(task, 'X6')
   const { repository, tag } = fixture.images
   await helm(`upgrade --install shop charts/gantry-cluster --namespace ${CHART}`, [
-    'accessControl.enabled=true',
     `version=${tag}`,
     'broker.groups=1',
     'broker.replicasPerGroup=1',

@@ -53,6 +53,7 @@ const CONNECTION: Connection = {
   id: 1,
   remoteAddress: '127.0.0.1:1',
   remoteHost: '127.0.0.1',
+  socketHost: '127.0.0.1',
   remotePort: 1,
   localHost: '127.0.0.1',
   isOpen: true,

@@ -42,6 +42,7 @@ const OWNED_CONFIG_KEYS = [
   'advertisedPort',
   'enableDLegerCommitLog',
   'aclEnable',
+  'allowUnauthenticatedAdmin',
   'authenticationEnabled',
   'authorizationEnabled',
   'initAuthenticationUser',

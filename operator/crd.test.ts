@@ -108,6 +108,7 @@ test.each([
   'namesrvAddr',
   'storePathRootDir',
   'tlsMode',
+  'allowUnauthenticatedAdmin',
   'authenticationEnabled',
   'initAuthenticationUser',
 ])('config may not set %s, which the operator owns', (key) => {

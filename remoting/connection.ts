@@ -9,6 +9,8 @@ export interface Connection {
   readonly remoteAddress: string
   readonly remoteHost: string
   readonly remotePort: number
+  /** The other end of the socket: a load balancer, where one tells by the PROXY protocol that `remoteHost` is its client. */
+  readonly socketHost: string
   readonly localHost: string
   readonly isOpen: boolean
   /** Output that the peer has not taken yet. Who answers much at once waits until it is less. */

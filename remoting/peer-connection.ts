@@ -65,6 +65,7 @@ interface Pending {
 
 export class PeerConnection implements Connection {
   readonly id: number
+  readonly socketHost: string
   readonly localHost: string
   #remoteHost: string
   #remotePort: number
@@ -100,6 +101,7 @@ export class PeerConnection implements Connection {
   /** `serializeType` is what own requests use until the peer has shown what it speaks. */
   constructor(context: PeerContext, socket: Socket, id: number, serializeType: SerializeType) {
     this.id = id
+    this.socketHost = socket.remoteHost
     this.#remoteHost = socket.remoteHost
     this.#remotePort = socket.remotePort
     this.#remoteAddress = `${socket.remoteHost}:${socket.remotePort}`

@@ -349,7 +349,11 @@ test.each([
     time.settle()
 
     expect(parked.map(({ connection }) => connection.remoteAddress)).toEqual(['192.0.2.1:56324'])
-    expect(parked[0]?.connection).toMatchObject({ remoteHost: '192.0.2.1', remotePort: 56_324 })
+    expect(parked[0]?.connection).toMatchObject({
+      remoteHost: '192.0.2.1',
+      remotePort: 56_324,
+      socketHost: '10.0.0.9',
+    })
     expect(decodeAll(socket.writes)).toHaveLength(1)
   },
 )

@@ -101,6 +101,8 @@ function valuesOf({ member, context }: ProgramOptions): BrokerValues {
     brokerIP1: `10.0.0.${1 + member.id}`,
     bindAddress: member.host,
     listenPort: CLIENT_PORT,
+    // Its administrator has an address of another machine.
+    allowUnauthenticatedAdmin: true,
     enableDLegerCommitLog: true,
     dLegerPeers: peers.join(';'),
     dLegerSelfId: `n${member.id}`,

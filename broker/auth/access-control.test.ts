@@ -231,3 +231,28 @@ test('changes and refusals are logged with who, what, where from and the outcome
   expect(lines.join()).not.toContain(APP.secretKey)
   expect(lines.join()).not.toContain(ROOT.secretKey)
 })
+
+test('while it is off nobody has to sign, and whoever signs as a super user administers from anywhere', async () => {
+  const off = { authenticationEnabled: 'false', authorizationEnabled: 'false' }
+  const world = await securedWorld(off)
+  const users = { code: RequestCode.AUTH_LIST_USER, extFields: {} }
+  const app = { username: 'app' }
+  const made = await world.ask({
+    code: RequestCode.AUTH_CREATE_USER,
+    extFields: app,
+    body: json({ password: APP.secretKey }),
+  })
+
+  expect(made.code).toBe(SUCCESS)
+  expect((await world.ask(users, ROOT)).code).toBe(SUCCESS)
+  expect((await world.ask(users, null, '127.0.0.1')).code).toBe(SUCCESS)
+  for (const asker of [null, APP, { ...ROOT, secretKey: 'wrong' }]) {
+    const { code, remark } = await world.ask(users, asker)
+    expect([code, remark]).toEqual([
+      NO_PERMISSION,
+      expect.stringContaining('AUTH_LIST_USER is for administrators'),
+    ])
+  }
+  expect((await send(world, 'orders', null)).code).toBe(SUCCESS)
+  expect((await send(world, 'orders', { ...ROOT, secretKey: 'wrong' })).code).toBe(SUCCESS)
+})

@@ -22,6 +22,7 @@ import type { Asker } from './audit.ts'
 import type { AuthTable } from './auth-table.ts'
 import type { FirstUsers } from './first-users.ts'
 import type { BrokerConfig } from '../config.ts'
+import type { TopicTable } from '../topics.ts'
 import type { Logger } from '../../common/log.ts'
 import type { StoredMessage } from '../../common/message.ts'
 import type { Clock } from '../../common/ports.ts'
@@ -39,6 +40,7 @@ export interface AccessControlOptions {
   readonly config: Pick<BrokerConfig, 'values'>
   readonly users: AuthTable
   readonly firstUsers: Pick<FirstUsers, 'waiting'>
+  readonly topics: Pick<TopicTable, 'get'>
   readonly store: Pick<Store, 'messageAt' | 'physicalOffsetAt'>
   readonly clock: Pick<Clock, 'monotonic'>
   readonly logger: Logger
@@ -75,8 +77,7 @@ export class AccessControl {
 
   /** The processor behind everything that a request of the code has to pass. */
   guarded(code: number, processor: Processor): Processor {
-    const { config } = this.#options
-    const checked = this.isOn ? this.#checked(processor) : withRights(code, processor, config)
+    const checked = this.isOn ? this.#checked(processor) : this.#administered(code, processor)
     if (!CHANGES.has(code)) return checked
     return (request) => checked(this.#audit.watched(request, () => this.#asker(request)))
   }
@@ -93,6 +94,16 @@ export class AccessControl {
     if (!this.isOn) return
     const origin = { host: connection.remoteHost, version: command.version }
     sealOrigin(fields, origin, this.#options.users.users.values())
+  }
+
+  /** Nobody has to sign, but whoever does is known by it. */
+  #administered(code: number, processor: Processor): Processor {
+    const { config, topics } = this.#options
+    const isOfSuperUser = (request: RemotingRequest): boolean => {
+      const proved = this.#proved(request, request.command.version)
+      return typeof proved !== 'string' && proved.userType === 'Super'
+    }
+    return withRights(code, processor, { config, topics, isOfSuperUser })
   }
 
   #checked(processor: Processor): Processor {

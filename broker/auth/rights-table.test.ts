@@ -100,7 +100,11 @@ async function isAllowed(
 
 test('who may make which request', async () => {
   const { access, processors } = await worldOfAskers()
-  const closed = { values: { allowUnauthenticatedAdmin: false } }
+  const closed = {
+    config: { values: { allowUnauthenticatedAdmin: false, autoCreateTopicEnable: true } },
+    topics: { get: () => ({}) },
+    isOfSuperUser: () => false,
+  }
   const lines = ['code  request  without access control, allowUnauthenticatedAdmin=false | with it']
   for (const code of [...processors.byCode.keys(), 4711].toSorted((left, right) => left - right)) {
     const isOpen = await isAllowed((processor) => withRights(code, processor, closed), code, null)
@@ -114,7 +118,9 @@ test('who may make which request', async () => {
       if (isFree) names.push(name)
     }
     const request = requestCodeName(code) ?? 'one that nobody knows'
-    lines.push(`${code}  ${request}  ${isOpen ? 'everybody' : 'this machine'} | ${names.join(' ')}`)
+    lines.push(
+      `${code}  ${request}  ${isOpen ? 'everybody' : 'administrators'} | ${names.join(' ')}`,
+    )
   }
 
   expect(`${lines.join('\n')}\n`).toBe(readFileSync(EXPECTED, 'utf8'))

@@ -101,7 +101,9 @@ export function brokerConfig(
     fileReservedTime: String(broker.retentionHours),
     diskMaxUsedSpaceRatio: String(broker.diskMaxUsedPercent),
     ...broker.config,
-    ...(superUsers === null ? {} : { authenticationEnabled: 'true', authorizationEnabled: 'true' }),
+    ...(superUsers === null
+      ? { allowUnauthenticatedAdmin: 'true' }
+      : { authenticationEnabled: 'true', authorizationEnabled: 'true' }),
     brokerClusterName: cluster.name,
     brokerName: groupName(cluster.name, group),
     brokerId: '0',
