@@ -18,6 +18,7 @@ import { registerAlarmMetrics } from './alarms/alarm-metrics.ts'
 import { sendersOf } from './alarms/senders.ts'
 import type { BrokerRates, EventRow, OperationRow } from './api-types.ts'
 import { loadAssets } from './assets.ts'
+import { PasswordChecks } from './auth/password-checks.ts'
 import { Sessions } from './auth/sessions.ts'
 import { LoginThrottle } from './auth/throttle.ts'
 import { Users } from './auth/users.ts'
@@ -143,6 +144,7 @@ export class Dashboard {
         collector: this.#collector,
         history: this.#history,
         users,
+        passwords: new PasswordChecks({ users, throttle: new LoginThrottle(clock) }),
         brokerUsers: new BrokerUsers({ admin, clock, random }),
         alarms: this.#alarms,
         events: this.#events,
@@ -151,7 +153,6 @@ export class Dashboard {
         viewersSeeBodies: values.viewersSeeBodies,
       },
       sessions: new Sessions({ clock, random, users, idleMs: values.sessionIdleMinutes * 60_000 }),
-      throttle: new LoginThrottle(clock),
       assets: loadAssets(disk),
       logger,
       clock,

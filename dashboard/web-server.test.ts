@@ -1,239 +1,203 @@
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import type { FastifyInstance } from 'fastify'
+import { readFileSync } from 'node:fs'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { createRegistry } from '../common/metrics.ts'
-import { silentLogger } from '../common/log.ts'
-import { createRuntime } from '../common/runtime.ts'
 import { ROLES } from './api-types.ts'
 import type { OperationRow, Role } from './api-types.ts'
-import { defaultAlarmConfig } from './alarms/alarm-config.ts'
-import { AlarmService } from './alarms/alarm-service.ts'
-import type { Api } from './api/api.ts'
 import { API_ROUTES } from './api/routes.ts'
-import { Sessions } from './auth/sessions.ts'
-import { LoginThrottle } from './auth/throttle.ts'
-import { Users } from './auth/users.ts'
-import { AdminClient } from '../client/admin.ts'
-import { Producer } from '../client/producer.ts'
-import { RouteCache } from '../client/route.ts'
-import { UniqueIdGenerator } from '../common/message-id.ts'
-import { RemotingClient } from '../remoting/client.ts'
-import { BrokerUsers } from './broker-users.ts'
-import { Collector } from './collector.ts'
-import { History } from './history.ts'
-import { Journal } from './journal.ts'
-import { eventRowOf, operationRowOf } from './journal-rows.ts'
-import { createWebServer } from './web-server.ts'
+import { WebWorld } from './testing.ts'
+import type { Asked, LoggedIn } from './testing.ts'
 
-const runtime = createRuntime()
-const PASSWORD = 'the first password'
-let folder = ''
-let app: FastifyInstance
-let api: Api
-let client: RemotingClient
-const passwords = new Map<string, string>()
+let world: WebWorld
 
 beforeEach(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'gantry-web-'))
-  const { clock, random, timers, disk } = runtime
-  client = new RemotingClient({ ...runtime, logger: silentLogger })
-  const admin = new AdminClient(client, 200)
-  const nameServers = ['127.0.0.1:1']
-  const options = { disk, random, logger: silentLogger, folder, firstPassword: PASSWORD }
-  const { users } = await Users.open(options)
-  passwords.clear()
-  passwords.set('admin', PASSWORD)
-  for (const role of ['viewer', 'operator'] as const) {
-    passwords.set(role, await users.add(role, role))
-  }
-  const kept = { disk, timers, logger: silentLogger, max: 100, saveAfterMs: 10 }
-  const uniqueIds = new UniqueIdGenerator({
-    clock,
-    random,
-    ip: Buffer.from([127, 0, 0, 1]),
-    pid: 1,
-  })
-  const routes = new RouteCache({ client, clock, nameServers })
-  api = {
-    admin,
-    producer: new Producer({ client, routes, clock, producerGroup: 'p', uniqueIds }),
-    nameServers,
-    clock,
-    collector: new Collector({
-      admin,
-      nameServers,
-      clock,
-      timers,
-      logger: silentLogger,
-      intervalMs: 60_000,
-      allowedHosts: null,
-      onPicture: () => undefined,
-    }),
-    history: new History(),
-    users,
-    brokerUsers: new BrokerUsers({ admin, clock, random }),
-    alarms: new AlarmService({
-      ...runtime,
-      logger: silentLogger,
-      config: defaultAlarmConfig({ lagMessages: 1, lagMs: 1 }),
-      senders: new Map(),
-      path: `${folder}/alarms.json`,
-      onEvent: () => undefined,
-      onAttempt: () => undefined,
-    }),
-    events: new Journal({ ...kept, path: `${folder}/e`, entryOf: eventRowOf }),
-    operations: new Journal({ ...kept, path: `${folder}/o`, entryOf: operationRowOf }),
-    findings: () => [],
-    viewersSeeBodies: true,
-  }
-  app = await createWebServer({
-    api,
-    sessions: new Sessions({ clock, random, users, idleMs: 60_000 }),
-    throttle: new LoginThrottle(clock),
-    assets: new Map([
-      [
-        'page.html',
-        {
-          contentType: 'text/html; charset=utf-8',
-          body: Buffer.from('<p>page</p>'),
-          gzipped: Buffer.from('gzipped'),
-          etag: '"1"',
-        },
-      ],
-    ]),
-    logger: silentLogger,
-    clock,
-    secureCookie: false,
-    notReady: () => null,
-    metrics: async () => {
-      const registry = createRegistry({ cluster: '', nodeType: 'dashboard', nodeId: '' })
-      return { body: await registry.metrics(), contentType: registry.contentType }
-    },
-  })
+  world = await WebWorld.start()
 })
 
-afterEach(async () => {
-  await app.close()
-  await client.close()
-  await api.collector.close()
-  api.events.close()
-  api.operations.close()
-  rmSync(folder, { recursive: true })
+afterEach(() => world[Symbol.asyncDispose]())
+
+/** Of any of the routes: fields that most of them read. */
+const BODY = { name: 'x', role: 'viewer', topic: 't', to: 'end' }
+const READS = ['GET', 'HEAD']
+
+interface Served {
+  readonly method: NonNullable<Asked['method']>
+  readonly path: string
+}
+
+/** What the server itself says that it serves: its tree of paths, a step deeper each four characters. */
+function servedRoutes(): readonly Served[] {
+  const above: string[] = []
+  return world.app
+    .printRoutes({ commonPrefix: false })
+    .split('\n')
+    .flatMap((line) => {
+      const [, branch = '', part = '', methods = ''] =
+        /^((?:│ {3}| {4})*(?:└── |├── ))(.*?)(?: \((.+)\))?$/u.exec(line) ?? []
+      if (branch === '') return []
+      const depth = branch.length / 4 - 1
+      above.splice(depth, above.length, part)
+      const path = above.join('')
+      return methods === ''
+        ? []
+        : methods.split(', ').map((method) => ({ method: method as Served['method'], path }))
+    })
+}
+
+function call(session: LoggedIn | undefined, { method, path }: Served, more: Asked = {}) {
+  return world.ask(path.replaceAll(/:\w+/gu, 'x'), {
+    method,
+    ...(session === undefined ? {} : { session }),
+    ...(READS.includes(method) ? {} : { body: BODY }),
+    ...more,
+  })
+}
+
+const servedOf = ({
+  method,
+  path,
+}: {
+  readonly method: Served['method']
+  readonly path: string
+}): Served => ({
+  method,
+  path: `/api${path}`,
 })
 
-interface LoggedIn {
-  readonly cookie: string
-  readonly token: string
-}
+test('the server serves the routes of the page, a login and its end, files, health, and nothing else', () => {
+  const routes = servedRoutes().filter(({ method }) => method !== 'HEAD')
 
-async function login(name: string): Promise<LoggedIn> {
-  const password = passwords.get(name) ?? ''
-  const answer = await app.inject({
-    method: 'POST',
-    url: '/api/login',
-    payload: { name, password },
-  })
-  expect(answer.statusCode).toBe(200)
-  const [cookie = ''] = String(answer.headers['set-cookie']).split(';')
-  const { csrf } = answer.json<{ csrf: string }>()
-  return { cookie, token: csrf }
-}
-
-function call(
-  { cookie, token }: LoggedIn,
-  method: string,
-  path: string,
-  headers: Readonly<Record<string, string>> = {},
-) {
-  const url = `/api${path.replaceAll(/:\w+/gu, 'x')}`
-  const name = { name: 'x', role: 'viewer', topic: 't', to: 'end' }
-  return app.inject({
-    method:
-      method === 'GET' ? 'GET' : method === 'PUT' ? 'PUT' : method === 'POST' ? 'POST' : 'DELETE',
-    url,
-    headers: { cookie, 'x-gantry-token': token, ...headers },
-    ...(method === 'GET' ? {} : { payload: name }),
-  })
-}
-
-test('the session cookie cannot be read by scripts, nor be sent from elsewhere', async () => {
-  const answer = await app.inject({
-    method: 'POST',
-    url: '/api/login',
-    payload: { name: 'admin', password: PASSWORD },
-  })
-
-  expect(answer.headers['set-cookie']).toMatch(
-    /HttpOnly.*SameSite=Strict|SameSite=Strict.*HttpOnly/u,
+  const names = routes.map(({ method, path }) => `${method} ${path}`).toSorted()
+  expect(names).toEqual(
+    [
+      ...API_ROUTES.map(({ method, path }) => `${method} /api${path}`),
+      'GET /',
+      'GET /livez',
+      'GET /metrics',
+      'GET /readyz',
+      'GET /api/session',
+      'POST /api/login',
+      'POST /api/logout',
+    ].toSorted(),
   )
-  expect(answer.body).not.toContain(PASSWORD)
-})
-
-test('a wrong name and a wrong password are refused in the same words, and too many are slowed down', async () => {
-  const attempt = (name: string) =>
-    app.inject({ method: 'POST', url: '/api/login', payload: { name, password: 'wrong' } })
-  const first = await attempt('admin')
-  const second = await attempt('nobody')
-
-  expect([first.statusCode, second.statusCode]).toEqual([401, 401])
-  expect(first.body).toBe(second.body)
-  for (let at = 0; at < 8; at++) await attempt('admin')
-  const last = await attempt('admin')
-  expect(last.statusCode).toBe(429)
-  expect(Number(last.headers['retry-after'])).toBeGreaterThan(0)
 })
 
 test('without a session nothing is told and nothing is done', async () => {
-  for (const { method, path } of API_ROUTES) {
-    const answer = await call({ cookie: '', token: '' }, method, path)
-    expect([method, path, answer.statusCode]).toEqual([method, path, 401])
+  for (const route of API_ROUTES.map(servedOf)) {
+    const answer = await call(undefined, route)
+    expect([route, answer.statusCode]).toEqual([route, 401])
   }
 })
 
 test('no role may do what is of a higher one, whatever it asks for', async () => {
   for (const role of ROLES) {
-    const session = await login(role)
+    const session = await world.login(role)
     const higher = API_ROUTES.filter((route) => ROLES.indexOf(route.role) > ROLES.indexOf(role))
-    for (const { method, path } of higher) {
-      const answer = await call(session, method, path)
-      expect([role, method, path, answer.statusCode]).toEqual([role, method, path, 403])
+    for (const route of higher.map(servedOf)) {
+      const answer = await call(session, route)
+      expect([role, route, answer.statusCode]).toEqual([role, route, 403])
     }
   }
 })
 
-test('a change without the token of the session, or from another site, is refused', async () => {
-  const session = await login('admin')
-  for (const { method, path } of API_ROUTES) {
-    if (method === 'GET') continue
-    const attempts = [
-      await call({ ...session, token: '' }, method, path),
-      await call({ ...session, token: 'x'.repeat(43) }, method, path),
-      await call(session, method, path, { 'sec-fetch-site': 'cross-site' }),
-      await call(session, method, path, { 'sec-fetch-site': 'same-site' }),
-      await call(session, method, path, { origin: 'https://elsewhere.example' }),
-    ]
-    expect([method, path, ...attempts.map(({ statusCode }) => statusCode)]).toEqual([
-      method,
-      path,
-      403,
-      403,
-      403,
-      403,
-      403,
+const FORGED: readonly (readonly [what: string, headers: Asked['headers']])[] = [
+  ['of another site', { 'sec-fetch-site': 'cross-site' }],
+  ['of a neighbour', { 'sec-fetch-site': 'same-site' }],
+  ['of an old browser on another site', { origin: 'https://elsewhere.example' }],
+  ['of an old browser on another port', { origin: 'http://console.example:81' }],
+  ['of a page without an origin', { origin: 'null' }],
+  ['that does not say where it comes from', { origin: undefined }],
+]
+
+test.each(FORGED)('no route changes anything by a request %s', async (_what, headers) => {
+  const session = await world.login('admin')
+  const changing = servedRoutes().filter(({ method }) => !READS.includes(method))
+  expect(changing.length).toBeGreaterThan(20)
+  for (const route of changing) {
+    const answer = await call(session, route, { headers: headers ?? {} })
+    expect([route, answer.statusCode]).toEqual([route, 403])
+  }
+
+  expect(world.api.operations.newest).toEqual([])
+  expect((await call(session, { method: 'GET', path: '/api/session' })).statusCode).toBe(200)
+})
+
+test('no route but the login changes anything without the token of its own session', async () => {
+  const session = await world.login('admin')
+  const other = await world.login('operator')
+  const tokens = ['', 'x'.repeat(43), other.token, session.cookie.split('=')[1] ?? '']
+  const changing = servedRoutes().filter(
+    ({ method, path }) => !READS.includes(method) && path !== '/api/login',
+  )
+  for (const route of changing) {
+    for (const token of tokens) {
+      const answer = await call({ ...session, token }, route)
+      expect([route, token, answer.statusCode]).toEqual([route, token, 403])
+    }
+    const query = `${route.path}?x-gantry-token=${session.token}`
+    const inQuery = await call({ ...session, token: '' }, { ...route, path: query })
+    expect([route, inQuery.statusCode]).toEqual([route, 403])
+  }
+
+  expect(world.api.operations.newest).toEqual([])
+  expect((await call(session, { method: 'GET', path: '/api/session' })).statusCode).toBe(200)
+})
+
+test('with both, each of them is let through to what it asks for', async () => {
+  const changing = servedRoutes().filter(
+    ({ method, path }) => !READS.includes(method) && path !== '/api/login',
+  )
+  for (const route of changing) {
+    const session = await world.login('admin')
+    const answer = await call(session, route)
+    expect([route, answer.statusCode === 403, answer.statusCode === 401]).toEqual([
+      route,
+      false,
+      false,
     ])
   }
-  expect(api.operations.newest).toEqual([])
+})
+
+test('looking changes nothing, nor does a look that says it is something else', async () => {
+  const session = await world.login('admin')
+  const files = (): readonly string[] =>
+    ['users.json', 'initial-password'].map((name) =>
+      readFileSync(`${world.folder}/${name}`, 'utf8'),
+    )
+  const before = files()
+  for (const route of servedRoutes()) {
+    if (!READS.includes(route.method)) continue
+    await call(session, route)
+    const path = `${route.path}?_method=DELETE&role=viewer&name=x&confirm=true`
+    const headers = { 'x-http-method-override': 'DELETE', 'x-gantry-token': session.token }
+    await call(session, { ...route, path }, { headers })
+  }
+
+  expect(world.api.operations.newest).toEqual([])
+  expect(files()).toEqual(before)
+  expect(world.api.users.all.map(({ name }) => name)).toEqual(['admin', 'operator', 'viewer'])
+})
+
+test('methods that no route has are answered as pages that are not there', async () => {
+  const session = await world.login('admin')
+  const answers = [
+    await world.ask('/api/topics', { method: 'PATCH', session, body: BODY }),
+    await world.ask('/api/topics', { method: 'OPTIONS', session }),
+    await world.ask('/api/login'),
+    await world.ask('/api/logout', { session }),
+  ]
+
+  expect(answers.map(({ statusCode }) => statusCode)).toEqual([404, 404, 404, 404])
+  for (const { headers } of answers) {
+    expect(Object.keys(headers).filter((name) => name.startsWith('access-control'))).toEqual([])
+  }
 })
 
 test('every act is written down with who asked for it, also when it is refused', async () => {
-  const viewer = await login('viewer')
-  await call(viewer, 'DELETE', '/topics/:topic')
-  const admin = await login('admin')
-  await call(admin, 'POST', '/users')
+  const viewer = await world.login('viewer')
+  await call(viewer, { method: 'DELETE', path: '/api/topics/:topic' })
+  const admin = await world.login('admin')
+  await call(admin, { method: 'POST', path: '/api/users' })
 
-  const told = api.operations.newest.map(({ userName, what, result }: OperationRow) => [
+  const told = world.api.operations.newest.map(({ userName, what, result }: OperationRow) => [
     userName,
     what,
     result,
@@ -245,41 +209,47 @@ test('every act is written down with who asked for it, also when it is refused',
 })
 
 test('no secret stands in what is written down', async () => {
-  const admin = await login('admin')
-  const answer = await call(admin, 'POST', '/users')
+  const admin = await world.login('admin')
+  const answer = await call(admin, { method: 'POST', path: '/api/users' })
   const { password } = answer.json<{ password: string }>()
 
   expect(password).toHaveLength(20)
-  expect(JSON.stringify(api.operations.newest)).not.toContain(password)
+  expect(JSON.stringify(world.api.operations.newest)).not.toContain(password)
 })
 
 test('every answer forbids what a page does not need', async () => {
-  const session = await login('viewer')
+  const session = await world.login('viewer')
   const answers = [
-    await app.inject('/'),
-    await app.inject('/nowhere'),
-    await call(session, 'GET', '/overview'),
+    await world.ask('/nowhere'),
+    await world.ask('/api/login', { method: 'POST', headers: { 'content-type': 'text/plain' } }),
+    await world.ask('/api/topics', { method: 'DELETE' }),
   ]
+  for (const route of servedRoutes()) answers.push(await call(session, route))
   for (const { headers } of answers) {
-    const policy = String(headers['content-security-policy'])
-    expect(policy).toContain("default-src 'none'")
-    expect(policy).not.toContain('unsafe')
+    expect(headers['content-security-policy']).toBe(
+      "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+    )
     expect(headers['x-content-type-options']).toBe('nosniff')
+    expect(headers['x-frame-options']).toBe('DENY')
+    expect(headers['referrer-policy']).toBe('no-referrer')
+    expect(headers['cross-origin-opener-policy']).toBe('same-origin')
+    expect(headers['cross-origin-resource-policy']).toBe('same-origin')
+  }
+})
+
+test('what is told to a session is kept by no cache', async () => {
+  const session = await world.login('viewer')
+  for (const route of servedRoutes()) {
+    if (!route.path.startsWith('/api/') || route.path === '/api/logout') continue
+    const { headers } = await call(session, route)
+    expect([route, headers['cache-control']]).toEqual([route, 'no-store'])
   }
 })
 
 test('before the first picture the page is told to wait', async () => {
-  const session = await login('viewer')
+  const session = await world.login('viewer')
 
-  expect((await call(session, 'GET', '/overview')).statusCode).toBe(503)
-})
-
-test('after logging out the cookie opens nothing', async () => {
-  const session = await login('viewer')
-  const left = await call(session, 'POST', '/logout')
-
-  expect(left.statusCode).toBe(200)
-  expect((await call(session, 'GET', '/events')).statusCode).toBe(401)
+  expect((await call(session, { method: 'GET', path: '/api/overview' })).statusCode).toBe(503)
 })
 
 test.each([
@@ -287,13 +257,8 @@ test.each([
   ['no JSON', '{', 400],
   ['too large', JSON.stringify({ name: 'x'.repeat(200_000) }), 413],
 ])('a body that is %s is refused', async (_what, body, status) => {
-  const { cookie, token } = await login('admin')
-  const answer = await app.inject({
-    method: 'POST',
-    url: '/api/users',
-    headers: { cookie, 'x-gantry-token': token, 'content-type': 'application/json' },
-    payload: body,
-  })
+  const session = await world.login('admin')
+  const answer = await world.ask('/api/users', { method: 'POST', session, body })
 
   expect(answer.statusCode).toBe(status)
 })

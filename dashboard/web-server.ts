@@ -15,15 +15,14 @@ import { Download } from './api/api.ts'
 import type { Api, ApiRequest, ApiRoute } from './api/api.ts'
 import { API_ROUTES } from './api/routes.ts'
 import type { Asset } from './assets.ts'
+import { TooManyAttempts } from './auth/password-checks.ts'
 import { isSameToken } from './auth/sessions.ts'
 import type { Session, Sessions } from './auth/sessions.ts'
-import type { LoginThrottle } from './auth/throttle.ts'
 import { Fields } from './fields.ts'
 
 export interface WebServerOptions {
   readonly api: Api
   readonly sessions: Sessions
-  readonly throttle: LoginThrottle
   readonly assets: ReadonlyMap<string, Asset>
   readonly logger: Logger
   readonly clock: Clock
@@ -34,10 +33,9 @@ export interface WebServerOptions {
 }
 
 const COOKIE = 'gantry_session'
+const LOGIN = '/api/login'
 const TOKEN_HEADER = 'x-gantry-token'
 const BODY_MAX_BYTES = 128 * 1024
-/** Passwords that are compared at a time: each takes 19 MiB. */
-const LOGINS_AT_ONCE = 4
 const SECURITY_HEADERS: Readonly<Record<string, string>> = {
   'content-security-policy':
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
@@ -60,8 +58,10 @@ export async function createWebServer(options: WebServerOptions): Promise<Fastif
     routerOptions: { maxParamLength: 600 },
   })
   await app.register(cookie)
-  app.addHook('onRequest', (_request, reply, done) => {
+  app.addHook('onRequest', (request, reply, done) => {
     void reply.headers(SECURITY_HEADERS)
+    if (request.url.startsWith('/api/')) void reply.header('cache-control', 'no-store')
+    guardChange(options, request)
     done()
   })
   app.setErrorHandler((error, request, reply) => answerError(options, error, request, reply))
@@ -75,12 +75,25 @@ export async function createWebServer(options: WebServerOptions): Promise<Fastif
   return app
 }
 
+/** Stands before all routes, so that none is without it: whatever may change something comes from our own page, and all but the login has the token. */
+function guardChange(options: WebServerOptions, request: FastifyRequest): void {
+  if (request.method === 'GET' || request.method === 'HEAD') return
+  if (request.routeOptions.url === LOGIN) {
+    checkOrigin(request)
+    return
+  }
+  const session = sessionOf(options, request)
+  checkOrigin(request)
+  checkToken(request, session)
+}
+
 function answerError(
   { logger }: WebServerOptions,
   error: unknown,
   request: FastifyRequest,
   reply: FastifyReply,
 ): FastifyReply {
+  if (error instanceof TooManyAttempts) void reply.header('retry-after', error.seconds)
   const refusal = refusalOf(error)
   if (refusal !== null) return reply.status(refusal.status).send({ error: refusal.sentence })
   // Fastify's own: a body that is too large or no JSON.
@@ -124,29 +137,16 @@ function addAssets(app: FastifyInstance, assets: ReadonlyMap<string, Asset>): vo
 }
 
 function addLogin(app: FastifyInstance, options: WebServerOptions): void {
-  const { sessions, throttle, api, secureCookie, logger } = options
-  let running = 0
-  app.post('/api/login', async (request, reply) => {
-    checkOrigin(request)
+  const { sessions, api, secureCookie, logger } = options
+  app.post(LOGIN, async (request, reply) => {
     const fields = new Fields(request.body)
     const name = fields.text('name', 64)
     const password = fields.text('password', 256)
-    const keys = [`name ${name}`, `address ${request.ip}`]
-    const waitMs = Math.max(...keys.map((key) => throttle.waitMs(key)))
-    if (waitMs > 0 || running >= LOGINS_AT_ONCE) {
-      const seconds = Math.max(1, Math.ceil(waitMs / 1000))
-      void reply.header('retry-after', seconds)
-      throw new ApiError('tooMany', `too many attempts: try again in ${seconds} seconds`)
-    }
-    // Counted before it is known, so that many at once are not all let in.
-    for (const key of keys) throttle.failed(key)
-    running++
-    const user = await api.users.check(name, password).finally(() => running--)
+    const user = await api.passwords.check(name, password, request.ip)
     if (user === null) {
       logger.warn({ userName: name, remoteAddress: request.ip }, 'a login was refused')
       throw new ApiError('notLoggedIn', 'name or password is wrong')
     }
-    for (const key of keys) throttle.succeeded(key)
     const former = request.cookies[COOKIE]
     if (former !== undefined) sessions.end(former)
     const { token, session } = sessions.begin(user)
@@ -160,15 +160,10 @@ function addLogin(app: FastifyInstance, options: WebServerOptions): void {
     return answerOf(session)
   })
   app.post('/api/logout', (request, reply) => {
-    const session = sessionOf(options, request)
-    checkToken(request, session)
     sessions.end(request.cookies[COOKIE] ?? '')
     return reply.clearCookie(COOKIE, { path: '/' }).send({})
   })
-  app.get('/api/session', (request, reply) => {
-    void reply.header('cache-control', 'no-store')
-    return answerOf(sessionOf(options, request))
-  })
+  app.get('/api/session', (request) => answerOf(sessionOf(options, request)))
 }
 
 function answerOf({ userName, role, csrf }: Session): SessionAnswer {
@@ -180,17 +175,11 @@ function addRoute(app: FastifyInstance, options: WebServerOptions, route: ApiRou
     method: route.method,
     url: `/api${route.path}`,
     handler: async (request, reply) => {
-      void reply.header('cache-control', 'no-store')
-      const session = sessionOf(options, request)
-      if (route.method !== 'GET') {
-        checkOrigin(request)
-        checkToken(request, session)
-      }
-      const asked = askedOf(request, session)
+      const asked = askedOf(request, sessionOf(options, request))
       const result =
         route.method === 'GET'
           ? await look(options, route, asked)
-          : await act(options, route, asked, request.ip)
+          : await act(options, route, asked)
       if (!(result instanceof Download)) return result
       return reply
         .headers({
@@ -212,10 +201,9 @@ async function act(
   { api, clock, logger }: WebServerOptions,
   route: ApiRoute & { readonly what: (request: ApiRequest) => string },
   asked: ApiRequest,
-  address: string,
 ): Promise<unknown> {
   const what = whatOf(route, asked)
-  const { userName } = asked
+  const { userName, address } = asked
   const tell = (result: string): void => {
     api.operations.add({ at: clock.now(), userName, address, what, result })
     logger.info({ userName, remoteAddress: address, what, result }, 'an administrator acted')
@@ -269,8 +257,8 @@ function checkToken(request: FastifyRequest, session: Session): void {
 }
 
 /**
- * Browsers say where a request comes from. `Sec-Fetch-Site` holds behind any proxy; where a browser is too old for it, the host of `Origin`
- * is compared with the host that was asked.
+ * Browsers say where a change comes from. `Sec-Fetch-Site` holds behind any proxy; where there is none, as from an old browser or without TLS,
+ * the host of `Origin` is compared with the host that was asked.
  */
 function checkOrigin({ headers }: FastifyRequest): void {
   const site = headers['sec-fetch-site']
@@ -278,8 +266,7 @@ function checkOrigin({ headers }: FastifyRequest): void {
     if (site === 'same-origin') return
     throw new ApiError('denied', 'the request comes from another site')
   }
-  const { origin, host } = headers
-  if (origin === undefined) return
+  const { origin = '', host } = headers
   if (URL.canParse(origin) && new URL(origin).host === host) return
   throw new ApiError('denied', 'the request comes from another site')
 }
@@ -296,5 +283,6 @@ function askedOf(request: FastifyRequest, { userName, role }: Session): ApiReque
     body: new Fields(request.body ?? {}),
     userName,
     role,
+    address: request.ip,
   }
 }

@@ -8,6 +8,7 @@ import type { Clock } from '../../common/ports.ts'
 import { ApiError } from '../api-error.ts'
 import type { AlarmService } from '../alarms/alarm-service.ts'
 import type { EventRow, OperationRow, Role } from '../api-types.ts'
+import type { PasswordChecks } from '../auth/password-checks.ts'
 import type { Users } from '../auth/users.ts'
 import type { BrokerUsers } from '../broker-users.ts'
 import type { Collector } from '../collector.ts'
@@ -23,6 +24,7 @@ export interface Api {
   readonly collector: Collector
   readonly history: History
   readonly users: Users
+  readonly passwords: PasswordChecks
   /** Those of the brokers, not of the console. */
   readonly brokerUsers: BrokerUsers
   readonly alarms: AlarmService
@@ -39,6 +41,8 @@ export interface ApiRequest {
   readonly body: Fields
   readonly userName: string
   readonly role: Role
+  /** Where the request came from. */
+  readonly address: string
 }
 
 /** GET looks, everything else acts: it is told in the list of operations as `what`. */

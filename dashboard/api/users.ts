@@ -59,8 +59,11 @@ export const userRoutes: readonly ApiRoute[] = [
   },
 ]
 
-async function changeOwn({ users }: Api, { body, userName }: ApiRequest): Promise<unknown> {
-  const user = await users.check(userName, body.text('current'))
+async function changeOwn(
+  { users, passwords }: Api,
+  { body, userName, address }: ApiRequest,
+): Promise<unknown> {
+  const user = await passwords.check(userName, body.text('current'), address)
   if (user === null) throw new ApiError('denied', 'the current password is wrong')
   await users.setPassword(userName, body.text('password'))
   return {}

@@ -17,8 +17,8 @@ export interface Session {
 }
 
 interface Held {
-  readonly userName: string
-  readonly userVersion: number
+  /** As it was at login: each change of a user makes another, and ends the sessions of this one. */
+  readonly user: User
   readonly csrf: string
   readonly startedAt: number
   seenAt: number
@@ -50,8 +50,7 @@ export class Sessions {
     const csrf = this.#random.bytes(TOKEN_BYTES).toString('base64url')
     const now = this.#clock.monotonic()
     this.#held.set(keyOf(token), {
-      userName: user.name,
-      userVersion: user.version,
+      user,
       csrf,
       startedAt: now,
       seenAt: now,
@@ -69,10 +68,10 @@ export class Sessions {
     const held = this.#held.get(key)
     if (held === undefined) return null
     const now = this.#clock.monotonic()
-    const user = this.#users.get(held.userName)
+    const { user } = held
     const isOver = now - held.seenAt > this.#idleMs || now - held.startedAt > LIFETIME_MS
     this.#held.delete(key)
-    if (isOver || user === null || user.version !== held.userVersion) return null
+    if (isOver || this.#users.get(user.name) !== user) return null
     held.seenAt = now
     this.#held.set(key, held)
     return { userName: user.name, role: user.role, csrf: held.csrf }

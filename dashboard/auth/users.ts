@@ -16,12 +16,11 @@ import {
 import type { PasswordHash } from './passwords.ts'
 import { writeSecretFile } from './secret-file.ts'
 
+/** Made anew with each change of it. */
 export interface User {
   readonly name: string
   readonly role: Role
   readonly hash: PasswordHash
-  /** Changes with each password: sessions of an older one end. */
-  readonly version: number
 }
 
 export class UsersError extends GantryError<'corrupt'> {}
@@ -122,7 +121,7 @@ export class Users {
   setRole(name: string, role: Role): void {
     const user = this.#existing(name)
     if (role !== 'admin') this.#keepAnAdmin(name)
-    this.#users.set(name, { ...user, role, version: user.version + 1 })
+    this.#users.set(name, { ...user, role })
     this.#save()
   }
 
@@ -151,8 +150,7 @@ export class Users {
 
   async #put(name: string, role: Role, password: string): Promise<void> {
     const hash = await hashPassword(password, this.#options.random)
-    const version = (this.#users.get(name)?.version ?? 0) + 1
-    this.#users.set(name, { name, role, hash, version })
+    this.#users.set(name, { name, role, hash })
     this.#save()
   }
 
@@ -193,7 +191,6 @@ function userOf(entry: unknown, where: string): User {
   return {
     name: text(entry, 'name'),
     role,
-    version: integer(entry, 'version', Number.MAX_SAFE_INTEGER),
     hash: {
       algorithm: 'argon2id',
       memory: integer(hash, 'memory', 1_048_576),
