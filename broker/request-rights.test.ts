@@ -16,6 +16,7 @@ interface Asked {
   readonly proxied?: string
   readonly to?: string
   readonly topic?: string
+  readonly isForwarded?: boolean
   readonly isOpen?: boolean
   readonly createsTopics?: boolean
   readonly isSigned?: boolean
@@ -40,8 +41,9 @@ class ConnectionOf extends FakeConnection {
 
 async function answerOf(asked: Asked): Promise<number> {
   const { code, topic = '', isOpen = false, createsTopics = true, isSigned = false } = asked
+  const mark = asked.isForwarded === true ? { gantryForwarded: 'true' } : {}
   const connection = new ConnectionOf(asked)
-  const request = new FakeRequest({ code, extFields: { topic }, connection })
+  const request = new FakeRequest({ code, extFields: { topic, ...mark }, connection })
   await withRights(code, success, {
     config: { values: { allowUnauthenticatedAdmin: isOpen, autoCreateTopicEnable: createsTopics } },
     topics: { get: (name) => (name === 'Known' ? {} : undefined) },
@@ -89,6 +91,11 @@ test.each<[string, Omit<Asked, 'code'>, boolean]>([
   ['another machine that says it were this one', { proxied: '127.0.0.1' }, false],
   ['another machine that says the address of this one', { proxied: '10.0.0.1' }, false],
   ['a proxy on this machine, for another', { from: '127.0.0.1', proxied: '10.0.0.7' }, false],
+  [
+    'another member on this machine, for who knows whom',
+    { from: '127.0.0.1', isForwarded: true },
+    false,
+  ],
   ['a proxy on this machine, for it', { from: '127.0.0.1', proxied: '127.0.0.1' }, true],
 ])('%s: as from this machine %j %s', async (_who, asked, expected) => {
   const code = await answerOf({ code: RequestCode.UPDATE_BROKER_CONFIG, ...asked })
@@ -106,6 +113,7 @@ test.each<[string, Omit<Asked, 'code'>, boolean]>([
     false,
   ],
   ['from elsewhere through a balancer nearby', { proxied: '203.0.113.7' }, false],
+  ['through another member', { isForwarded: true }, false],
   ['that is there already', { topic: 'Known' }, false],
   ['where sending to it would not make it', { createsTopics: false }, false],
 ])('a topic may be made by anybody %s: %j %s', async (_how, asked, expected) => {

@@ -10,6 +10,7 @@ import { isLoopback } from '../common/host-address.ts'
 import { RequestCode, requestCodeName } from '../remoting/request-code.ts'
 import { ResponseCode } from '../remoting/response-code.ts'
 import { addressOf, isInRange, parseIpRange } from './auth/ip-range.ts'
+import { isForwarded } from './request-gate.ts'
 import type { IpRange } from './auth/ip-range.ts'
 import type { BrokerConfig } from './config.ts'
 import type { Connection, Processor, RemotingRequest } from '../remoting/connection.ts'
@@ -160,12 +161,14 @@ export function withRights(code: number, processor: Processor, options: RightsOp
 }
 
 function mayAdminister(request: RemotingRequest, options: RightsOptions): boolean {
-  return (
-    options.config.values.allowUnauthenticatedAdmin ||
-    isOfThisMachine(request.connection) ||
-    makesTopic(request, options) ||
-    options.isOfSuperUser(request)
-  )
+  if (options.config.values.allowUnauthenticatedAdmin) return true
+  return mayByPlace(request, options) || options.isOfSuperUser(request)
+}
+
+/** Where a request that another member has passed on came from is not known here. */
+function mayByPlace(request: RemotingRequest, options: RightsOptions): boolean {
+  if (isForwarded(request.command)) return false
+  return isOfThisMachine(request.connection) || makesTopic(request, options)
 }
 
 /** What a peer says by the PROXY protocol takes rights from it and gives none. */
