@@ -32,6 +32,16 @@ test('a file gives back what was written, short at its end', async () => {
   file.closeSync()
 })
 
+test('files are for the user and the group of the process alone', async () => {
+  const folder = temporaryFolder()
+  const [opened, created] = [path.join(folder, 'opened'), path.join(folder, 'created')]
+
+  disk.openSync(opened, 'write').closeSync()
+  await disk.createFile(created, 4096)
+
+  for (const file of [opened, created]) expect(fs.statSync(file).mode & 0o007).toBe(0)
+})
+
 test('what does not exist is null or empty, but cannot be opened to read', () => {
   const missing = path.join(temporaryFolder(), 'missing', 'deeper')
 

@@ -186,11 +186,14 @@ function writeOnce(
   })
 }
 
+/** Messages and users' passwords are for the broker's user, and for the group that its administrators may be given. */
+const FILE_MODE = 0o640
+
 const realDisk: Disk = {
   openSync(filePath, mode) {
     const flags =
       mode === 'read' ? fs.constants.O_RDONLY : fs.constants.O_RDWR | fs.constants.O_CREAT
-    return new RealFile(filePath, fs.openSync(filePath, flags, 0o644))
+    return new RealFile(filePath, fs.openSync(filePath, flags, FILE_MODE))
   },
   listSync(directory) {
     const entries = unlessMissing(() => fs.readdirSync(directory, { withFileTypes: true })) ?? []
@@ -231,7 +234,7 @@ const realDisk: Disk = {
   },
   async createFile(filePath, size) {
     const flags = fs.constants.O_RDWR | fs.constants.O_CREAT
-    const handle = await fs.promises.open(filePath, flags, 0o644)
+    const handle = await fs.promises.open(filePath, flags, FILE_MODE)
     try {
       await handle.truncate(size)
       await handle.datasync()
