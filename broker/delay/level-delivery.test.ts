@@ -3,11 +3,15 @@ import { deliveryMark } from '../../common/delivery-mark.ts'
 import { RequestCode } from '../../remoting/request-code.ts'
 import { ResponseCode } from '../../remoting/response-code.ts'
 import { SeededRandom } from '../../simulation/random.ts'
+import { HISTORIES_TIMEOUT_MS, histories } from '../../simulation/testing.ts'
 import { fsck } from '../../store/fsck.ts'
 import { OtherMembers } from '../testing-world.ts'
 import { DelayWorld, expectOnce, sendThroughPowerCuts } from './testing.ts'
 
+const HISTORIES = histories(12)
 const KEYS = { messageDelayLevel: '1s 2s 5s 1m' }
+
+vi.setConfig({ testTimeout: HISTORIES_TIMEOUT_MS })
 
 describe('a message with a delay level', () => {
   test('comes after its delay, not before, and not much later', async () => {
@@ -219,7 +223,7 @@ describe('whoever stops leading', () => {
 })
 
 test('random histories with kills: every message comes once, in the order of its level, never early', async () => {
-  for (let seed = 1; seed <= 12; seed++) {
+  for (let seed = 1; seed <= HISTORIES; seed++) {
     const random = new SeededRandom(seed)
     const world = await DelayWorld.create(KEYS)
     const sent: { readonly body: string; readonly level: number; readonly at: number }[] = []
@@ -257,7 +261,7 @@ test('random histories with kills: every message comes once, in the order of its
 })
 
 test('power cuts with SYNC_FLUSH: no message that was acknowledged is lost', async () => {
-  for (let seed = 1; seed <= 12; seed++) {
+  for (let seed = 1; seed <= HISTORIES; seed++) {
     const random = new SeededRandom(seed)
     const world = await DelayWorld.create({ ...KEYS, flushDiskType: 'SYNC_FLUSH' })
     const acknowledged = await sendThroughPowerCuts(world, random, () => ({

@@ -2,13 +2,18 @@ import { describe, expect, test, vi } from 'vitest'
 import { RequestCode } from '../../remoting/request-code.ts'
 import { ResponseCode } from '../../remoting/response-code.ts'
 import { SeededRandom } from '../../simulation/random.ts'
+import { HISTORIES_TIMEOUT_MS, histories } from '../../simulation/testing.ts'
 import { fsck } from '../../store/fsck.ts'
 import { DelayWorld, expectOnce, sendThroughPowerCuts } from '../delay/testing.ts'
 import { OtherMembers } from '../testing-world.ts'
 import { TimerDelivery } from './timer-delivery.ts'
 import type { FakeRequest } from '../testing.ts'
 
+const KILLS = histories(15)
+const CUTS = histories(10)
 const RECALLING = { recallMessageEnable: 'true' }
+
+vi.setConfig({ testTimeout: HISTORIES_TIMEOUT_MS })
 
 function recall(world: DelayWorld, handle: string | undefined, topic = 'T'): Promise<FakeRequest> {
   return world.world.call({
@@ -401,7 +406,7 @@ test('what requests 60 and 61 tell of the timers', async () => {
 
 /** Timers against a list: random delays, recalls, kills and clock corrections, few of them held in memory. */
 test('random histories: each timer comes once and in time, unless it was recalled', async () => {
-  for (let seed = 1; seed <= 15; seed++) {
+  for (let seed = 1; seed <= KILLS; seed++) {
     const random = new SeededRandom(seed)
     const world = await DelayWorld.create(RECALLING)
     await useFew(world)
@@ -448,7 +453,7 @@ test('random histories: each timer comes once and in time, unless it was recalle
 })
 
 test('power cuts with SYNC_FLUSH: no acknowledged timer is lost, none comes twice', async () => {
-  for (let seed = 1; seed <= 10; seed++) {
+  for (let seed = 1; seed <= CUTS; seed++) {
     const random = new SeededRandom(seed)
     const world = await DelayWorld.create({ flushDiskType: 'SYNC_FLUSH' })
     const acknowledged = await sendThroughPowerCuts(world, random, () => ({

@@ -8,18 +8,22 @@
  */
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
-import { test } from 'vitest'
+import { test, vi } from 'vitest'
 import { SeededRandom } from '../../simulation/random.ts'
+import { HISTORIES_TIMEOUT_MS, histories } from '../../simulation/testing.ts'
 import { CHECK_MAX_TIME_TOPIC, HALF_TOPIC, TRANSACTION_GROUP } from '../names.ts'
 import { COMMIT, ROLLBACK, TransactionWorld, UNKNOWN } from './testing.ts'
 import type { Random } from '../../common/ports.ts'
 import type { Sent } from './testing.ts'
 
+const HISTORIES = histories(40)
 const KEYS = {
   flushDiskType: 'SYNC_FLUSH',
   transactionCheckMax: '4',
   transactionOpMsgMaxSize: '24',
 }
+
+vi.setConfig({ testTimeout: HISTORIES_TIMEOUT_MS })
 
 interface Promised {
   readonly sent: Sent
@@ -140,6 +144,6 @@ test('what is committed is visible once, and nothing else, over kills and lost w
         await history.finish()
       },
     ),
-    { numRuns: 40 },
+    { numRuns: HISTORIES },
   )
 })
