@@ -4,7 +4,6 @@ import {
   optionalInt,
   optionalLong,
   optionalString,
-  requireBoolean,
   requireInt,
   requireLong,
   requireString,
@@ -26,8 +25,6 @@ test('fields are read by their type', () => {
   expect(requireString(fields, 'text')).toBe('T')
   expect(requireInt(fields, 'int')).toBe(-2_147_483_648)
   expect(requireLong(fields, 'long')).toBe(1_700_000_000_000)
-  expect(requireBoolean(fields, 'yes')).toBe(true)
-  expect(requireBoolean(fields, 'no')).toBe(false)
 })
 
 test('absent optional fields are null', () => {

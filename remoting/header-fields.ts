@@ -46,10 +46,6 @@ export function optionalLong(fields: ExtFields, name: string): number | null {
 }
 
 /** As Java: `true` in any case is true, everything else false. */
-export function requireBoolean(fields: ExtFields, name: string): boolean {
-  return parseBoolean(requireString(fields, name))
-}
-
 export function optionalBoolean(fields: ExtFields, name: string): boolean | null {
   const value = fields.get(name)
   return value === undefined ? null : parseBoolean(value)

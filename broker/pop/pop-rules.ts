@@ -11,6 +11,7 @@ import {
 } from '../../remoting/header-fields.ts'
 import { ResponseCode } from '../../remoting/response-code.ts'
 import { answer, brokerMay, topicNotExist } from '../processors/answers.ts'
+import { ANY_QUEUE } from './pop-waiters.ts'
 import { ORDER_REVIVE_QUEUE, parseReceipt } from './receipt.ts'
 import type { ExtFields, ResponseContent } from '../../remoting/command.ts'
 import type { BrokerParts } from '../parts.ts'
@@ -56,12 +57,17 @@ export function decodePollHeader(fields: ExtFields, now: number): PollHeader {
   return {
     consumerGroup: requireString(fields, 'consumerGroup'),
     topic: requireString(fields, 'topic'),
-    queueId: requireInt(fields, 'queueId'),
+    queueId: decodeQueueId(fields),
     pollTime: Math.min(requireLong(fields, 'pollTime'), POLL_MAX_MS),
     bornTime: bornTime === 0 ? now : bornTime,
     isOrder: optionalBoolean(fields, 'order') ?? false,
     attemptId: optionalString(fields, 'attemptId'),
   }
+}
+
+/** Any negative number means any queue. */
+export function decodeQueueId(fields: ExtFields): number {
+  return Math.max(requireInt(fields, 'queueId'), ANY_QUEUE)
 }
 
 export function decodePopHeader(fields: ExtFields, now: number): PopHeader {
@@ -141,7 +147,7 @@ export function readProblem(
     const remark = `the topic[${header.topic}] peeking message is forbidden`
     return answer(ResponseCode.NO_PERMISSION, remark)
   }
-  if (header.queueId >= topic.readQueueNums || header.queueId < -1) {
+  if (header.queueId >= topic.readQueueNums) {
     return answer(
       ResponseCode.INVALID_PARAMETER,
       queueIsIllegal(header, topic.readQueueNums, remoteAddress),

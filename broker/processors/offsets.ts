@@ -61,8 +61,8 @@ function updateConsumerOffset(
   const fields = request.command.extFields
   const consumerGroup = requireString(fields, 'consumerGroup')
   const topic = requireString(fields, 'topic')
-  const queueText = requireString(fields, 'queueId')
-  const offsetText = requireString(fields, 'commitOffset')
+  const queueText = optionalString(fields, 'queueId') ?? ''
+  const offsetText = optionalString(fields, 'commitOffset') ?? ''
   if (groups.find(consumerGroup) === null) {
     const remark = `Group ${consumerGroup} not exist!`
     return answer(ResponseCode.SUBSCRIPTION_GROUP_NOT_EXIST, remark)

@@ -2,7 +2,7 @@
 import { requireInt, requireString } from '../../remoting/header-fields.ts'
 import { RequestCode } from '../../remoting/request-code.ts'
 import { ResponseCode } from '../../remoting/response-code.ts'
-import { POP_MESSAGES_MAX, decodePollHeader, lookProblem } from '../pop/pop-rules.ts'
+import { POP_MESSAGES_MAX, decodePollHeader, decodeQueueId, lookProblem } from '../pop/pop-rules.ts'
 import { answer, success } from './answers.ts'
 import { deadlineOf } from './pop.ts'
 import type { Processor, RemotingRequest } from '../../remoting/connection.ts'
@@ -38,7 +38,7 @@ function pollingInfo(parts: BrokerParts, pops: PopService, request: RemotingRequ
   const fields = request.command.extFields
   const consumerGroup = requireString(fields, 'consumerGroup')
   const topic = requireString(fields, 'topic')
-  const queueId = requireInt(fields, 'queueId')
+  const queueId = decodeQueueId(fields)
   const problem = lookProblem(
     parts,
     { consumerGroup, topic, queueId },
@@ -54,13 +54,13 @@ function peek(parts: BrokerParts, pops: PopService, request: RemotingRequest): v
   const header = {
     consumerGroup: requireString(fields, 'consumerGroup'),
     topic: requireString(fields, 'topic'),
-    queueId: requireInt(fields, 'queueId'),
+    queueId: decodeQueueId(fields),
   }
-  const maxMessages = requireInt(fields, 'maxMsgNums')
+  const maxMessages = Math.min(requireInt(fields, 'maxMsgNums'), POP_MESSAGES_MAX)
   const problem = lookProblem(parts, header, request.connection.remoteAddress)
   if (problem !== null) return request.respond(problem)
-  if (maxMessages < 1 || maxMessages > POP_MESSAGES_MAX) {
-    const remark = `maxMsgNums[${maxMessages}] is not between 1 and ${POP_MESSAGES_MAX}`
+  if (maxMessages < 1) {
+    const remark = `maxMsgNums[${maxMessages}] is less than 1`
     return request.respond(answer(ResponseCode.INVALID_PARAMETER, remark))
   }
   const begin = (): void => {

@@ -368,7 +368,6 @@ const REFUSED: readonly (readonly [string, Readonly<Record<string, string>>, num
     ResponseCode.INVALID_PARAMETER,
     /queueId\[2\]/,
   ],
-  ['a queue below -1', { queueId: '-2' }, ResponseCode.INVALID_PARAMETER, /queueId\[-2\]/],
   ['33 messages', { maxMsgNums: '33' }, ResponseCode.INVALID_PARAMETER, /greater than 32/],
   ['no messages', { maxMsgNums: '0' }, ResponseCode.INVALID_PARAMETER, /maxMsgNums/],
   ['a negative time', { invisibleTime: '-1' }, ResponseCode.INVALID_PARAMETER, /invisibleTime/],

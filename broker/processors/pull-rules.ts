@@ -260,9 +260,10 @@ export function expressionTypeRefusal(
   expressionType: string | null,
 ): ResponseContent | null {
   if (isTagExpression(expressionType)) return null
-  if (expressionType === SQL92_EXPRESSION && config.values.enablePropertyFilter) return null
+  const { enablePropertyFilter } = config.values
+  if (expressionType === SQL92_EXPRESSION && enablePropertyFilter) return null
   return answer(
-    ResponseCode.SYSTEM_ERROR,
+    enablePropertyFilter ? ResponseCode.SUBSCRIPTION_PARSE_FAILED : ResponseCode.SYSTEM_ERROR,
     `The broker does not support consumer to filter message by ${expressionType ?? ''}`,
   )
 }

@@ -26,8 +26,6 @@ async function resetOffset(parts: BrokerParts, request: RemotingRequest): Promis
   const fields = request.command.extFields
   const group = requireString(fields, 'group')
   const topic = requireString(fields, 'topic')
-  // Says how clients of before are told; Java refuses a request without it.
-  requireString(fields, 'isForce')
   const topicConfig = topics.get(topic)
   if (topicConfig === undefined) return topicNotExist(topic)
   if (groups.get(group) === undefined) {

@@ -175,7 +175,7 @@ describe('an expression is refused', () => {
 
     for (const { response } of answers) {
       expect(response).toMatchObject({
-        code: ResponseCode.SYSTEM_ERROR,
+        code: ResponseCode.SUBSCRIPTION_PARSE_FAILED,
         remark: 'The broker does not support consumer to filter message by XPATH',
       })
     }

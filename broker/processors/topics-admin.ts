@@ -15,7 +15,7 @@ import {
 import {
   optionalInt,
   optionalString,
-  requireBoolean,
+  optionalBoolean,
   requireInt,
   requireString,
 } from '../../remoting/header-fields.ts'
@@ -75,8 +75,6 @@ async function updateTopic(
 ): Promise<ResponseContent> {
   const fields = request.command.extFields
   const name = requireString(fields, 'topic')
-  // Has no use since Java 3, and Java refuses a request without it.
-  requireString(fields, 'defaultTopic')
   const current = parts.topics.get(name)
   const wanted = topicConfig(name, {
     readQueueNums: requireInt(fields, 'readQueueNums'),
@@ -84,7 +82,7 @@ async function updateTopic(
     perm: requireInt(fields, 'perm'),
     topicFilterType: topicFilterTypeOf(requireString(fields, 'topicFilterType')),
     topicSysFlag: optionalInt(fields, 'topicSysFlag') ?? 0,
-    order: requireBoolean(fields, 'order'),
+    order: optionalBoolean(fields, 'order') ?? false,
   })
   const problem = problemOf(parts, wanted)
   if (problem !== null) return answer(ResponseCode.INVALID_PARAMETER, problem)
@@ -150,7 +148,7 @@ async function deleteTopic(
   request: RemotingRequest,
 ): Promise<ResponseContent> {
   const { topics, offsets, config, stats, logger } = parts
-  const name = requireString(request.command.extFields, 'topic')
+  const name = optionalString(request.command.extFields, 'topic') ?? ''
   const problem = name.trim() === '' ? 'The specified topic is blank.' : null
   if (problem !== null) return answer(ResponseCode.INVALID_PARAMETER, problem)
   if (config.values.validateSystemTopicWhenUpdateTopic && topics.isSystem(name)) {

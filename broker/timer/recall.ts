@@ -63,7 +63,7 @@ export function recallProcessor(
     const topic = requireString(fields, 'topic')
     const refusal = serviceRefusal(parts, topic)
     if (refusal !== null) return refuse(refusal)
-    const handle = parseHandle(requireString(fields, 'recallHandle'))
+    const handle = parseHandle(optionalString(fields, 'recallHandle') ?? '')
     const problem = handleProblem(parts, topic, handle)
     if (handle === null || problem !== null) {
       return refuse(answer(ResponseCode.ILLEGAL_OPERATION, problem ?? INVALID))

@@ -2,15 +2,11 @@
  * Requests of administrators at their bounds and past them: topics, groups, offsets, the configuration, what is asked of clients. As in
  * `bad-input.test.ts`: the code that RocketMQ 5.5.0 answers (AdminBrokerProcessor), and a remark that names the field or the value.
  */
-import { beforeAll } from 'vitest'
-import { encodeOffsetMessageId } from '../common/message-id.ts'
-import { LanguageCode } from '../remoting/command.ts'
-import { RequestCode } from '../remoting/request-code.ts'
-import { ResponseCode } from '../remoting/response-code.ts'
-import { FakeConnection } from './testing.ts'
-import { createStrictWorld, describeAnswers, GROUP, TOPIC, withoutEach } from './testing-answers.ts'
-import type { Call, Row } from './testing-answers.ts'
-import type { BrokerWorld } from './testing-world.ts'
+import { encodeOffsetMessageId } from '../../common/message-id.ts'
+import { RequestCode } from '../../remoting/request-code.ts'
+import { ResponseCode } from '../../remoting/response-code.ts'
+import { BASICS, GROUP, TOPIC, group, topic, without, withoutEach } from './testing-rows.ts'
+import type { Call, Row, Suite } from './testing-rows.ts'
 
 const {
   SUCCESS,
@@ -28,43 +24,31 @@ const HOST = { ip: Buffer.from([10, 0, 0, 1]), port: 10911 }
 
 type Fields = Readonly<Record<string, string>>
 
-let world: BrokerWorld
-
-beforeAll(async () => {
-  world = await createStrictWorld()
-  registerOldConsumer()
-})
-
 /** A consumer from before V3_1_8_SNAPSHOT. */
-function registerOldConsumer(): void {
-  const consumer = {
-    groupName: GROUP,
-    consumeType: 'CONSUME_PASSIVELY',
-    messageModel: 'CLUSTERING',
-    consumeFromWhere: 'CONSUME_FROM_LAST_OFFSET',
-    unitMode: false,
-    subscriptions: [],
-  } as const
-  const connection = new FakeConnection(5)
-  const client = { clientId: 'old', connection, language: LanguageCode.JAVA, version: 61 }
-  world.parts.clients.registerConsumer(consumer, client)
+const OLD_CONSUMER: Call = {
+  code: RequestCode.HEART_BEAT,
+  extFields: {},
+  body: Buffer.from(
+    JSON.stringify({
+      clientID: 'old',
+      producerDataSet: [],
+      consumerDataSet: [
+        {
+          groupName: GROUP,
+          consumeType: 'CONSUME_PASSIVELY',
+          messageModel: 'CLUSTERING',
+          consumeFromWhere: 'CONSUME_FROM_LAST_OFFSET',
+          unitMode: false,
+          subscriptionDataSet: [],
+        },
+      ],
+    }),
+  ),
+  version: 61,
 }
 
-function topic(fields: Fields = {}): Call {
-  return {
-    code: RequestCode.UPDATE_AND_CREATE_TOPIC,
-    extFields: {
-      topic: 'New',
-      defaultTopic: 'TBW102',
-      readQueueNums: '4',
-      writeQueueNums: '4',
-      perm: '6',
-      topicFilterType: 'SINGLE_TAG',
-      topicSysFlag: '0',
-      order: 'false',
-      ...fields,
-    },
-  }
+function newTopic(fields: Fields = {}): Call {
+  return topic('New', fields)
 }
 
 function topicList(...topics: readonly object[]): Call {
@@ -77,48 +61,68 @@ function deleteTopic(name: string): Call {
 }
 
 const TOPICS: readonly Row[] = [
-  ...withoutEach(topic(), [
+  ...withoutEach(newTopic(), [
     'topic',
-    'defaultTopic',
     'readQueueNums',
     'writeQueueNums',
     'perm',
     'topicFilterType',
-    'order',
   ]),
-  ['a blank name', topic({ topic: ' ' }), INVALID_PARAMETER, 'topic is blank'],
-  ['a name of 127 characters', topic({ topic: 't'.repeat(127) }), SUCCESS],
-  ['a name of 128 characters', topic({ topic: 't'.repeat(128) }), INVALID_PARAMETER, 'length: 127'],
-  ['a retry topic of 255', topic({ topic: `%RETRY%${'g'.repeat(248)}` }), SUCCESS],
+  ['no default topic', without(newTopic(), 'defaultTopic'), SUCCESS],
+  ['no order', without(newTopic(), 'order'), SUCCESS],
+  ['a blank name', newTopic({ topic: ' ' }), INVALID_PARAMETER, 'topic is blank'],
+  ['a name of 127 characters', newTopic({ topic: 't'.repeat(127) }), SUCCESS],
+  [
+    'a name of 128 characters',
+    newTopic({ topic: 't'.repeat(128) }),
+    INVALID_PARAMETER,
+    'length: 127',
+  ],
+  ['a retry topic of 255', newTopic({ topic: `%RETRY%${'g'.repeat(248)}` }), SUCCESS],
   [
     'a retry topic of 256',
-    topic({ topic: `%RETRY%${'g'.repeat(249)}` }),
+    newTopic({ topic: `%RETRY%${'g'.repeat(249)}` }),
     INVALID_PARAMETER,
     'length: 255',
   ],
-  ['other characters', topic({ topic: 'a b' }), INVALID_PARAMETER, 'a b, contains illegal'],
+  ['other characters', newTopic({ topic: 'a b' }), INVALID_PARAMETER, 'a b, contains illegal'],
   [
     'the name of a system topic',
-    topic({ topic: 'SCHEDULE_TOPIC_XXXX' }),
+    newTopic({ topic: 'SCHEDULE_TOPIC_XXXX' }),
     INVALID_PARAMETER,
     'topic[SCHEDULE_TOPIC_XXXX] is conflict',
   ],
-  ['queues of none', topic({ readQueueNums: 'x' }), SYSTEM_ERROR, '<readQueueNums> is not an int'],
-  ['queues past all', topic({ writeQueueNums: PAST_INT }), SYSTEM_ERROR, '<writeQueueNums>'],
-  ['fewer queues than none', topic({ readQueueNums: '-1' }), INVALID_PARAMETER, 'readQueueNums -1'],
-  ['65,536 queues', topic({ topic: 'Wide', writeQueueNums: '65536' }), SUCCESS],
-  ['65,537 queues', topic({ writeQueueNums: '65537' }), INVALID_PARAMETER, 'writeQueueNums 65537'],
-  ['a permission past all', topic({ perm: '8' }), INVALID_PARAMETER, 'perm 8'],
-  ['a permission below all', topic({ perm: '-1' }), INVALID_PARAMETER, 'perm -1'],
-  ['a permission of none', topic({ perm: 'rw' }), SYSTEM_ERROR, '<perm> is not an int: rw'],
-  ['flags of none', topic({ topicSysFlag: 'x' }), SYSTEM_ERROR, '<topicSysFlag> is not an int'],
-  ['filters of none', topic({ topicFilterType: 'ANY' }), SYSTEM_ERROR, 'topicFilterType'],
-  ['a broken attribute', topic({ attributes: 'x' }), SYSTEM_ERROR, 'x'],
-  ['an unknown attribute', topic({ attributes: '+colour=red' }), SYSTEM_ERROR, 'colour'],
-  ['an unknown message type', topic({ attributes: '+message.type=BIG' }), SYSTEM_ERROR, 'BIG'],
+  [
+    'queues of none',
+    newTopic({ readQueueNums: 'x' }),
+    SYSTEM_ERROR,
+    '<readQueueNums> is not an int',
+  ],
+  ['queues past all', newTopic({ writeQueueNums: PAST_INT }), SYSTEM_ERROR, '<writeQueueNums>'],
+  [
+    'fewer queues than none',
+    newTopic({ readQueueNums: '-1' }),
+    INVALID_PARAMETER,
+    'readQueueNums -1',
+  ],
+  ['65,536 queues', newTopic({ topic: 'Wide', writeQueueNums: '65536' }), SUCCESS],
+  [
+    '65,537 queues',
+    newTopic({ writeQueueNums: '65537' }),
+    INVALID_PARAMETER,
+    'writeQueueNums 65537',
+  ],
+  ['a permission past all', newTopic({ perm: '8' }), INVALID_PARAMETER, 'perm 8'],
+  ['a permission below all', newTopic({ perm: '-1' }), INVALID_PARAMETER, 'perm -1'],
+  ['a permission of none', newTopic({ perm: 'rw' }), SYSTEM_ERROR, '<perm> is not an int: rw'],
+  ['flags of none', newTopic({ topicSysFlag: 'x' }), SYSTEM_ERROR, '<topicSysFlag> is not an int'],
+  ['filters of none', newTopic({ topicFilterType: 'ANY' }), SYSTEM_ERROR, 'topicFilterType'],
+  ['a broken attribute', newTopic({ attributes: 'x' }), SYSTEM_ERROR, 'x'],
+  ['an unknown attribute', newTopic({ attributes: '+colour=red' }), SYSTEM_ERROR, 'colour'],
+  ['an unknown message type', newTopic({ attributes: '+message.type=BIG' }), SYSTEM_ERROR, 'BIG'],
   [
     'messages of any type',
-    topic({ attributes: '+message.type=MIXED' }),
+    newTopic({ attributes: '+message.type=MIXED' }),
     INVALID_PARAMETER,
     'MIXED message type is not supported',
   ],
@@ -134,7 +138,7 @@ const TOPICS: readonly Row[] = [
     SYSTEM_ERROR,
     'topic config list is no object',
   ],
-  ...withoutEach(deleteTopic(TOPIC), ['topic']),
+  ['no topic to delete', without(deleteTopic(TOPIC), 'topic'), INVALID_PARAMETER, 'topic is blank'],
   ['a blank topic to delete', deleteTopic(' '), INVALID_PARAMETER, 'topic is blank'],
   [
     'a system topic to delete',
@@ -144,11 +148,6 @@ const TOPICS: readonly Row[] = [
   ],
   ['an unknown topic to delete', deleteTopic('Unknown'), SUCCESS],
 ]
-
-function group(json: unknown): Call {
-  const code = RequestCode.UPDATE_AND_CREATE_SUBSCRIPTIONGROUP
-  return { code, extFields: {}, body: Buffer.from(JSON.stringify(json)) }
-}
 
 function groupList(json: unknown): Call {
   return { ...group(json), code: RequestCode.UPDATE_AND_CREATE_SUBSCRIPTIONGROUP_LIST }
@@ -200,7 +199,8 @@ const { GET_MAX_OFFSET, GET_MIN_OFFSET, GET_EARLIEST_MSG_STORETIME } = RequestCo
 const { GET_CONSUME_STATS, QUERY_CONSUME_TIME_SPAN, QUERY_CONSUME_QUEUE } = RequestCode
 
 const OFFSETS: readonly Row[] = [
-  ...withoutEach(reset(), ['topic', 'group', 'timestamp', 'isForce']),
+  ...withoutEach(reset(), ['topic', 'group', 'timestamp']),
+  ['a reset that is not said to be by force', without(reset(), 'isForce'), SUCCESS],
   ['a reset in an unknown topic', reset({ topic: 'Unknown' }), TOPIC_NOT_EXIST, 'Unknown'],
   ['a reset of an unknown group', reset({ group: 'x' }), SUBSCRIPTION_GROUP_NOT_EXIST, 'x'],
   ['a reset to a time of none', reset({ timestamp: 'x' }), SYSTEM_ERROR, '<timestamp> is not'],
@@ -371,9 +371,11 @@ const CLIENTS: readonly Row[] = [
   ],
 ]
 
-describeAnswers(
-  () => world,
-  [
+export const ADMINISTRATORS: Suite = {
+  name: 'administrators',
+  keys: {},
+  setup: [...BASICS, OLD_CONSUMER],
+  tables: [
     ['a topic', TOPICS],
     ['a group', GROUPS],
     ['offsets', OFFSETS],
@@ -381,4 +383,4 @@ describeAnswers(
     ['a request mode', MODES],
     ['a question about clients', CLIENTS],
   ],
-)
+}
