@@ -13,6 +13,8 @@ import type {
 } from '../remoting/bodies/client-connections.ts'
 import { parseFastjson } from '../remoting/bodies/fastjson.ts'
 import { asObject, integerMember, optionalObject } from '../remoting/bodies/json-members.ts'
+import { encodeRequestMode } from '../remoting/bodies/pop-bodies.ts'
+import type { RequestModeSetting } from '../remoting/bodies/pop-bodies.ts'
 import { decodeResetOffsetBody } from '../remoting/bodies/reset-offset-body.ts'
 import type { QueuePosition } from '../remoting/bodies/reset-offset-body.ts'
 import { decodeGroupList } from '../remoting/bodies/simple-bodies.ts'
@@ -116,6 +118,34 @@ export async function resetOffsets(
   return decodeResetOffsetBody(answer.body)
 }
 
+/** Gives a group the offsets that another one has in a topic. */
+export async function cloneOffsets(
+  admin: AdminClient,
+  broker: string,
+  asked: {
+    readonly srcGroup: string
+    readonly destGroup: string
+    readonly topic: string
+    /** Also what the source, which is online, does not subscribe to. */
+    readonly offline: boolean
+  },
+): Promise<void> {
+  await admin.ask(broker, {
+    code: RequestCode.CLONE_GROUP_OFFSET,
+    extFields: { ...asked, offline: String(asked.offline) },
+  })
+}
+
+/** Says whether a group pulls or pops a topic. */
+export async function setRequestMode(
+  admin: AdminClient,
+  broker: string,
+  setting: RequestModeSetting,
+): Promise<void> {
+  const body = encodeRequestMode(setting)
+  await admin.ask(broker, { code: RequestCode.SET_MESSAGE_REQUEST_MODE, body })
+}
+
 export interface KeyQuery {
   readonly topic: string
   readonly key: string
@@ -124,6 +154,8 @@ export interface KeyQuery {
   readonly endTimestamp: number
   /** The key is the unique id that the client gave. */
   readonly isUniqueId: boolean
+  /** The key is a tag. */
+  readonly isTag?: boolean
 }
 
 /** Newest first, as the broker's index has them: messages whose key only hashes alike may be among them. */
@@ -132,7 +164,7 @@ export async function messagesByKey(
   broker: string,
   query: KeyQuery,
 ): Promise<readonly StoredMessage[]> {
-  const { topic, key, maxMessages, beginTimestamp, endTimestamp, isUniqueId } = query
+  const { topic, key, maxMessages, beginTimestamp, endTimestamp, isUniqueId, isTag } = query
   const request = {
     code: RequestCode.QUERY_MESSAGE,
     extFields: {
@@ -142,6 +174,7 @@ export async function messagesByKey(
       beginTimestamp: String(beginTimestamp),
       endTimestamp: String(endTimestamp),
       ...(isUniqueId ? { _UNIQUE_KEY_QUERY: 'true' } : {}),
+      ...(isTag === true ? { indexType: 'T' } : {}),
     },
   }
   const answer = await admin.ask(broker, request, [ResponseCode.QUERY_NOT_FOUND])

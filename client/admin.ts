@@ -123,6 +123,20 @@ export class AdminClient {
     await this.ask(nameServer, { code: RequestCode.PUT_KV_CONFIG, extFields: { ...entry } })
   }
 
+  /** Null when there is no such key. */
+  async getKv(nameServer: string, namespace: string, key: string): Promise<string | null> {
+    const request = { code: RequestCode.GET_KV_CONFIG, extFields: { namespace, key } }
+    const answer = await this.ask(nameServer, request, [ResponseCode.QUERY_NOT_FOUND])
+    return answer.extFields.get('value') ?? null
+  }
+
+  async deleteKv(nameServer: string, namespace: string, key: string): Promise<void> {
+    await this.ask(nameServer, {
+      code: RequestCode.DELETE_KV_CONFIG,
+      extFields: { namespace, key },
+    })
+  }
+
   async updateNamesrvConfig(
     nameServer: string,
     entries: Readonly<Record<string, string>>,

@@ -65,6 +65,16 @@ export class AuthAdmin {
     return decodeUserList((await this.#admin.ask(broker, { code, extFields: { filter } })).body)
   }
 
+  /** Refused when the user has policies. */
+  async createAcl(broker: string, subject: string, policies: readonly PolicyInfo[]): Promise<void> {
+    const body = encodeAclInfo({ subject, policies })
+    await this.#admin.ask(broker, {
+      code: RequestCode.AUTH_CREATE_ACL,
+      extFields: { subject },
+      body,
+    })
+  }
+
   /** Adds entries to what a user may; one for a resource that has an entry replaces it. `subject`: `User:<username>`. */
   async putAcl(broker: string, subject: string, policies: readonly PolicyInfo[]): Promise<void> {
     const body = encodeAclInfo({ subject, policies })

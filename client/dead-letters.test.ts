@@ -1,7 +1,13 @@
 import { deflateSync } from 'node:zlib'
 import { expect, test } from 'vitest'
 import { formatProperties } from '../common/properties.ts'
-import { deadLetterTopic, originalTopic, resentMessage, retryTopic } from './dead-letters.ts'
+import {
+  deadLetterTopic,
+  originalTopic,
+  resentMessage,
+  sentAgain,
+  retryTopic,
+} from './dead-letters.ts'
 
 function deadLetter(properties: Readonly<Record<string, string>>, sysFlag = 0, body = 'text') {
   return {
@@ -48,6 +54,14 @@ test("it keeps what its sender gave it, and nothing of the former sending's atte
     ORIGIN_MESSAGE_ID: 'O1',
     colour: 'red',
   })
+})
+
+test('a message is sent again to its topic, without what brokers have noted of it', () => {
+  const sent = sentAgain(deadLetter({ TAGS: 'new', colour: 'red', UNIQ_KEY: 'U1', DELAY: '3' }))
+
+  expect(sent.topic).toBe('%DLQ%billing')
+  expect(sent.tags).toBe('new')
+  expect(sent.properties).toEqual({ colour: 'red' })
 })
 
 test('a compressed body is sent as it was before', () => {

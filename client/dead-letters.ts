@@ -56,19 +56,23 @@ export function originalTopic(message: DeadLetter): string {
  * other groups of its topic, which have processed it, do not get it twice. Throws when the body cannot be decompressed.
  */
 export function resentMessage(message: DeadLetter, group: string): OutgoingMessage {
+  const again = sentAgain(message)
+  const properties = { ...again.properties, [PropertyName.RETRY_TOPIC]: originalTopic(message) }
+  return { ...again, topic: retryTopic(group), properties }
+}
+
+/** A stored message as a new one of its topic. Throws when the body cannot be decompressed. */
+export function sentAgain(message: DeadLetter): OutgoingMessage {
   const properties = new Map(parseProperties(message.properties))
   const tags = properties.get(PropertyName.TAGS)
   const keys = properties.get(PropertyName.KEYS)
   const kept = [...properties].filter(([name]) => !LEFT_BEHIND.has(name))
   return {
-    topic: retryTopic(group),
+    topic: message.topic,
     body: messageBody(message),
     flag: message.flag,
     ...(tags === undefined ? {} : { tags }),
     ...(keys === undefined ? {} : { keys: keys.split(' ') }),
-    properties: {
-      ...Object.fromEntries(kept),
-      [PropertyName.RETRY_TOPIC]: originalTopic(message),
-    },
+    properties: Object.fromEntries(kept),
   }
 }

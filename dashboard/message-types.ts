@@ -35,17 +35,6 @@ export interface TailAnswer {
   readonly skipped: number
 }
 
-export interface TraceStep {
-  readonly kind: 'send' | 'consume' | 'transaction' | 'recall'
-  readonly at: number
-  /** Null: not over, or not told. */
-  readonly costMs: number | null
-  readonly isSuccess: boolean
-  readonly group: string
-  readonly client: string
-  readonly detail: string
-}
-
 export interface DeadLetterRow {
   readonly group: string
   readonly messages: number

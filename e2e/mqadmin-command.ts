@@ -1,4 +1,5 @@
 /** A command of the official mqadmin, what it is asked and what its answer must show. */
+import { REFUSED_COMMANDS } from '../tools/admin/legacy/refused.ts'
 
 /** What the commands are about; made by the test with the official Java client. */
 export interface MqadminWorld {
@@ -55,17 +56,27 @@ export function works(name: string, ...runs: readonly MqadminRun[]): MqadminComm
   return { name, verdict: 'works', runs }
 }
 
-export function refused(name: string, note: string, args: Args, reason: RegExp): MqadminCommand {
-  return { name, verdict: 'refused', note, runs: [runOf(args, () => [reason])] }
+/** With the reason that `gantry admin` gives. */
+export function refused(name: string, args: Args, shows: RegExp): MqadminCommand {
+  return withReason(
+    name,
+    'refused',
+    runOf(args, () => [shows]),
+  )
 }
 
-export function notApplicable(
-  name: string,
-  note: string,
-  args: Args,
-  shows: RegExp,
-): MqadminCommand {
-  return { name, verdict: 'does not apply', note, runs: [runOf(args, () => [shows])] }
+export function notApplicable(name: string, args: Args, shows: RegExp): MqadminCommand {
+  return withReason(
+    name,
+    'does not apply',
+    runOf(args, () => [shows]),
+  )
+}
+
+function withReason(name: string, verdict: Verdict, run: MqadminRun): MqadminCommand {
+  const found = REFUSED_COMMANDS.find((command) => command.name === name)
+  if (found === undefined) throw new Error(`gantry admin does not refuse ${name}`)
+  return { name, verdict, note: found.reason, runs: [run] }
 }
 
 export const toBroker: Args = ({ broker }) => ['-b', broker]

@@ -100,12 +100,7 @@ const BROKERS: readonly MqadminCommand[] = [
       () => ['success'],
     ),
   ),
-  notApplicable(
-    'setCommitLogReadAheadMode',
-    'the CommitLog is not mapped; the tool does not show the refusal',
-    ({ broker }) => ['-b', broker, '-m', '0'],
-    /={12}/u,
-  ),
+  notApplicable('setCommitLogReadAheadMode', ({ broker }) => ['-b', broker, '-m', '0'], /={12}/u),
   {
     ...works(
       'switchTimerEngine',
@@ -182,7 +177,6 @@ const NAME_SERVERS: readonly MqadminCommand[] = [
 
 const toController: Args = ({ broker }) => ['-a', broker]
 const NO_CONTROLLER = /a broker group has no controller/u
-const CONTROLLER = 'the members of a broker group elect their leader; there is no controller'
 
 const REPLICATION: readonly MqadminCommand[] = [
   {
@@ -231,41 +225,34 @@ const REPLICATION: readonly MqadminCommand[] = [
     ),
     note: 'the terms of the group',
   },
-  notApplicable('getControllerConfig', CONTROLLER, toController, NO_CONTROLLER),
+  notApplicable('getControllerConfig', toController, NO_CONTROLLER),
   notApplicable(
     'updateControllerConfig',
-    CONTROLLER,
     ({ broker }) => ['-a', broker, '-k', 'a', '-v', 'b'],
     NO_CONTROLLER,
   ),
   notApplicable(
     'cleanBrokerMetadata',
-    CONTROLLER,
     ({ broker, brokerName, cluster }) => ['-a', broker, '-bn', brokerName, '-c', cluster],
     NO_CONTROLLER,
   ),
   notApplicable(
     'addBroker',
-    'there is no broker container; groups are added in the RocketMQCluster',
     ({ broker }) => ['-c', broker, '-b', '/broker.conf'],
     /this is no broker container/u,
   ),
   notApplicable(
     'removeBroker',
-    'as `addBroker`',
     ({ broker, cluster, brokerName }) => ['-c', broker, '-b', `${cluster}:${brokerName}:0`],
     /this is no broker container/u,
   ),
 ]
 
-const ROCKSDB = 'reads or checks RocksDB files, which Gantry does not use'
-const LITE = 'there are no lite topics'
 const LITE_ERROR = /error|there are no lite topics/u
 
 const OTHERS: readonly MqadminCommand[] = [
   notApplicable(
     'exportMetadataInRocksDB',
-    ROCKSDB,
     ({ folder }) => ['-p', `${folder}/none`, '-t', 'topics'],
     /RocksDB path is invalid/u,
   ),
@@ -286,28 +273,17 @@ const OTHERS: readonly MqadminCommand[] = [
     ),
     note: 'into files, where they are at all times',
   },
-  notApplicable(
-    'dumpCompactionLog',
-    'reads a file of a compaction topic, without a server',
-    ({ folder }) => ['-f', `${folder}/none`],
-    /not exist/u,
-  ),
-  refused('getBrokerLiteInfo', LITE, toBroker, LITE_ERROR),
-  refused('getParentTopicInfo', LITE, ({ topic }) => ['-p', topic], LITE_ERROR),
-  refused('getLiteTopicInfo', LITE, ({ topic }) => ['-p', topic, '-l', 'x'], LITE_ERROR),
+  notApplicable('dumpCompactionLog', ({ folder }) => ['-f', `${folder}/none`], /not exist/u),
+  refused('getBrokerLiteInfo', toBroker, LITE_ERROR),
+  refused('getParentTopicInfo', ({ topic }) => ['-p', topic], LITE_ERROR),
+  refused('getLiteTopicInfo', ({ topic }) => ['-p', topic, '-l', 'x'], LITE_ERROR),
   refused(
     'getLiteClientInfo',
-    LITE,
     ({ topic, group }) => ['-p', topic, '-g', group, '-c', 'x'],
     LITE_ERROR,
   ),
-  refused('getLiteGroupInfo', LITE, ({ topic, group }) => ['-p', topic, '-g', group], LITE_ERROR),
-  refused(
-    'triggerLiteDispatch',
-    LITE,
-    ({ topic, group }) => ['-p', topic, '-g', group],
-    LITE_ERROR,
-  ),
+  refused('getLiteGroupInfo', ({ topic, group }) => ['-p', topic, '-g', group], LITE_ERROR),
+  refused('triggerLiteDispatch', ({ topic, group }) => ['-p', topic, '-g', group], LITE_ERROR),
 ]
 
 const toBrokerAnd =

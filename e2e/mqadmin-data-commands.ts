@@ -111,13 +111,11 @@ export const TOPICS: readonly MqadminCommand[] = [
   ),
   refused(
     'updateStaticTopic',
-    'static topics spread fixed queue numbers over brokers that may be lost; a broker group of Gantry survives the loss of a broker',
     ({ brokerName }) => ['-t', 'Static', '-qn', '4', '-b', brokerName],
     /there are no static topics/u,
   ),
   refused(
     'remappingStaticTopic',
-    'as `updateStaticTopic`',
     ({ brokerName }) => ['-t', 'Static', '-b', brokerName],
     /No topic route to do the remapping/u,
   ),
@@ -183,7 +181,7 @@ export const GROUPS: readonly MqadminCommand[] = [
       () => ['V5_5_0', 'Rebalance OK', 'Same subscription in the same group of consumer'],
     ),
     runOf(
-      ({ group }) => ['-g', group, '-s'],
+      ({ group }) => ['-g', group, '-s', 'true'],
       () => ['V5_5_0'],
     ),
   ),

@@ -46,9 +46,14 @@ const NOT_APPLICABLE: ReadonlyMap<number, string> = new Map<RequestCode, string>
   [RequestCode.TRIGGER_LITE_DISPATCH, LITE],
 ])
 
+/** Why a code is not served, in one sentence; null for one that is, or that nobody knows. */
+export function whyNotSupported(code: number): string | null {
+  return NOT_APPLICABLE.get(code) ?? null
+}
+
 /** The remark for a code without a processor; its beginning is RocketMQ's own. */
 export function notSupportedRemark(code: number): string {
   const remark = ` request type ${code} not supported`
-  const reason = NOT_APPLICABLE.get(code)
-  return reason === undefined ? remark : `${remark}: ${reason}`
+  const reason = whyNotSupported(code)
+  return reason === null ? remark : `${remark}: ${reason}`
 }

@@ -1,12 +1,13 @@
 /** Messages: by topic and time, by key, by id, as they come; and their traces. */
 import { ApiError } from '../api-error.ts'
+import { TRACE_TOPIC, traceStepsIn } from '../../client/message-traces.ts'
+import type { TraceStep } from '../../client/message-traces.ts'
 import { integerOf } from '../fields.ts'
-import type { MessageRow, MessagesAnswer, TailAnswer, TraceStep } from '../message-types.ts'
+import type { MessageRow, MessagesAnswer, TailAnswer } from '../message-types.ts'
 import { leadersOfTopic, pictureOf } from './api.ts'
 import type { Api, ApiRequest, ApiRoute, Leader } from './api.ts'
 import { SCAN_MAX, byKey, byOffsetId, newestOf, rangesOf, readQueue } from './message-reader.ts'
 import { holds, newestFirst } from './message-rows.ts'
-import { traceStepsIn } from './trace.ts'
 
 export const messageRoutes: readonly ApiRoute[] = [
   { method: 'GET', path: '/messages', role: 'viewer', handle: search },
@@ -17,7 +18,6 @@ export const messageRoutes: readonly ApiRoute[] = [
 const TIME = { min: 0, max: 8_640_000_000_000_000 }
 const SHOWN_MAX = 200
 const TAIL_MAX = 100
-const TRACE_TOPIC = 'RMQ_SYS_TRACE_TOPIC'
 const OFFSET_ID = /^[0-9A-F]{32}$|^[0-9A-F]{56}$/iu
 
 export function mayReadBody(api: Api, { role }: ApiRequest): boolean {

@@ -1,7 +1,8 @@
 /** Messages in a table, and one of them with body, properties and trace. */
 import type { ComponentChildren } from 'preact'
 import { useEffect, useRef, useState } from 'preact/hooks'
-import type { MessageRow, TraceStep } from '../message-types.ts'
+import type { TraceStep } from '../../client/message-traces.ts'
+import type { MessageRow } from '../message-types.ts'
 import { count, size, time } from './format.ts'
 import { queryOf } from './server.ts'
 import { Badge, Problem, Table, html, usePoll } from './ui.ts'

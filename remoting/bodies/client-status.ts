@@ -1,7 +1,15 @@
 /** GetConsumerStatusBody (221, 223) and ProducerTableInfo (328): what clients are doing. */
 import { formatFastjson, malformedBody, parseFastjson } from './fastjson.ts'
-import { asObject, optionalObject } from './json-members.ts'
+import {
+  asObject,
+  integerMember,
+  isJsonArray,
+  optionalObject,
+  textEntries,
+  textMember,
+} from './json-members.ts'
 import { messageQueueOf, messageQueueRecord } from './message-queue.ts'
+import type { JsonObject } from './fastjson.ts'
 import type { QueuePosition } from './reset-offset-body.ts'
 
 /** How far one client has come in the queues that it consumes. */
@@ -46,9 +54,31 @@ export interface ProducerInfo {
   readonly lastUpdateTimestamp: number
 }
 
-export function encodeProducerTable(
-  groups: readonly { readonly group: string; readonly producers: readonly ProducerInfo[] }[],
-): Buffer {
+export interface ProducerGroup {
+  readonly group: string
+  readonly producers: readonly ProducerInfo[]
+}
+
+export function decodeProducerTable(body: Buffer): readonly ProducerGroup[] {
+  const json = asObject(parseFastjson(body), 'ProducerTableInfo')
+  const data = optionalObject(json, 'data')
+  return (data === null ? [] : textEntries(data)).map(([group, list]) => {
+    if (!isJsonArray(list)) throw malformedBody(`data.${group} is no list`)
+    return { group, producers: list.map((item) => producerOf(asObject(item, 'data'))) }
+  })
+}
+
+function producerOf(json: JsonObject): ProducerInfo {
+  return {
+    clientId: textMember(json, 'clientId'),
+    remoteIP: textMember(json, 'remoteIP'),
+    language: textMember(json, 'language'),
+    version: integerMember(json, 'version', 0),
+    lastUpdateTimestamp: integerMember(json, 'lastUpdateTimestamp', 0),
+  }
+}
+
+export function encodeProducerTable(groups: readonly ProducerGroup[]): Buffer {
   return formatFastjson({
     data: new Map(
       groups.map(({ group, producers }) => [

@@ -121,6 +121,10 @@ export function decodeRequestMode(body: Buffer): RequestModeSetting {
   return requestModeOf(asObject(parseFastjson(body), 'SetMessageRequestModeRequestBody'))
 }
 
+export function encodeRequestMode(setting: RequestModeSetting): Buffer {
+  return formatFastjson(requestModeRecord(setting))
+}
+
 /** `messageRequestMode.json`, and the answer of 402. */
 export function encodeRequestModes(settings: Iterable<RequestModeSetting>): Buffer {
   const topics = new Map<string, Map<string, BodyRecord>>()

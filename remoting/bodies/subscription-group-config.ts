@@ -110,7 +110,7 @@ export function subscriptionGroupConfigOf(json: JsonObject): SubscriptionGroupCo
     consumeMessageOrderly: flag('consumeMessageOrderly', defaults.consumeMessageOrderly),
     retryQueueNums: integer('retryQueueNums', defaults.retryQueueNums),
     retryMaxTimes: integer('retryMaxTimes', defaults.retryMaxTimes),
-    groupRetryPolicy: retryPolicyOf(optionalObject(json, 'groupRetryPolicy')),
+    groupRetryPolicy: groupRetryPolicyOf(optionalObject(json, 'groupRetryPolicy')),
     brokerId: integer('brokerId', defaults.brokerId),
     whichBrokerWhenConsumeSlowly: integer(
       'whichBrokerWhenConsumeSlowly',
@@ -126,7 +126,7 @@ export function subscriptionGroupConfigOf(json: JsonObject): SubscriptionGroupCo
   }
 }
 
-function retryPolicyOf(json: JsonObject | null): GroupRetryPolicy {
+export function groupRetryPolicyOf(json: JsonObject | null): GroupRetryPolicy {
   const exponential = json && optionalObject(json, 'exponentialRetryPolicy')
   const customized = json && optionalObject(json, 'customizedRetryPolicy')
   return {

@@ -1,5 +1,6 @@
 /** All consumer groups of the cluster, how far behind they are, and who of them is connected: one request for each broker, not one for each group. */
 import { consumerConnection } from '../../client/admin-questions.ts'
+import type { QueueConsumeStats } from '../../remoting/bodies/consume-stats.ts'
 import { decodeBrokerConsumeStats } from '../../remoting/bodies/broker-consume-stats.ts'
 import { RequestCode } from '../../remoting/request-code.ts'
 import type { Session } from './session.ts'
@@ -17,6 +18,22 @@ export interface GroupOverview {
 
 const SYSTEM_GROUPS = /^(?:CID_ONS|CID_SYS_|CID_RMQ_SYS_|SELF_TEST_|TOOLS_|FILTERSRV_|__MONITOR)/u
 
+/** By topic, broker and queue. */
+export function byQueue(
+  { queue: left }: QueueConsumeStats,
+  { queue: right }: QueueConsumeStats,
+): number {
+  const names = `${left.topic} ${left.brokerName}`.localeCompare(
+    `${right.topic} ${right.brokerName}`,
+  )
+  return names === 0 ? left.queueId - right.queueId : names
+}
+
+/** Not of users, but of RocketMQ itself. */
+export function isSystemGroup(group: string): boolean {
+  return SYSTEM_GROUPS.test(group)
+}
+
 /** Groups of users, the one furthest behind first. */
 export async function groupOverview(session: Session): Promise<readonly GroupOverview[]> {
   const progress = new Map<string, { tps: number; lag: number; topics: Set<string> }>()
@@ -27,7 +44,7 @@ export async function groupOverview(session: Session): Promise<readonly GroupOve
       extFields: { isOrder: 'false' },
     })
     for (const { group, topics } of decodeBrokerConsumeStats(answer.body).groups) {
-      if (SYSTEM_GROUPS.test(group)) continue
+      if (isSystemGroup(group)) continue
       const known = progress.get(group) ?? { tps: 0, lag: 0, topics: new Set<string>() }
       progress.set(group, known)
       for (const { consumeTps, queues } of topics) {

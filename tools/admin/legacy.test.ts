@@ -1,15 +1,55 @@
 import { expect, test } from 'vitest'
 import { LegacyFlags, timeOf } from './legacy-command.ts'
-import { LEGACY_COMMANDS } from './legacy.ts'
+import { REFUSED_COMMANDS } from './legacy/refused.ts'
+import { LEGACY_COMMANDS, legacyProgram, withLongNames } from './legacy.ts'
 import { completionNodes, completionScript } from './completion.ts'
 import { makeCommand } from './program.ts'
 
+const COMMANDS = [...LEGACY_COMMANDS, ...REFUSED_COMMANDS]
+
 test('no command and no flag of a command stands there twice', () => {
-  expect(new Set(LEGACY_COMMANDS.map(({ name }) => name)).size).toBe(LEGACY_COMMANDS.length)
+  expect(COMMANDS.length).toBe(96)
+  expect(new Set(COMMANDS.map(({ name }) => name)).size).toBe(COMMANDS.length)
   for (const { options } of LEGACY_COMMANDS) {
-    const names = ['n', 'h', ...options.map(({ short }) => short)]
+    const names = ['n', 'h', ...options.flatMap(({ short }) => short ?? [])]
+    const long = ['namesrvAddr', 'help', ...options.map((option) => option.long)]
     expect(new Set(names).size).toBe(names.length)
+    expect(new Set(long).size).toBe(long.length)
   }
+})
+
+test.each(REFUSED_COMMANDS)('$name ends with the reason, whatever it is given', async (command) => {
+  const { name, reason } = command
+
+  const run = legacyProgram().parseAsync([name, '-x', 'y', '--any=z'], { from: 'user' })
+
+  await expect(run).rejects.toThrow(`${name}: ${reason}`)
+})
+
+test.each([
+  ['-bn broker -c C', '--brokerName broker --clusterName C'],
+  ['-brokerName broker --clusterName C', '--brokerName broker --clusterName C'],
+  ['-b -bn -n -c', '--brokerId -bn --namesrvAddr -c'],
+  ['--nameserverAddr h:1 --unknown', '--namesrvAddr h:1 --unknown'],
+])('the flags %s are taken for %s', (given, taken) => {
+  const argv = withLongNames(['electMaster', ...given.split(' ')])
+
+  expect(argv).toEqual(['electMaster', ...taken.split(' ')])
+})
+
+test('a switch takes no value: what follows is a flag', () => {
+  expect(withLongNames(['topicList', '-c', '-n', 'h:1'])).toEqual([
+    ...['topicList', '--clusterModel', '--namesrvAddr', 'h:1'],
+  ])
+})
+
+test('the completion has all commands, with their flags', () => {
+  const nodes = completionNodes([], [legacyProgram()])
+  const wordsAt = (at: string) =>
+    nodes.find(({ path }) => path === at)?.words.map(({ word }) => word) ?? []
+
+  expect(wordsAt('admin')).toEqual(expect.arrayContaining(COMMANDS.map(({ name }) => name)))
+  expect(wordsAt('admin electMaster')).toContain('--brokerName')
 })
 
 test.each([

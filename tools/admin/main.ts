@@ -5,7 +5,7 @@ import type { Command } from 'commander'
 import { ExitCode } from '../../common/errors.ts'
 import { completionNodes, completionScript } from './completion.ts'
 import type { Shell } from './completion.ts'
-import { legacyProgram } from './legacy.ts'
+import { legacyProgram, withLongNames } from './legacy.ts'
 import { aclCommand } from './modern/acl.ts'
 import { clusterCommand } from './modern/cluster.ts'
 import { contextCommand } from './modern/context.ts'
@@ -38,7 +38,8 @@ export async function run(
 ): Promise<number> {
   if (noun === 'completion') return runProgram(completionCommand(roots), argv)
   const make = PROGRAMS[noun]
-  return make === undefined ? ExitCode.USAGE : runProgram(make(), argv)
+  if (make === undefined) return ExitCode.USAGE
+  return runProgram(make(), noun === 'admin' ? withLongNames(argv) : argv)
 }
 
 function completionCommand(

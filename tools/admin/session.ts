@@ -11,6 +11,8 @@ import { RemotingClient } from '../../remoting/client.ts'
 import type { Credentials } from '../../common/credentials.ts'
 
 export const MASTER_ID = 0
+/** How soon a command that waits notices that it is interrupted. */
+const INTERRUPT_MS = 100
 
 /** Why a command ends without having done what it should; each has an exit code. */
 export class AdminError extends GantryError<'usage' | 'notFound' | 'denied' | 'failed'> {}
@@ -70,6 +72,17 @@ export class Session implements AsyncDisposable {
   /** One line. */
   line(text: string = ''): void {
     this.options.print(`${text}\n`)
+  }
+
+  /** Ends within a moment when the command is interrupted. */
+  async pause(durationMs: number): Promise<void> {
+    const { clock, timers } = this.options.runtime
+    const end = clock.monotonic() + durationMs
+    for (;;) {
+      const left = end - clock.monotonic()
+      if (left <= 0 || this.options.isInterrupted()) return
+      await new Promise<void>((resolve) => timers.after(Math.min(left, INTERRUPT_MS), resolve))
+    }
   }
 
   /** All name servers, for changes that each must know of. */

@@ -1,5 +1,7 @@
 /** How answers are printed: in the columns of Java's tool, as a table, as JSON or as YAML. */
 import { stringify } from 'yaml'
+import { formatFastjson } from '../../remoting/bodies/fastjson.ts'
+import type { BodyValue } from '../../remoting/bodies/fastjson.ts'
 
 export type OutputFormat = 'table' | 'json' | 'yaml' | 'name'
 
@@ -30,6 +32,12 @@ export function humanTime(timestamp: number): string {
   const day = `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`
   const time = `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`
   return `${day} ${time},${String(date.getMilliseconds()).padStart(3, '0')}`
+}
+
+/** As Java prints objects: tabs, and no blank behind a name. */
+export function javaJson(value: BodyValue): string {
+  const plain: unknown = JSON.parse(formatFastjson(value).toString())
+  return JSON.stringify(plain, null, '\t').replaceAll(/^(\t*"(?:[^"\\]|\\.)*"): /gmu, '$1:')
 }
 
 export type Row = Readonly<Record<string, unknown>>

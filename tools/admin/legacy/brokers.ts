@@ -1,9 +1,26 @@
 /** mqadmin's commands about clusters, brokers and name servers. */
 import { maintain } from '../../../client/admin-questions.ts'
-import { BROKER, CLUSTER, brokersOf, flagOption, option } from '../legacy-command.ts'
+import { formatJavaProperties } from '../../../common/java-properties.ts'
+import { parseFastjson } from '../../../remoting/bodies/fastjson.ts'
+import {
+  asObject,
+  optionalObject,
+  textEntries,
+  textMap,
+} from '../../../remoting/bodies/json-members.ts'
+import { RequestCode } from '../../../remoting/request-code.ts'
+import {
+  BROKER,
+  CLUSTER,
+  brokersOf,
+  eachBroker,
+  flagOption,
+  option,
+  repeat,
+} from '../legacy-command.ts'
 import type { LegacyCommand, LegacyFlags, LegacyOption } from '../legacy-command.ts'
 import type { Session } from '../session.ts'
-import { javaLine } from '../table.ts'
+import { humanTime, javaJson, javaLine } from '../table.ts'
 
 const HOUR_MS = 3_600_000
 const CLUSTER_WIDTHS = [22, 22, 4, 22, 16, -16, -30, 22, -11, 12, 8, -10]
@@ -14,7 +31,7 @@ const CLUSTER_HEAD = [
 
 type Info = ReadonlyMap<string, string>
 
-async function clusterList(session: Session, flags: LegacyFlags): Promise<void> {
+async function listClusters(session: Session, flags: LegacyFlags): Promise<void> {
   const isMore = flags.has('m')
   const totals = ['#InTotalYest', '#OutTotalYest', '#InTotalToday', '#OutTotalToday']
   session.line(
@@ -148,6 +165,35 @@ async function updateKvConfig(session: Session, flags: LegacyFlags): Promise<voi
   session.line('create or update kv config to namespace success.')
 }
 
+async function deleteKvConfig(session: Session, flags: LegacyFlags): Promise<void> {
+  const [namespace, key] = [flags.need('s'), flags.need('k')]
+  for (const address of session.nameServers) await session.admin.deleteKv(address, namespace, key)
+  session.line('delete kv config from namespace success.')
+}
+
+/** How much consumers read that has left the memory, and what is set for it. */
+async function getColdDataFlowCtrInfo(session: Session, flags: LegacyFlags): Promise<void> {
+  for (const address of await brokersOf(session, flags)) {
+    const code = RequestCode.GET_COLD_DATA_FLOW_CTR_INFO
+    const info = asObject(parseFastjson((await session.admin.ask(address, { code })).body), 'info')
+    const runtime = textEntries(optionalObject(info, 'runtimeTable') ?? new Map()).map(
+      ([group, value]) => {
+        const { lastColdReadTimeMills, createTimeMills, ...facts } = Object.fromEntries(
+          textMap(asObject(value, 'runtimeTable')),
+        )
+        const times = {
+          lastColdReadTimeFormat: humanTime(Number(lastColdReadTimeMills)),
+          createTimeFormat: humanTime(Number(createTimeMills)),
+        }
+        return [group, { ...facts, ...times }] as const
+      },
+    )
+    session.line(` ============${flags.has('b') ? '' : 'Master: '}${address}============`)
+    const configTable = textMap(optionalObject(info, 'configTable') ?? new Map())
+    session.line(javaJson({ configTable, runtimeTable: new Map(runtime) }))
+  }
+}
+
 function maintenance(
   name: string,
   description: string,
@@ -156,7 +202,7 @@ function maintenance(
   return {
     name,
     description,
-    options: [BROKER, CLUSTER],
+    options: [BROKER, option('c', 'cluster', 'all brokers of a cluster')],
     run: async (session, flags) => {
       const brokers =
         flags.has('b') || flags.has('c')
@@ -169,6 +215,7 @@ function maintenance(
 }
 
 const BROKER_NAME: LegacyOption = option('b', 'brokerName', 'broker name', true)
+const COLD_GROUP: LegacyOption = option('g', 'consumerGroup', 'consumer group', true)
 const KEY: LegacyOption = option('k', 'key', 'key', true)
 const VALUE: LegacyOption = option('v', 'value', 'value', true)
 
@@ -179,8 +226,9 @@ export const BROKER_COMMANDS: readonly LegacyCommand[] = [
     options: [
       flagOption('m', 'moreStats', 'more figures'),
       option('c', 'clusterName', 'which cluster'),
+      option('i', 'interval', 'again every so many seconds'),
     ],
-    run: clusterList,
+    run: (session, flags) => repeat(session, flags, () => listClusters(session, flags)),
   },
   {
     name: 'brokerStatus',
@@ -197,9 +245,64 @@ export const BROKER_COMMANDS: readonly LegacyCommand[] = [
   {
     name: 'updateBrokerConfig',
     description: "Update broker's config.",
-    options: [BROKER, CLUSTER, KEY, VALUE],
+    options: [
+      BROKER,
+      CLUSTER,
+      KEY,
+      VALUE,
+      option('a', 'updateAllBroker', 'as mqadmin; has no effect'),
+    ],
     run: updateBrokerConfig,
   },
+  {
+    name: 'getColdDataFlowCtrInfo',
+    description: 'Get cold data flow ctr info.',
+    options: [BROKER, CLUSTER],
+    run: getColdDataFlowCtrInfo,
+  },
+  eachBroker(
+    {
+      name: 'updateColdDataFlowCtrGroupConfig',
+      description: 'Add or update cold data flow ctr group config.',
+      options: [COLD_GROUP, option('v', 'threshold', 'bytes', true)],
+    },
+    async (session, broker, flags) => {
+      const entry = [flags.need('g'), String(flags.needNumber('v'))] as const
+      await session.admin.ask(broker, {
+        code: RequestCode.UPDATE_COLD_DATA_FLOW_CTR_CONFIG,
+        body: Buffer.from(formatJavaProperties([entry])),
+      })
+      return `updateColdDataFlowCtrGroupConfig success, ${broker}`
+    },
+  ),
+  eachBroker(
+    {
+      name: 'removeColdDataFlowCtrGroupConfig',
+      description: 'Remove consumer from cold ctr config.',
+      options: [COLD_GROUP],
+    },
+    async (session, broker, flags) => {
+      await session.admin.ask(broker, {
+        code: RequestCode.REMOVE_COLD_DATA_FLOW_CTR_CONFIG,
+        body: Buffer.from(flags.need('g')),
+      })
+      return `remove broker cold read threshold success, ${broker}`
+    },
+  ),
+  eachBroker(
+    {
+      name: 'switchTimerEngine',
+      description: 'Switch the engine of timer message in broker.',
+      options: [option('e', 'engineType', 'F: the time wheel in files; R is refused', true)],
+    },
+    async (session, broker, flags) => {
+      await session.admin.ask(broker, {
+        code: RequestCode.SWITCH_TIMER_ENGINE,
+        extFields: { E_T: flags.need('e') },
+      })
+      return `switchTimerEngine to ${flags.need('e')} success, ${broker}`
+    },
+  ),
   {
     name: 'getNamesrvConfig',
     description: 'Get configs of name server.',
@@ -229,6 +332,12 @@ export const BROKER_COMMANDS: readonly LegacyCommand[] = [
     description: 'Create or update KV config.',
     options: [option('s', 'namespace', 'namespace', true), KEY, VALUE],
     run: updateKvConfig,
+  },
+  {
+    name: 'deleteKvConfig',
+    description: 'Delete KV config.',
+    options: [option('s', 'namespace', 'namespace', true), KEY],
+    run: deleteKvConfig,
   },
   maintenance(
     'cleanExpiredCQ',

@@ -1,32 +1,50 @@
 /** mqadmin's commands about consumer groups and producers. */
 import {
-  consumerConnection,
+  cloneOffsets,
   groupConfigAt,
-  producerConnections,
   resetOffsets,
+  setRequestMode,
 } from '../../../client/admin-questions.ts'
-import type { ClientConnection } from '../../../remoting/bodies/client-connections.ts'
 import type { QueueConsumeStats } from '../../../remoting/bodies/consume-stats.ts'
-import { subscriptionGroupConfig } from '../../../remoting/bodies/subscription-group-config.ts'
+import { parseFastjson } from '../../../remoting/bodies/fastjson.ts'
+import { asObject } from '../../../remoting/bodies/json-members.ts'
+import {
+  groupRetryPolicyOf,
+  subscriptionGroupConfig,
+  subscriptionGroupConfigOf,
+} from '../../../remoting/bodies/subscription-group-config.ts'
 import type { SubscriptionGroupConfig } from '../../../remoting/bodies/subscription-group-config.ts'
-import { BROKER, CLUSTER, GROUP, TOPIC, brokersOf, option, timeOf } from '../legacy-command.ts'
+import {
+  BROKER,
+  CLUSTER,
+  GROUP,
+  TOPIC,
+  attributesOf,
+  brokersOf,
+  listIn,
+  option,
+  timeOf,
+} from '../legacy-command.ts'
 import type { LegacyCommand, LegacyFlags } from '../legacy-command.ts'
 import { AdminError } from '../session.ts'
 import type { Session } from '../session.ts'
-import { groupOverview } from '../group-progress.ts'
+import { byQueue, groupOverview } from '../group-progress.ts'
 import { front, humanTime, javaLine } from '../table.ts'
+import { messageOf } from '../../../common/errors.ts'
 import { versionName } from '../../../remoting/version-name.ts'
 
 const RETRY_PREFIX = '%RETRY%'
-const CLIENT_WIDTHS = [36, 22, 10, 0]
 
 async function updateSubGroup(session: Session, flags: LegacyFlags): Promise<void> {
   const group = flags.need('g')
   for (const broker of await brokersOf(session, flags)) {
     const current =
       (await groupConfigAt(session.admin, broker, group)) ?? subscriptionGroupConfig(group)
+    const policy = flags.text('p')
     const config: SubscriptionGroupConfig = {
       ...current,
+      ...(policy === null ? {} : { groupRetryPolicy: retryPolicyOf(policy) }),
+      attributes: new Map([...current.attributes, ...attributesOf(flags, 'attributes')]),
       consumeEnable: flags.flag('s', current.consumeEnable),
       consumeFromMinEnable: flags.flag('m', current.consumeFromMinEnable),
       consumeBroadcastEnable: flags.flag('d', current.consumeBroadcastEnable),
@@ -43,9 +61,74 @@ async function updateSubGroup(session: Session, flags: LegacyFlags): Promise<voi
   }
 }
 
+function retryPolicyOf(text: string): SubscriptionGroupConfig['groupRetryPolicy'] {
+  try {
+    return groupRetryPolicyOf(asObject(parseFastjson(text), 'groupRetryPolicy'))
+  } catch (error) {
+    throw new AdminError('usage', `-p: ${messageOf(error)}`, error)
+  }
+}
+
+async function updateSubGroupList(session: Session, flags: LegacyFlags): Promise<void> {
+  const configs = listIn(flags, 'f').map(subscriptionGroupConfigOf)
+  for (const broker of await brokersOf(session, flags)) {
+    await session.admin.createGroups(broker, configs)
+    const what = `submit batch of group config to ${broker} success`
+    session.line(`${what}, please check the result later.`)
+  }
+}
+
+async function getConsumerConfig(session: Session, flags: LegacyFlags): Promise<void> {
+  const group = flags.need('g')
+  let isKnown = false
+  for (const { address, cluster, brokerName } of await session.leaders()) {
+    const config = await groupConfigAt(session.admin, address, group)
+    if (config === null) continue
+    isKnown = true
+    session.line(`${CONFIG_RULE}${cluster}:${brokerName}${CONFIG_RULE}`)
+    const { type, exponentialRetryPolicy, customizedRetryPolicy } = config.groupRetryPolicy
+    const policy = exponentialRetryPolicy ?? customizedRetryPolicy
+    const attributes = [...config.attributes].map(([name, value]) => `${name}=${value}`)
+    const fields: readonly (readonly [string, string])[] = [
+      ...configFields(config),
+      ['groupRetryPolicy', `${type} ${policy === null ? '' : JSON.stringify(policy)}`.trim()],
+      ['attributes', `{${attributes.join(', ')}}`],
+    ]
+    for (const [name, value] of fields) session.line(`${name.padEnd(40)}=  ${value}`)
+  }
+  if (!isKnown) throw new AdminError('notFound', `there is no group ${group}`)
+}
+
+async function setConsumeMode(session: Session, flags: LegacyFlags): Promise<void> {
+  const [topic, consumerGroup, mode] = [flags.need('t'), flags.need('g'), flags.need('m')]
+  if (mode !== 'PULL' && mode !== 'POP') {
+    throw new AdminError('usage', '-m is neither PULL nor POP')
+  }
+  const setting = { topic, consumerGroup, mode, popShareQueueNum: flags.number('q', 0) } as const
+  for (const broker of await brokersOf(session, flags)) {
+    await setRequestMode(session.admin, broker, setting)
+    session.line(`set consume mode to ${broker} success.`)
+  }
+  const what = `consume mode[${mode}] popShareQueueNum[${setting.popShareQueueNum}]`
+  session.line(`topic[${topic}] group[${consumerGroup}] ${what}`)
+}
+
+/** By the brokers themselves, each for its queues. */
+async function cloneGroupOffset(session: Session, flags: LegacyFlags): Promise<void> {
+  const [srcGroup, destGroup, topic] = [flags.need('s'), flags.need('d'), flags.need('t')]
+  const offline = flags.flag('o', false)
+  for (const { address } of await session.leadersOf(topic)) {
+    await cloneOffsets(session.admin, address, { srcGroup, destGroup, topic, offline })
+  }
+  const what = `srcGroup[${srcGroup}], destGroup=[${destGroup}], topic[${topic}]`
+  session.line(`clone group offset success. ${what}`)
+}
+
+const CONFIG_RULE = '='.repeat(29)
+
 /** The plain fields, in Java's order. */
-function configText(config: SubscriptionGroupConfig): string {
-  const fields = [
+function configFields(config: SubscriptionGroupConfig): readonly (readonly [string, string])[] {
+  return [
     ['groupName', config.groupName],
     ['consumeEnable', config.consumeEnable],
     ['consumeFromMinEnable', config.consumeFromMinEnable],
@@ -58,7 +141,11 @@ function configText(config: SubscriptionGroupConfig): string {
     ['notifyConsumerIdsChangedEnable', config.notifyConsumerIdsChangedEnable],
     ['groupSysFlag', config.groupSysFlag],
     ['consumeTimeoutMinute', config.consumeTimeoutMinute],
-  ]
+  ].map(([name, value]) => [String(name), String(value)])
+}
+
+function configText(config: SubscriptionGroupConfig): string {
+  const fields = configFields(config)
   return `SubscriptionGroupConfig[${fields.map(([name, value]) => `${name}=${value}`).join(',')}]`
 }
 
@@ -120,60 +207,6 @@ async function groupProgress(session: Session, group: string, topic: string | nu
   session.line(`Consume Inflight Total: ${inFlight}`)
 }
 
-function byQueue({ queue: left }: QueueConsumeStats, { queue: right }: QueueConsumeStats): number {
-  const names = `${left.topic} ${left.brokerName}`.localeCompare(
-    `${right.topic} ${right.brokerName}`,
-  )
-  return names === 0 ? left.queueId - right.queueId : names
-}
-
-function printClients(session: Session, clients: readonly ClientConnection[]): void {
-  session.line(javaLine(CLIENT_WIDTHS, ['#ClientId', '#ClientAddr', '#Language', '#Version']))
-  for (const { clientId, clientAddr, language, version } of clients) {
-    session.line(javaLine(CLIENT_WIDTHS, [clientId, clientAddr, language, versionName(version)]))
-  }
-}
-
-async function showConsumers(session: Session, flags: LegacyFlags): Promise<void> {
-  const group = flags.need('g')
-  const broker = flags.text('b')
-  const brokers =
-    broker === null ? (await session.leaders()).map(({ address }) => address) : [broker]
-  for (const address of brokers) {
-    const found = await consumerConnection(session.admin, address, group)
-    if (found === null) continue
-    printClients(session, found.connections)
-    session.line()
-    session.line('Below is subscription:')
-    session.line(javaLine([20, 0], ['#Topic', '#SubExpression']))
-    for (const { topic, subString } of found.subscriptions) {
-      session.line(javaLine([20, 0], [topic, subString]))
-    }
-    session.line()
-    session.line(`ConsumeType: ${found.consumeType}`)
-    session.line(`MessageModel: ${found.messageModel}`)
-    session.line(`ConsumeFromWhere: ${found.consumeFromWhere}`)
-    return
-  }
-  throw new AdminError('notFound', `the consumer group[${group}] not online`)
-}
-
-async function showProducers(session: Session, flags: LegacyFlags): Promise<void> {
-  const group = flags.need('g')
-  const found = new Map<string, ClientConnection>()
-  for (const { address } of await session.leadersOf(flags.need('t'))) {
-    for (const client of await producerConnections(session.admin, address, group)) {
-      found.set(`${client.clientId} ${client.clientAddr}`, client)
-    }
-  }
-  if (found.size === 0) throw new AdminError('notFound', `the producer group[${group}] not exist`)
-  let number = 0
-  for (const { clientId, clientAddr, language, version } of found.values()) {
-    const cells = [++number, clientId, clientAddr, language, versionName(version)]
-    session.line(javaLine([4, 32, 22, 8, 0], cells))
-  }
-}
-
 async function resetOffsetByTime(session: Session, flags: LegacyFlags): Promise<void> {
   const timestamp = timeOf(flags.need('s'), session.now)
   await reset(session, flags, timestamp)
@@ -229,8 +262,35 @@ export const GROUP_COMMANDS: readonly LegacyCommand[] = [
       option('i', 'brokerId', 'consume from which broker id'),
       option('w', 'whichBrokerWhenConsumeSlowly', 'which broker id when slow'),
       option('a', 'notifyConsumerIdsChanged', 'tell members of changes (true|false)'),
+      option('p', 'groupRetryPolicy', 'JSON: {"type":"EXPONENTIAL","exponentialRetryPolicy":{…}}'),
+      option(null, 'attributes', '+name=value,…'),
     ],
     run: updateSubGroup,
+  },
+  {
+    name: 'updateSubGroupList',
+    description: 'Update or create subscription group in batch.',
+    options: [BROKER, CLUSTER, option('f', 'filename', 'JSON list of groups', true)],
+    run: updateSubGroupList,
+  },
+  {
+    name: 'getConsumerConfig',
+    description: 'Get consumer config by subscription group name.',
+    options: [GROUP],
+    run: getConsumerConfig,
+  },
+  {
+    name: 'setConsumeMode',
+    description: 'Set consume message mode. pull/pop etc.',
+    options: [
+      BROKER,
+      CLUSTER,
+      option('t', 'topicName', 'topic name', true),
+      GROUP,
+      option('m', 'mode', 'PULL|POP', true),
+      option('q', 'popShareQueueNum', 'members that share a queue in pop mode'),
+    ],
+    run: setConsumeMode,
   },
   {
     name: 'deleteSubGroup',
@@ -250,16 +310,15 @@ export const GROUP_COMMANDS: readonly LegacyCommand[] = [
     run: consumerProgress,
   },
   {
-    name: 'consumerConnection',
-    description: "Query consumer's socket connection, client version and subscription.",
-    options: [option('g', 'consumerGroup', 'consumer group', true), BROKER],
-    run: showConsumers,
-  },
-  {
-    name: 'producerConnection',
-    description: "Query producer's socket connection and client version.",
-    options: [option('g', 'producerGroup', 'producer group', true), TOPIC],
-    run: showProducers,
+    name: 'cloneGroupOffset',
+    description: 'Clone offset from other group.',
+    options: [
+      option('s', 'srcGroup', 'from this consumer group', true),
+      option('d', 'destGroup', 'to this consumer group', true),
+      TOPIC,
+      option('o', 'offline', 'also where nobody is online (true|false)'),
+    ],
+    run: cloneGroupOffset,
   },
   {
     name: 'resetOffsetByTime',
@@ -267,7 +326,7 @@ export const GROUP_COMMANDS: readonly LegacyCommand[] = [
     options: [
       ...RESET_OPTIONS,
       option('s', 'timestamp', 'now|milliseconds|yyyy-MM-dd#HH:mm:ss:SSS', true),
-      BROKER,
+      option('b', 'broker', 'address of one broker'),
       option('q', 'queue', 'one queue'),
       option('o', 'offset', 'to this queue offset'),
     ],

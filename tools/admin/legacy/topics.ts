@@ -1,13 +1,27 @@
 /** mqadmin's commands about topics. */
 import { groupsOfTopic, statsView, topicConfigAt } from '../../../client/admin-questions.ts'
 import { messageOf } from '../../../common/errors.ts'
-import { topicConfig } from '../../../remoting/bodies/topic-config.ts'
+import { readQueues } from '../../../client/route.ts'
+import { formatFastjson } from '../../../remoting/bodies/fastjson.ts'
+import { messageQueueRecord } from '../../../remoting/bodies/message-queue.ts'
+import { topicConfig, topicConfigOf } from '../../../remoting/bodies/topic-config.ts'
 import type { TopicConfig } from '../../../remoting/bodies/topic-config.ts'
-import { BROKER, CLUSTER, TOPIC, brokersOf, flagOption, option } from '../legacy-command.ts'
+import {
+  BROKER,
+  CLUSTER,
+  ROUTE_OF,
+  TOPIC,
+  attributesOf,
+  brokersOf,
+  flagOption,
+  listIn,
+  listOf,
+  option,
+} from '../legacy-command.ts'
 import type { LegacyCommand, LegacyFlags } from '../legacy-command.ts'
 import { AdminError } from '../session.ts'
 import type { Session } from '../session.ts'
-import { front, humanTime, javaLine } from '../table.ts'
+import { front, humanTime, javaJson, javaLine } from '../table.ts'
 
 const HIDDEN: readonly string[] = ['%RETRY%', '%DLQ%']
 const ROUTE_WIDTHS = [45, 32, 50, 10, 11, 5]
@@ -30,25 +44,28 @@ function describe(config: TopicConfig): string {
 
 async function updateTopic(session: Session, flags: LegacyFlags): Promise<void> {
   const topic = flags.need('t')
-  const attributes = new Map<string, string>()
-  for (const item of (flags.text('a') ?? '').split(',').filter((text) => text !== '')) {
-    const parts = /^\+?([^=]+)=(.*)$/u.exec(item)
-    if (parts === null) throw new AdminError('usage', `-a: ${item} is not +name=value`)
-    attributes.set(parts[1] ?? '', parts[2] ?? '')
-  }
   const config = topicConfig(topic, {
     readQueueNums: flags.number('r', 8),
     writeQueueNums: flags.number('w', 8),
     perm: flags.number('p', 6),
     order: flags.flag('o', false),
     topicSysFlag: (flags.flag('u', false) ? 1 : 0) | (flags.flag('s', false) ? 2 : 0),
-    attributes,
+    attributes: attributesOf(flags, 'a'),
   })
   for (const broker of await brokersOf(session, flags)) {
     await session.admin.createTopic(broker, config)
     session.line(`create topic to ${broker} success.`)
   }
   session.line(describe(config))
+}
+
+async function updateTopicList(session: Session, flags: LegacyFlags): Promise<void> {
+  const configs = listIn(flags, 'f').map(topicConfigOf)
+  for (const broker of await brokersOf(session, flags)) {
+    await session.admin.createTopics(broker, configs)
+    const what = `submit batch of topic config to ${broker} success`
+    session.line(`${what}, please check the result later.`)
+  }
 }
 
 async function updateTopicPerm(session: Session, flags: LegacyFlags): Promise<void> {
@@ -105,11 +122,12 @@ async function topicRoute(session: Session, flags: LegacyFlags): Promise<void> {
       ...data,
       brokerAddrs: Object.fromEntries(brokerAddrs),
     }))
-    const shown = { brokerDatas, filterServerTable: {}, queueDatas: route.queueDatas }
-    // As Java's tool: tabs, and no blank behind a name.
-    session.line(
-      JSON.stringify(shown, null, '\t').replaceAll(/^(\t*"(?:[^"\\]|\\.)*"): /gmu, '$1:'),
-    )
+    const shown = {
+      brokerDatas,
+      filterServerTable: {},
+      queueDatas: route.queueDatas.map((data) => ({ ...data })),
+    }
+    session.line(javaJson(shown))
     return
   }
   const names = ['#ClusterName', '#BrokerName', '#BrokerAddrs']
@@ -136,7 +154,7 @@ async function topicStatus(session: Session, flags: LegacyFlags): Promise<void> 
   const head = ['#Broker Name', '#QID', '#Min Offset', '#Max Offset', '  #Last Updated']
   session.line(javaLine(widths, head))
   let tps = 0
-  for (const { address } of await session.leadersOf(topic)) {
+  for (const { address } of await session.leadersOf(flags.text('c') ?? topic)) {
     const queues = await session.admin.topicStats(address, topic)
     for (const { queue, minOffset, maxOffset, lastUpdateTimestamp } of queues.toSorted(
       (left, right) => left.queue.queueId - right.queue.queueId,
@@ -208,6 +226,44 @@ async function printStats(
   }
 }
 
+const ORDER_NAMESPACE = 'ORDER_TOPIC_CONFIG'
+
+/** How many queues of each broker an ordered topic has, as clients ask the name servers. */
+async function updateOrderConf(session: Session, flags: LegacyFlags): Promise<void> {
+  const topic = flags.need('t')
+  const method = flags.need('m')
+  if (method === 'get') {
+    const value = await session.fromNameServer((address) =>
+      session.admin.getKv(address, ORDER_NAMESPACE, topic),
+    )
+    if (value === null) throw new AdminError('notFound', `${topic} has no orderConf`)
+    session.line(`get orderConf success. topic=[${topic}], orderConf=[${value}] `)
+  } else if (method === 'put') {
+    const entry = { namespace: ORDER_NAMESPACE, key: topic, value: flags.need('v') }
+    for (const address of session.nameServers) await session.admin.putKv(address, entry)
+    session.line(`update orderConf success. topic=[${topic}], orderConf=[${entry.value}]`)
+  } else if (method === 'delete') {
+    for (const address of session.nameServers) {
+      await session.admin.deleteKv(address, ORDER_NAMESPACE, topic)
+    }
+    session.line(`delete orderConf success. topic=[${topic}]`)
+  } else throw new AdminError('usage', '-m is none of get, put and delete')
+}
+
+/** Which queues each of some consumers would have, divided evenly. */
+async function allocateMQ(session: Session, flags: LegacyFlags): Promise<void> {
+  const topic = flags.need('t')
+  const queues = readQueues(topic, await session.route(topic)).map(messageQueueRecord)
+  const consumers = listOf(flags, 'i')
+  const least = Math.floor(queues.length / consumers.length)
+  const more = queues.length % consumers.length
+  const result = consumers.map((consumer, index) => {
+    const from = index * least + Math.min(index, more)
+    return [consumer, queues.slice(from, from + least + (index < more ? 1 : 0))] as const
+  })
+  session.line(formatFastjson({ result: new Map(result) }).toString())
+}
+
 export const TOPIC_COMMANDS: readonly LegacyCommand[] = [
   {
     name: 'updateTopic',
@@ -225,6 +281,12 @@ export const TOPIC_COMMANDS: readonly LegacyCommand[] = [
       option('s', 'hasUnitSub', 'has unit subscriptions (true|false)'),
     ],
     run: updateTopic,
+  },
+  {
+    name: 'updateTopicList',
+    description: 'Create or update topic in batch.',
+    options: [BROKER, CLUSTER, option('f', 'filename', 'JSON list of topics', true)],
+    run: updateTopicList,
   },
   {
     name: 'updateTopicPerm',
@@ -253,7 +315,7 @@ export const TOPIC_COMMANDS: readonly LegacyCommand[] = [
   {
     name: 'topicStatus',
     description: 'Examine topic Status info.',
-    options: [TOPIC],
+    options: [TOPIC, ROUTE_OF],
     run: topicStatus,
   },
   {
@@ -261,6 +323,22 @@ export const TOPIC_COMMANDS: readonly LegacyCommand[] = [
     description: 'Get cluster info for topic.',
     options: [TOPIC],
     run: topicClusterList,
+  },
+  {
+    name: 'updateOrderConf',
+    description: 'Create or update or delete order conf.',
+    options: [
+      TOPIC,
+      option('m', 'method', 'get|put|delete', true),
+      option('v', 'orderConf', 'brokerName1:num;brokerName2:num'),
+    ],
+    run: updateOrderConf,
+  },
+  {
+    name: 'allocateMQ',
+    description: 'Allocate MQ.',
+    options: [TOPIC, option('i', 'ipList', 'consumers, separated by commas', true)],
+    run: allocateMQ,
   },
   {
     name: 'statsAll',

@@ -2,10 +2,10 @@
 import type { Command } from 'commander'
 import { collectCluster } from '../../../client/cluster-collect.ts'
 import { clusterPicture } from '../../../client/cluster-picture.ts'
+import { electLeader } from '../../../client/group-state.ts'
 import { verdictsOf } from '../../../client/health-verdicts.ts'
 import type { Finding } from '../../../client/health-verdicts.ts'
 import { messageOf } from '../../../common/errors.ts'
-import { RequestCode } from '../../../remoting/request-code.ts'
 import { numberIn } from '../../bench-options.ts'
 import { acting, changingVerb, isMeant, show, verb } from '../modern.ts'
 import type { CommonFlags } from '../modern.ts'
@@ -92,10 +92,7 @@ async function transfer(
   const { address } = await session.leaderNamed(brokerName)
   const to = flags.to === undefined ? 'the member that is furthest' : `member ${flags.to}`
   if (!isMeant(session, flags, `hand the leadership of ${brokerName} over to ${to}`)) return
-  await session.admin.ask(address, {
-    code: RequestCode.CONTROLLER_ELECT_MASTER,
-    extFields: { brokerName, ...(flags.to === undefined ? {} : { brokerId: String(flags.to) }) },
-  })
+  await electLeader(session.admin, address, { brokerName, brokerId: flags.to })
   session.options.warn(`${brokerName} hands over to ${to}`)
 }
 

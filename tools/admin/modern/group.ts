@@ -55,7 +55,7 @@ async function lag(
     if (flags.output === 'table') session.line(`\n${verdict(total, rate)}`)
     before = { at: session.now, total }
     if (flags.watch !== true || session.options.isInterrupted()) return
-    await new Promise<void>((resolve) => session.options.runtime.timers.after(WATCH_MS, resolve))
+    await session.pause(WATCH_MS)
     if (session.options.isInterrupted()) return
   }
 }

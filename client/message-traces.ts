@@ -1,5 +1,19 @@
 /** What clients with tracing write of a message (protocol §18): records ended by 0x02, fields separated by 0x01. Pure. */
-import type { TraceStep } from '../message-types.ts'
+import type { OutgoingMessage, SendResult } from './producer.ts'
+
+/** Where clients write traces unless they are told otherwise. */
+export const TRACE_TOPIC = 'RMQ_SYS_TRACE_TOPIC'
+
+export interface TraceStep {
+  readonly kind: 'send' | 'consume' | 'transaction' | 'recall'
+  readonly at: number
+  /** Null: not over, or not told. */
+  readonly costMs: number | null
+  readonly isSuccess: boolean
+  readonly group: string
+  readonly client: string
+  readonly detail: string
+}
 
 const CONTEXT_CODES = [
   'done',
@@ -9,6 +23,26 @@ const CONTEXT_CODES = [
   'failed',
 ] as const
 const MESSAGE_TYPES = ['normal', 'half', 'commit', 'delay', 'order'] as const
+
+/** What a producer writes of an ordinary message that it has sent. */
+export function sendTraceRecord(sent: {
+  readonly message: OutgoingMessage
+  readonly result: SendResult
+  /** The address of the broker that has it. */
+  readonly storeHost: string
+  readonly producerGroup: string
+  readonly sentAt: number
+  readonly costMs: number
+}): string {
+  const { message, result, storeHost, producerGroup, sentAt, costMs } = sent
+  const { topic, tags = '', keys = [], body } = message
+  const fields = [
+    ...['Pub', sentAt, 'DefaultRegion', producerGroup, topic, result.messageId, tags],
+    ...[keys.join(' '), storeHost, body.length, costMs],
+    ...[MESSAGE_TYPES.indexOf('normal'), result.offsetMessageId, result.status === 'SEND_OK'],
+  ]
+  return `${fields.join('\u0001')}\u0002`
+}
 
 /** The steps of one message in the body of a trace message; what is malformed is left out. */
 export function traceStepsIn(body: string, id: string): readonly TraceStep[] {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { traceStepsIn } from './trace.ts'
+import { sendTraceRecord, traceStepsIn } from './message-traces.ts'
 
 const record = (...fields: readonly (string | number)[]): string => `${fields.join('\u0001')}\u0002`
 const SENT = record(
@@ -32,6 +32,29 @@ test('a sending is told with its size, its cost and where from', () => {
       detail: 'normal message of 12 bytes to 10.0.0.1:10911',
     },
   ])
+})
+
+test('what is written of a sending is what is read', () => {
+  const body = sendTraceRecord({
+    message: { topic: 'orders', body: Buffer.alloc(12), tags: 'TagA', keys: ['k'] },
+    result: {
+      status: 'SEND_OK',
+      messageId: 'ID1',
+      offsetMessageId: 'OFF1',
+      queue: { topic: 'orders', brokerName: 'b', queueId: 0 },
+      queueOffset: 0,
+      attempts: 1,
+    },
+    storeHost: '10.0.0.1:10911',
+    producerGroup: 'shop',
+    sentAt: 1000,
+    costMs: 5,
+  })
+
+  // The client is told by the address that it writes from.
+  expect(traceStepsIn(body, 'ID1')).toEqual(
+    traceStepsIn(SENT, 'ID1').map((step) => ({ ...step, client: '' })),
+  )
 })
 
 test('a consumption that began and ended in one trace message is one step', () => {
