@@ -16,6 +16,8 @@ export interface RunOptions extends CompareOptions {
   readonly port: number
   /** The checkout of Gantry to run. */
   readonly checkout: string
+  /** Another one, which runs in the place of the Java broker; null: none. */
+  readonly baseline: string | null
 }
 
 /** A comparison that runs; `stop` ends its processes and removes its files at once. */
@@ -67,14 +69,15 @@ export class Run {
   async #side(scenario: Scenario, kind: ServerKind): Promise<SideResult> {
     if (this.#isStopped) return NOTHING
     warmMemory(this.#options.folder)
+    const { baseline, checkout } = this.#options
+    const isGantry = kind === 'gantry' || baseline !== null
     const cluster = new Cluster({
-      kind,
+      kind: isGantry ? 'gantry' : 'java',
       folder: join(this.#options.folder, kind),
       port: this.#options.port,
       members: scenario.members ?? 1,
-      config:
-        kind === 'gantry' ? { ...scenario.config, ...scenario.gantryConfig } : scenario.config,
-      checkout: this.#options.checkout,
+      config: isGantry ? { ...scenario.config, ...scenario.gantryConfig } : scenario.config,
+      checkout: kind === 'java' && baseline !== null ? baseline : checkout,
     })
     this.#cluster = cluster
     const context = new ScenarioContext({

@@ -70,6 +70,16 @@ test('a paced load consumes what it sends and accounts the broker', async () => 
   expect(result.rssBytes).toBeGreaterThan(0)
 })
 
+test('delayed messages come all, and none before it is due', async () => {
+  const delay = { 'delay-ms': 500, 'spread-ms': 500 }
+
+  const result = await load('latency', { topic: 'later', rate: 500, duration: 2, ...delay })
+
+  expect(result.problems).toEqual([])
+  expect(result.early).toBe(0)
+  expect(numberAt(result.json, 'endToEndMs', 'count')).toBeGreaterThan(0)
+})
+
 test('many topics and idle connections are served', async () => {
   const flags = { duration: 1, warmup: 0 }
 

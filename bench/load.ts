@@ -40,6 +40,11 @@ export class LoadResult {
       : numberAt(this.json, 'endToEndMs', quantile)
   }
 
+  /** Delayed messages that came before they were due. */
+  get early(): number {
+    return numberAt(this.json, 'consume', 'early')
+  }
+
   detail(name: string): number {
     return numberAt(this.json, 'details', name)
   }

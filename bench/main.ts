@@ -1,7 +1,8 @@
-/** `bench/compare`: Gantry and Apache RocketMQ's broker in turn, on this machine; or the report of such a run. */
+/** `bench/compare`: Gantry and Apache RocketMQ's broker, or an earlier Gantry, in turn, on this machine; or the report of such a run. */
+import { execFileSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { loadavg, tmpdir } from 'node:os'
+import { dirname, join, resolve } from 'node:path'
 import process from 'node:process'
 import { parseArgs } from 'node:util'
 import { ExitCode, messageOf } from '../common/errors.ts'
@@ -12,8 +13,8 @@ import { buildJavaBroker } from '../e2e/server-process.ts'
 import { Run } from './compare.ts'
 import type { RunOptions } from './compare.ts'
 import { describeMachine } from './machine.ts'
-import { formatReport } from './report.ts'
-import { FORMAT, parseComparison } from './results.ts'
+import { formatBaseline, formatReport } from './report.ts'
+import { FORMAT, parseComparison, withScenarios } from './results.ts'
 import type { Comparison, ScenarioResult } from './results.ts'
 import type { Scenario } from './scenario.ts'
 import { SCENARIOS } from './scenarios.ts'
@@ -46,7 +47,9 @@ const OPTIONS = {
   only: { type: 'string' as const, multiple: true },
   out: { type: 'string' as const },
   data: { type: 'string' as const },
+  into: { type: 'string' as const },
   gantry: { type: 'string' as const, default: ROOT },
+  baseline: { type: 'string' as const },
   report: { type: 'string' as const },
   help: { type: 'boolean' as const, default: false },
 }
@@ -93,11 +96,12 @@ async function run(
     kills: numberOf('kills'),
     port: numberOf('port'),
     checkout: String(values['gantry']),
+    baseline: typeof values['baseline'] === 'string' ? resolve(values['baseline']) : null,
     folder: mkdtempSync(join(parent, 'gantry-compare-')),
   }
   const runner = new Run(options, tell)
   stopOnSignals(runner)
-  await buildJavaBroker()
+  if (options.baseline === null) await buildJavaBroker()
   const shown = Object.keys(NUMBERS).filter((name) => name !== 'port')
   const comparison: Comparison = {
     format: FORMAT,
@@ -105,7 +109,10 @@ async function run(
     gantry: VERSION,
     rocketmq: ROCKETMQ_VERSION,
     machine: describeMachine(options.folder),
-    options: Object.fromEntries(shown.map((name) => [name, Number(values[name])])),
+    options: {
+      ...Object.fromEntries(shown.map((name) => [name, Number(values[name])])),
+      load: Math.round((loadavg()[0] ?? 0) * 10) / 10,
+    },
     scenarios: [],
   }
   const out = typeof values['out'] === 'string' ? values['out'] : defaultOut(comparison, scenarios)
@@ -118,8 +125,21 @@ async function run(
     done.push(result)
   }
   await runner.stop()
-  process.stdout.write(formatReport({ ...comparison, scenarios: done }, ''))
+  finish({ ...comparison, scenarios: done }, options.baseline, values['into'])
   return ExitCode.DONE
+}
+
+function finish(comparison: Comparison, baseline: string | null, into: unknown): void {
+  if (baseline !== null) {
+    const args = ['-C', baseline, 'rev-parse', '--short', 'HEAD']
+    const name = execFileSync('git', args, { encoding: 'utf8' }).trim()
+    process.stdout.write(formatBaseline(comparison, name))
+    return
+  }
+  process.stdout.write(formatReport(comparison, ''))
+  if (typeof into === 'string') {
+    write(into, withScenarios(parseComparison(readFileSync(into, 'utf8')), comparison))
+  }
 }
 
 /** The first signal ends everything and leaves nothing behind but the results so far. */
@@ -178,7 +198,9 @@ function help(): string {
 ${numbers.join('\n')}
   --${'only SCENARIO'.padEnd(18)} one scenario; may be given several times
   --${'out FILE.json'.padEnd(18)} where the results go
+  --${'into FILE.json'.padEnd(18)} put the scenarios into an earlier run's results as well, in the place of its own
   --${'gantry DIR'.padEnd(18)} the checkout of Gantry to run (this one)
+  --${'baseline DIR'.padEnd(18)} another checkout, to run in the place of the Java broker
   --${'data DIR'.padEnd(18)} where the stores go, about 20 GiB at most (the folder for temporary files)
 
 scenarios: ${SCENARIOS.map(({ id }) => id).join(', ')}

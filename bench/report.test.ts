@@ -1,8 +1,8 @@
 import { existsSync, readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { formatReport, isTargetMet } from './report.ts'
-import { FORMAT, parseComparison } from './results.ts'
+import { formatBaseline, formatReport, isTargetMet } from './report.ts'
+import { FORMAT, parseComparison, withScenarios } from './results.ts'
 import type { Comparison, PairResult } from './results.ts'
 import { SCENARIOS } from './scenarios.ts'
 import { compare, median } from './statistics.ts'
@@ -83,6 +83,34 @@ test('results come back from their file as they were', () => {
 
   expect(parseComparison(JSON.stringify(comparison))).toEqual(comparison)
   expect(() => parseComparison('{"format":99}')).toThrow('not a comparison of format 1')
+})
+
+test('scenarios of a later run take the place of the same ones, and say when they were measured', () => {
+  const first = comparisonOf([
+    { id: 'start', pairs: [] },
+    { id: 'memory', pairs: [] },
+  ])
+  const later = { ...comparisonOf([{ id: 'start', pairs: STARTS }]), date: '2026-02-03T04:05:06Z' }
+
+  const merged = withScenarios(first, later)
+
+  expect(merged.scenarios.map(({ id, pairs }) => [id, pairs.length])).toEqual([
+    ['start', 1],
+    ['memory', 0],
+  ])
+  expect(merged.date).toBe(first.date)
+  expect(parseComparison(JSON.stringify(merged))).toEqual(merged)
+  expect(formatReport(merged, '')).toContain(
+    '*Measured in a run of its own, 2026-02-03 04:05 UTC, pairs 3, only start.*',
+  )
+})
+
+test('an earlier Gantry stands in the place of the Java broker', () => {
+  const report = formatBaseline(comparisonOf([{ id: 'start', pairs: STARTS }]), 'abc1234')
+
+  expect(report).toContain('| | unit | now | abc1234 | ratio | spread |')
+  expect(report).toContain('| on an empty store | s | 2.00 | 9.00 | 4.50 | 4.50 … 4.50 |')
+  expect(report).toContain('- abc1234: it was slow')
 })
 
 test('docs/performance.md is the report of the newest results', () => {

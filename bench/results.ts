@@ -22,7 +22,16 @@ export interface PairResult {
 export interface ScenarioResult {
   readonly id: string
   readonly pairs: readonly PairResult[]
+  /** Of the run that it was measured in, when that is another one than the rest's. */
+  readonly own?: OwnRun
 }
+
+export interface OwnRun {
+  readonly date: string
+  readonly options: Options
+}
+
+export type Options = Readonly<Record<string, number | string>>
 
 export interface Machine {
   readonly cpu: string
@@ -41,7 +50,7 @@ export interface Comparison {
   readonly gantry: string
   readonly rocketmq: string
   readonly machine: Machine
-  readonly options: Readonly<Record<string, number | string>>
+  readonly options: Options
   readonly scenarios: readonly ScenarioResult[]
 }
 
@@ -63,12 +72,7 @@ export function parseComparison(text: string): Comparison {
       node: textAt(json, 'machine', 'node'),
       java: textAt(json, 'machine', 'java'),
     },
-    options: Object.fromEntries(
-      Object.entries(recordAt(json, 'options')).map(([name, value]) => [
-        name,
-        typeof value === 'number' ? value : String(value),
-      ]),
-    ),
+    options: optionsOf(json),
     scenarios: listAt(json, 'scenarios').map((scenario) => ({
       id: textAt(scenario, 'id'),
       pairs: listAt(scenario, 'pairs').map((pair) => ({
@@ -76,8 +80,33 @@ export function parseComparison(text: string): Comparison {
         gantry: sideOf(at(pair, 'gantry')),
         java: sideOf(at(pair, 'java')),
       })),
+      ...ownOf(at(scenario, 'own')),
     })),
   }
+}
+
+function ownOf(json: unknown): Pick<ScenarioResult, 'own'> {
+  if (json === undefined) return {}
+  return { own: { date: textAt(json, 'date'), options: optionsOf(json) } }
+}
+
+function optionsOf(json: unknown): Options {
+  return Object.fromEntries(
+    Object.entries(recordAt(json, 'options')).map(([name, value]) => [
+      name,
+      typeof value === 'number' ? value : String(value),
+    ]),
+  )
+}
+
+/** `comparison` with the scenarios of a later run in the place of its own, or beside them. */
+export function withScenarios(comparison: Comparison, later: Comparison): Comparison {
+  const { date, options } = later
+  const replaced = new Map(comparison.scenarios.map((scenario) => [scenario.id, scenario]))
+  for (const scenario of later.scenarios) {
+    replaced.set(scenario.id, { ...scenario, own: { date, options } })
+  }
+  return { ...comparison, scenarios: [...replaced.values()] }
 }
 
 function sideOf(json: unknown): SideResult {

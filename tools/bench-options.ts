@@ -12,6 +12,7 @@ import { isMeasurable } from './bench/server-usage.ts'
 const MAX_IN_FLIGHT = 10_000
 const MAX_QUEUES = 1_024
 const MAX_BATCH = 1_024
+const MAX_DELAY_MS = 365 * 24 * 3_600_000
 
 export interface LoadFlags {
   readonly namesrv: string
@@ -22,6 +23,8 @@ export interface LoadFlags {
   readonly connections: number
   readonly inFlight: number
   readonly batch?: number
+  readonly delayMs: number
+  readonly spreadMs: number
   readonly rate?: number
   readonly messages: number
   readonly duration?: number
@@ -67,6 +70,13 @@ export function addLoadFlags(command: Command, defaults: LoadDefaults): Command 
       defaults.inFlight,
     )
     .option('-b, --batch <count>', 'messages to a send request', numberIn(1, MAX_BATCH), 1)
+    .option(
+      '--delay-ms <ms>',
+      'deliver single messages so much later',
+      numberIn(0, MAX_DELAY_MS),
+      0,
+    )
+    .option('--spread-ms <ms>', 'and up to so much more, scattered', numberIn(0, MAX_DELAY_MS), 0)
     .option(
       '-r, --rate <msg/s>',
       'messages a second in all; 0: as fast as the window allows',
@@ -117,6 +127,7 @@ export function benchOptionsOf(flags: LoadFlags, isInterrupted: () => boolean): 
     connections: flags.connections,
     inFlight: flags.inFlight,
     serializeType: flags.serialize,
+    delay: { delayMs: flags.delayMs, spreadMs: flags.spreadMs },
     rate: flags.rate ?? 0,
     messages: flags.messages,
     warmupMs: (flags.warmup ?? (isCounted ? 0 : 2)) * 1000,

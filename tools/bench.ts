@@ -207,6 +207,10 @@ async function runScenario(
   flags: LoadFlags,
   scenario: (options: BenchOptions) => Promise<BenchResult>,
 ): Promise<number> {
+  if (flags.delayMs + flags.spreadMs > 0 && (flags.batch ?? 1) > 1) {
+    process.stderr.write('gantry bench: --delay-ms and --spread-ms are for single messages\n')
+    return ExitCode.USAGE
+  }
   let isInterrupted = false
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.once(signal, () => {

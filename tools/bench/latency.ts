@@ -44,7 +44,8 @@ export function runLatency(
     sends.start()
     const measurement = await measure(options, [measuredSend(sends), measuredPull(pulls)])
     await sends.stop()
-    const deadline = performance.now() + SETTLE_MS
+    const { delayMs, spreadMs } = options.delay
+    const deadline = performance.now() + SETTLE_MS + delayMs + spreadMs
     const expected = sends.totals.acknowledged
     while (pulls.totals.messages < expected && performance.now() < deadline) {
       await sleep(SETTLE_POLL_MS)

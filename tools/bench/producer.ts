@@ -33,6 +33,6 @@ export function measuredSend(load: SendLoad): Measured {
 }
 
 export function parametersOf(options: BenchOptions): Readonly<Record<string, number>> {
-  const { bodySize, connections, inFlight, batch, rate, queues, serializeType } = options
-  return { bodySize, connections, inFlight, batch, rate, queues, serializeType }
+  const { bodySize, connections, inFlight, batch, rate, queues, serializeType, delay } = options
+  return { bodySize, connections, inFlight, batch, rate, queues, serializeType, ...delay }
 }

@@ -2,6 +2,9 @@
 import { Histogram } from './histogram.ts'
 import type { SequenceCheck } from './sequence-check.ts'
 
+/** To which the clocks of two processes agree. */
+const CLOCK_MS = 1
+
 export class PullTotals {
   messages = 0
   bytes = 0
@@ -16,9 +19,11 @@ export class PullTotals {
   /** Pulls from where nothing is any more. */
   moved = 0
   pulls = 0
+  /** Messages that were here before they were due. */
+  early = 0
   firstError: string | null = null
   readonly pullLatency: Histogram = new Histogram()
-  /** From when a message was due to be sent until it was here. */
+  /** From when a message was due, to be sent or to be delivered, until it was here. */
   readonly endToEnd: Histogram = new Histogram()
   readonly sequences: SequenceCheck | null
   readonly #codes = new Map<number, number>()
@@ -44,6 +49,7 @@ export class PullTotals {
   }
 
   arrived(latencyMs: number): void {
+    if (latencyMs < -CLOCK_MS) this.early++
     if (this.isMeasuring) this.endToEnd.recordMs(latencyMs)
   }
 

@@ -3,6 +3,7 @@ import type { Runtime } from '../../common/ports.ts'
 import type { SerializeType } from '../../remoting/command.ts'
 import type { LatencySummary } from './histogram.ts'
 import type { PullTotals } from './pull-totals.ts'
+import type { SendDelay } from './send-frames.ts'
 import type { SendPlan } from './send-load.ts'
 import type { SendTotals } from './send-totals.ts'
 import type { Usage } from './server-usage.ts'
@@ -26,6 +27,7 @@ export interface BenchOptions {
   readonly connections: number
   readonly inFlight: number
   readonly serializeType: SerializeType
+  readonly delay: SendDelay
   readonly rate: number
   readonly messages: number
   readonly warmupMs: number
@@ -63,6 +65,8 @@ export interface ConsumeResult {
   readonly duplicates: number
   /** Numbers of senders that never came, between the first and the last that did. */
   readonly gaps: number
+  /** Delayed messages that were here before they were due. */
+  readonly early: number
   readonly pullLatencyMs: LatencySummary
 }
 
@@ -77,7 +81,7 @@ export interface BenchResult {
   readonly megabytesPerSecond: number
   readonly send: SendResult | null
   readonly consume: ConsumeResult | null
-  /** From when a message was due to be sent until it was consumed. */
+  /** From when a message was due, to be sent or to be delivered, until it was consumed. */
   readonly endToEndMs: LatencySummary | null
   readonly usage: Usage
   readonly details: Readonly<Record<string, unknown>>
@@ -200,6 +204,7 @@ export function consumeResultOf(totals: PullTotals): ConsumeResult {
     outOfOrder: totals.disordered,
     duplicates: seen?.duplicates ?? 0,
     gaps: seen?.gaps ?? 0,
+    early: totals.early,
     pullLatencyMs: totals.pullLatency.summary(),
   }
 }
@@ -218,6 +223,7 @@ export function consumeProblems(totals: PullTotals, isComplete: boolean): readon
   const seen = totals.sequences?.summary()
   const problems: string[] = []
   if (totals.corrupt > 0) problems.push(`${totals.corrupt} messages are corrupt`)
+  if (totals.early > 0) problems.push(`${totals.early} messages came before they were due`)
   if (totals.disordered > 0) problems.push(`${totals.disordered} queue offsets are out of order`)
   if (seen !== undefined && seen.duplicates > 0) {
     problems.push(`${seen.duplicates} messages came twice`)

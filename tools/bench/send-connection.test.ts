@@ -71,6 +71,7 @@ async function connected(
     bodySize: 32,
     batch,
     serializeType: SerializeType.JSON,
+    delay: { delayMs: 0, spreadMs: 0 },
     run: 1,
   })
   const connection = new SendConnection({

@@ -18,6 +18,7 @@ const OPTIONS: SendFrameOptions = {
   bodySize: 100,
   batch: 1,
   serializeType: SerializeType.JSON,
+  delay: { delayMs: 0, spreadMs: 0 },
   run: 0xfedcba98,
 }
 const SLOT: SendSlot = {
@@ -64,6 +65,20 @@ describe.each([
     expect(command.extFields.get('e')).toBe('15')
     expect(command.extFields.get('g')).toBe('1000000000000')
     expect(bodyOf(command.body).sequence).toBe(1)
+  })
+
+  test('a delayed message is due in its time, and says when', () => {
+    const delay = { delayMs: 60_000, spreadMs: 5_000 }
+
+    const command = patched({ ...OPTIONS, serializeType, delay }, SLOT)
+
+    const properties = parseProperties(command.extFields.get('i') ?? '')
+    const dueAt = Number(properties.get('TIMER_DELIVER_MS'))
+    const reader = new BodyReader()
+    expect(reader.read(command.body, 0, command.body.length)).toBe('whole')
+    expect(reader.sentAt).toBe(dueAt)
+    expect(dueAt).toBeGreaterThanOrEqual(SLOT.sentAt + 60_000)
+    expect(dueAt).toBeLessThanOrEqual(SLOT.sentAt + 65_001)
   })
 
   test('one of many topics is named by its number', () => {

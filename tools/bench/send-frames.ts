@@ -20,6 +20,7 @@ const KEY_DIGITS = 32
 const KEY_PLACE = 'F'.repeat(KEY_DIGITS)
 const BORN_DIGITS = 13
 const BORN_PLACE = '8'.repeat(BORN_DIGITS)
+const DELIVER_PLACE = '6'.repeat(BORN_DIGITS)
 const TOPIC_DIGITS = 5
 /** The number of a topic behind the common part of its name. */
 const TOPIC_PLACE = '7'.repeat(TOPIC_DIGITS)
@@ -27,6 +28,16 @@ const BATCH_BODY_AT = 20
 const NINE = 9
 const LETTER = 0x37
 const ZERO = 0x30
+
+/** When messages are to be delivered; 0 and 0: at once. A delayed message says in its body when it is due, instead of when it was sent. */
+export interface SendDelay {
+  readonly delayMs: number
+  /** So much more at most, scattered. */
+  readonly spreadMs: number
+}
+
+/** Follow each other far apart, whatever the spread. */
+const SCATTER = 7_919
 
 export interface SendFrameOptions {
   /** Without number when `topics` is 1. */
@@ -40,6 +51,7 @@ export interface SendFrameOptions {
   readonly batch: number
   readonly serializeType: SerializeType
   readonly run: number
+  readonly delay: SendDelay
 }
 
 /** What is different in each request. */
@@ -72,6 +84,8 @@ export class SendFrames {
   readonly #bornAt: number
   readonly #topicAt: number
   readonly #keyAt: number
+  /** Of the time of delivery; -1 when messages are not delayed. */
+  readonly #deliverAt: number
   readonly #bodyAt: number
   readonly #batchEntrySize: number
   readonly #batchKeyAt: number
@@ -84,7 +98,9 @@ export class SendFrames {
     this.#queueDigits = String(options.queues - 1).length
     const queuePlace = '9'.repeat(this.#queueDigits)
     const isBatch = options.batch > 1
-    const properties = `UNIQ_KEY\u0001${KEY_PLACE}\u0002WAIT\u0001true\u0002`
+    const isDelayed = options.delay.delayMs + options.delay.spreadMs > 0
+    const deliver = isDelayed ? `TIMER_DELIVER_MS\u0001${DELIVER_PLACE}\u0002` : ''
+    const properties = `UNIQ_KEY\u0001${KEY_PLACE}\u0002${deliver}WAIT\u0001true\u0002`
     const entry = batchEntry(bodyFill(options.bodySize), Buffer.from(properties))
     const body = isBatch
       ? Buffer.concat(Array.from({ length: options.batch }, () => entry))
@@ -111,6 +127,7 @@ export class SendFrames {
       : this.#place(`\u0000\u0001e\u0000\u0000\u0000${String.fromCharCode(this.#queueDigits)}9`) + 7
     this.#bornAt = this.#place(BORN_PLACE)
     this.#keyAt = isBatch ? -1 : this.#place(KEY_PLACE)
+    this.#deliverAt = isDelayed ? this.#place(DELIVER_PLACE) : -1
     this.#topicAt = options.topics > 1 ? this.#place(TOPIC_PLACE) : -1
   }
 
@@ -145,6 +162,10 @@ export class SendFrames {
     const message = this.#message
     message.sender = slot.sender
     message.sentAt = slot.sentAt
+    if (this.#deliverAt !== -1) {
+      message.sentAt = this.#dueAt(slot)
+      writeDigits(block, at + this.#deliverAt, BORN_DIGITS, message.sentAt)
+    }
     if (this.#batchEntrySize === 0) {
       message.sequence = slot.sequence
       writeBodyHeader(block, at + this.#bodyAt, message)
@@ -156,6 +177,11 @@ export class SendFrames {
       writeBodyHeader(block, entryAt + BATCH_BODY_AT, message)
       writeKey(block, entryAt + this.#batchKeyAt, run, slot.sender, slot.sequence + index)
     }
+  }
+
+  #dueAt({ sentAt, sequence }: SendSlot): number {
+    const { delayMs, spreadMs } = this.#options.delay
+    return Math.ceil(sentAt) + delayMs + ((sequence * SCATTER) % (spreadMs + 1))
   }
 
   #place(text: string): number {

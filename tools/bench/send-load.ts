@@ -5,6 +5,7 @@ import { leanNetwork } from './lean-network.ts'
 import { Pacer } from './pacer.ts'
 import { SendConnection } from './send-connection.ts'
 import { SendFrames } from './send-frames.ts'
+import type { SendDelay } from './send-frames.ts'
 import { SendTotals } from './send-totals.ts'
 import type { Master } from './target.ts'
 import { sleep } from './time.ts'
@@ -24,6 +25,7 @@ export interface SendPlan {
   readonly connections: number
   readonly inFlight: number
   readonly serializeType: SerializeType
+  readonly delay: SendDelay
   readonly group: string
   readonly run: number
   /** Messages a second in all; 0: as fast as the window allows. */
