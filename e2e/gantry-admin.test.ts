@@ -18,6 +18,7 @@ import { covers } from './features.ts'
 import { MQADMIN_COMMANDS } from './mqadmin-commands.ts'
 import { prepareWorld } from './mqadmin-world.ts'
 import { Mqadmin, buildMqadmin } from './mqadmin.ts'
+import { featuresOf } from './mqadmin-command.ts'
 import type { MqadminRun, MqadminWorld } from './mqadmin-command.ts'
 
 const GANTRY = join(ROOT, 'gantry')
@@ -81,7 +82,7 @@ function flagsIn(help: string): readonly string[] {
 test.for(MQADMIN_COMMANDS)(
   '$name shows what the official tool shows, or why not',
   async ({ name, verdict, note, runs }, { task }) => {
-    covers(task, 'A1')
+    covers(task, 'A1', ...featuresOf(name))
 
     for (const each of runs) {
       const { output, exitCode } = await runGantry(name, each)
@@ -95,6 +96,28 @@ test.for(MQADMIN_COMMANDS)(
     }
   },
 )
+
+test('a group that is given the offsets of another one is as far as that', async ({ task }) => {
+  covers(task, 'A1', 'A11')
+  const { broker, topic, group } = world
+  await outputOf('updateSubGroup', '-b', broker, '-g', 'Twin')
+
+  await outputOf('cloneGroupOffset', '-s', group, '-d', 'Twin', '-t', topic)
+
+  const offsetsOf = async (name: string) => {
+    const output = await outputOf('consumerProgress', '-g', name, '-t', topic)
+    return output.split('\n').filter((line) => line.startsWith(`${topic} `))
+  }
+  const offsets = await offsetsOf(group)
+  expect(offsets.length).toBeGreaterThan(0)
+  expect(await offsetsOf('Twin')).toEqual(offsets)
+})
+
+async function outputOf(name: string, ...args: readonly string[]): Promise<string> {
+  const { output, exitCode } = await runGantry(name, { args: () => args, shows: () => [] })
+  expect([output, exitCode]).toEqual([output, ExitCode.DONE])
+  return output
+}
 
 interface GantryRun {
   readonly output: string

@@ -1,4 +1,5 @@
 /** A command of the official mqadmin, what it is asked and what its answer must show. */
+import type { Feature } from './features.ts'
 import { REFUSED_COMMANDS } from '../tools/admin/legacy/refused.ts'
 
 /** What the commands are about; made by the test with the official Java client. */
@@ -20,6 +21,8 @@ export interface MqadminWorld {
   }
   /** Unique id of a message that was sent with a trace. */
   readonly tracedId: string
+  /** Of the member of `group`. */
+  readonly clientId: string
   /** Where files may be written. */
   readonly folder: string
 }
@@ -44,6 +47,30 @@ export interface MqadminCommand {
   readonly note?: string
   readonly runs: readonly MqadminRun[]
 }
+
+/** The features that a command shows, beside the tool itself. */
+export function featuresOf(name: string): readonly Feature[] {
+  return FEATURES_OF.filter(([, names]) => names.includes(name)).map(([feature]) => feature)
+}
+
+const FEATURES_OF: readonly (readonly [Feature, readonly string[]])[] = [
+  ['A3', ['clusterList', 'brokerStatus']],
+  [
+    'A4',
+    [
+      ...['updateTopic', 'deleteTopic', 'updateTopicPerm', 'topicRoute', 'topicStatus'],
+      ...['topicClusterList', 'topicList'],
+    ],
+  ],
+  ['A5', ['updateSubGroup', 'getConsumerConfig', 'deleteSubGroup']],
+  ['A6', ['consumerProgress', 'consumerStatus', 'consumerConnection', 'producerConnection']],
+  ['A7', ['updateBrokerConfig', 'getBrokerConfig']],
+  ['A8', ['updateNamesrvConfig', 'getNamesrvConfig', 'updateKvConfig', 'deleteKvConfig']],
+  ['A9', ['sendMessage', 'consumeMessage', 'printMsg', 'printMsgByQueue']],
+  ['A10', ['queryMsgById']],
+  ['A12', ['exportMetadata', 'exportConfigs', 'exportMetrics']],
+  ['A13', ['statsAll']],
+]
 
 export type Args = MqadminRun['args']
 type Shows = MqadminRun['shows']

@@ -255,6 +255,13 @@ export const MESSAGES: readonly MqadminCommand[] = [
         new RegExp(`MessageTrack \\[consumerGroup=${group}, trackType=CONSUMED`, 'u'),
       ],
     ),
+    runOf(
+      ({ topic, message, group, clientId }) => [
+        ...['-t', topic, '-i', message.offsetId],
+        ...['-g', group, '-d', clientId],
+      ],
+      () => ['ConsumeMessageDirectlyResult [', 'consumeResult=CR_SUCCESS'],
+    ),
   ),
   works(
     'queryMsgByKey',

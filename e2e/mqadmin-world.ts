@@ -67,6 +67,9 @@ export async function prepareWorld(place: WorldPlace): Promise<MqadminWorld> {
   await consumer.line('the last message', 60_000, (one) => isMessageOf(one, message.id))
   await load.line('progress', 60_000, (one) => textAt(one, 'event') === 'progress')
   await waitUntilConsumed(namesrv, mqadmin)
+  const members = await mqadmin.run(['consumerConnection', '-g', GROUP, '-n', namesrv])
+  const clientId = /^(\S+@\S+) /mu.exec(members.stdout)?.[1]
+  if (clientId === undefined) throw new Error(`nobody is online:\n${members.stdout}`)
   return {
     cluster,
     brokerName,
@@ -83,6 +86,7 @@ export async function prepareWorld(place: WorldPlace): Promise<MqadminWorld> {
       queueOffset: message.queueOffset,
     },
     tracedId,
+    clientId,
     folder,
   }
 }

@@ -13,6 +13,7 @@ import type { DevServer } from './dev-server.ts'
 import { ROOT, environmentVariable, figures } from './environment.ts'
 import { covers } from './features.ts'
 import { MQADMIN_COMMANDS, mqadminTable } from './mqadmin-commands.ts'
+import { featuresOf } from './mqadmin-command.ts'
 import type { MqadminRun, MqadminWorld, Verdict } from './mqadmin-command.ts'
 import { Mqadmin, buildMqadmin } from './mqadmin.ts'
 import { TOPIC, prepareWorld } from './mqadmin-world.ts'
@@ -54,7 +55,7 @@ test('the tool has the commands of the table, and no others', async () => {
 })
 
 test.for(MQADMIN_COMMANDS)('$name: $verdict', async ({ name, verdict, runs }, { task }) => {
-  if (verdict === 'works') covers(task, 'A2')
+  if (verdict === 'works') covers(task, 'A2', ...featuresOf(name))
 
   for (const each of runs) {
     const result = await runOnce(name, each)
