@@ -12,7 +12,12 @@ import type {
   ConsumerConnectionView,
 } from '../remoting/bodies/client-connections.ts'
 import { parseFastjson } from '../remoting/bodies/fastjson.ts'
-import { asObject, integerMember, optionalObject } from '../remoting/bodies/json-members.ts'
+import {
+  asObject,
+  integerMember,
+  optionalObject,
+  textEntries,
+} from '../remoting/bodies/json-members.ts'
 import { encodeRequestMode } from '../remoting/bodies/pop-bodies.ts'
 import type { RequestModeSetting } from '../remoting/bodies/pop-bodies.ts'
 import { decodeResetOffsetBody } from '../remoting/bodies/reset-offset-body.ts'
@@ -116,6 +121,30 @@ export async function resetOffsets(
     },
   })
   return decodeResetOffsetBody(answer.body)
+}
+
+export interface GroupOffset {
+  readonly group: string
+  readonly topic: string
+  readonly queueId: number
+  /** Next to be consumed. */
+  readonly queueOffset: number
+}
+
+/** All offsets that groups have committed on a broker. */
+export async function allOffsets(
+  admin: AdminClient,
+  broker: string,
+): Promise<readonly GroupOffset[]> {
+  const { body } = await admin.ask(broker, { code: RequestCode.GET_ALL_CONSUMER_OFFSET })
+  const table = optionalObject(asObject(parseFastjson(body), 'ConsumerOffset'), 'offsetTable')
+  return (table === null ? [] : textEntries(table)).flatMap(([key, queues]) => {
+    const [topic = '', ...group] = key.split('@')
+    return textEntries(asObject(queues, key)).map(([queueId, queueOffset]) => ({
+      ...{ topic, group: group.join('@') },
+      ...{ queueId: Number(queueId), queueOffset: Number(queueOffset) },
+    }))
+  })
 }
 
 /** Gives a group the offsets that another one has in a topic. */

@@ -80,7 +80,7 @@ export const FEATURES = {
   A10: 'A message handed to a chosen client',
   A11: 'Offsets cloned from one group to another',
   A12: 'Exports of metadata, configurations and metrics',
-  A13: 'Rates of topics and groups',
+  A13: 'The traffic of topics and groups (statsAll)',
   A14: 'The console',
   A15: 'The official dashboard',
   A16: 'Alerts',

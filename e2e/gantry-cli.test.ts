@@ -211,6 +211,13 @@ describe('messages and groups', () => {
   })
 })
 
+async function lagOf(group: string): Promise<unknown> {
+  const { lag } = JSON.parse((await gantry('group', 'lag', group, '-o', 'json')).stdout) as {
+    readonly lag: unknown
+  }
+  return lag
+}
+
 describe('files', () => {
   test('definitions of one cluster make another one the same, and then change nothing', async () => {
     const file = join(folder, 'definitions.yaml')
@@ -229,6 +236,64 @@ describe('files', () => {
     expect(again.stderr).toMatch(/: 0 changes$/mu)
     expect(topics.stdout).toMatch(/^Kept +FIFO +2 +6 /mu)
     expect((await gantry('definitions', 'export')).stdout).toBe(exported.stdout)
+  })
+
+  test('definitions hold users without their secrets, and what they may do', async () => {
+    const file = join(folder, 'users.yaml')
+    const secret = (await gantry('user', 'create', 'shop')).stdout.trim()
+    await gantry('user', 'create', 'boss', '--type', 'Super')
+    await gantry('acl', 'set', 'shop', 'Topic:Orders*', '--actions', 'Pub,Sub')
+    const exported = await gantry('definitions', 'export')
+    await writeFile(file, exported.stdout)
+    await gantry('user', 'delete', 'shop', '--yes')
+
+    const imported = await gantry('definitions', 'import', file)
+    const again = await gantry('definitions', 'import', file)
+    const asked = await gantry('admin', 'getUser', '-c', 'e2e', '-u', 'shop')
+
+    expect(exported.stdout).not.toContain(secret)
+    expect(exported.stdout).not.toContain('boss')
+    expect(imported.stderr).toMatch(/: 4 changes$/mu)
+    const made = /^shop (\S{24})$/mu.exec(imported.stdout)?.[1]
+    expect(asked.stdout).toMatch(new RegExp(`^shop +${made} +Normal +enable`, 'mu'))
+    expect(again).toMatchObject({ stdout: '', stderr: expect.stringMatching(/: 0 changes$/mu) })
+    expect((await gantry('definitions', 'export')).stdout).toBe(exported.stdout)
+  })
+
+  test('a user that one broker group lacks gets the secret that it has elsewhere', async () => {
+    const file = join(folder, 'shared.yaml')
+    await writeFile(file, 'version: 1\nusers: [{ username: shared }]\n')
+    const secret = (await gantry('user', 'create', 'shared')).stdout.trim()
+    const routes = await gantry('admin', 'clusterList')
+    const [, second = ''] = /e2e-broker-1 +0 +(\S+)/u.exec(routes.stdout) ?? []
+    await gantry('admin', 'deleteUser', '-b', second, '-u', 'shared')
+
+    const imported = await gantry('definitions', 'import', file)
+    const asked = await gantry('admin', 'getUser', '-b', second, '-u', 'shared')
+
+    expect(imported).toMatchObject({ stdout: '', stderr: expect.stringMatching(/: 1 changes$/mu) })
+    expect(asked.stdout).toContain(` ${secret} `)
+  })
+
+  test('offsets are in the file, and set again, only when that is said', async () => {
+    const file = join(folder, 'offsets.yaml')
+    await gantry('topic', 'create', 'Read', '--queues', '1')
+    for (const text of ['a', 'b', 'c']) await gantry('message', 'send', 'Read', text)
+    await gantry('message', 'consume', 'Read', '--group', 'reader', '--count', '2')
+    const plain = await gantry('definitions', 'export')
+    const exported = await gantry('definitions', 'export', '--offsets')
+    await writeFile(file, exported.stdout)
+    await gantry('group', 'reset', 'reader', '--topic', 'Read', '--to', 'start', '--yes')
+
+    const without = await gantry('definitions', 'import', file)
+    const far = await lagOf('reader')
+    const withOffsets = await gantry('definitions', 'import', file, '--offsets')
+    const near = await lagOf('reader')
+
+    expect(plain.stdout).not.toContain('offsets')
+    expect(without.stderr).toContain('are left alone without --offsets')
+    expect(withOffsets).toMatchObject({ code: 0 })
+    expect([far, near]).toEqual([3, 1])
   })
 
   test('definitions that are none are refused with the reason', async () => {

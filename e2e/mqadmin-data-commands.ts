@@ -184,6 +184,19 @@ export const GROUPS: readonly MqadminCommand[] = [
       ({ group }) => ['-g', group, '-s', 'true'],
       () => ['V5_5_0'],
     ),
+    runOf(
+      ({ group, clientId }) => ['-g', group, '-i', clientId, '-s'],
+      ({ topic }) => [
+        ...[
+          '#Consumer Properties#',
+          '#Consumer MQ Detail#',
+          'ProcessQueueInfo [',
+          '#Consumer jstack#',
+        ],
+        new RegExp(`001 Topic: .*SubExpression: `, 'u'),
+        new RegExp(`^${topic} +\\S+ +0 +\\d+`, 'mu'),
+      ],
+    ),
   ),
   works(
     'cloneGroupOffset',

@@ -6,14 +6,22 @@ import { topicConfig } from '../../remoting/bodies/topic-config.ts'
 import { RemotingError } from '../../remoting/errors.ts'
 import { ResponseCode } from '../../remoting/response-code.ts'
 import { withoutSecrets } from './modern/debug.ts'
-import { formatDefinitions, parseDefinitions } from './modern/definitions.ts'
+import { formatDefinitions, parseDefinitions } from './modern/definition-file.ts'
 import { exitCodeOf } from './program.ts'
 import { AdminError } from './session.ts'
 
 const DEFINITIONS = {
   topics: [topicConfig('Orders', { attributes: new Map([['message.type', 'FIFO']]) })],
   groups: [subscriptionGroupConfig('readers', { retryMaxTimes: 3 })],
-}
+  users: [{ username: 'app', userType: 'Normal', userStatus: 'disable' }],
+  permissions: [
+    {
+      ...{ user: 'app', policyType: 'Custom', resource: 'Topic:Orders', decision: 'Allow' },
+      ...{ actions: ['Pub'], sourceIps: ['10.0.0.0/8'] },
+    },
+  ],
+  offsets: [{ group: 'readers', topic: 'Orders', brokerName: 'b', queueId: 2, queueOffset: 7 }],
+} as const
 
 test.each(['json', 'yaml'] as const)('definitions in %s are read back as they were', (format) => {
   expect(parseDefinitions(formatDefinitions(DEFINITIONS, format))).toEqual(DEFINITIONS)
@@ -24,8 +32,19 @@ test.each([
   ['[', 'neither JSON nor YAML'],
   ['text', 'definitions'],
   ['{"version":1,"topics":[{"perm":6}]}', 'topicName'],
+  ['{"version":1,"users":[{"username":"a","password":"p"}]}', 'does not belong here'],
+  ['{"version":1,"users":[{"username":"a","userType":"Boss"}]}', 'none of Super, Normal'],
 ])('definitions like %s are refused', (text, problem) => {
   expect(() => parseDefinitions(text)).toThrow(problem)
+})
+
+test('a file of topics alone has no users, permissions and offsets', () => {
+  const { topics, users, permissions, offsets } = parseDefinitions(
+    '{"version":1,"topics":[{"topicName":"Orders"}]}',
+  )
+
+  expect(topics.map(({ topicName }) => topicName)).toEqual(['Orders'])
+  expect([users, permissions, offsets]).toEqual([[], [], []])
 })
 
 test('values that may be secrets are not in a bundle', () => {

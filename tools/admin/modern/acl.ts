@@ -28,9 +28,10 @@ interface DeleteFlags extends CommonFlags {
   readonly policy: PolicyType
 }
 
-async function permissionsIn(
+/** Of all broker groups. */
+export async function permissionsIn(
   session: Session,
-  { user, resource }: { readonly user?: string; readonly resource?: string },
+  { user, resource }: { readonly user?: string; readonly resource?: string } = {},
 ): Promise<readonly ClusterPermission[]> {
   const auth = new AuthAdmin(session.admin)
   const filters = user === undefined ? {} : { subjectFilter: subjectOf(user) }

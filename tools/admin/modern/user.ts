@@ -120,14 +120,17 @@ async function need(session: Session, name: string): Promise<ClusterUser> {
   throw new AdminError('notFound', `there is no user ${name}`)
 }
 
+export function newSecret(session: Session): string {
+  return session.options.runtime.random.bytes(SECRET_BYTES).toString('base64url')
+}
+
 /** From a file, so that it stands in no list of processes; made when none is given. */
 function secretOf(
   session: Session,
   file: string | undefined,
 ): { readonly secret: string; readonly isMade: boolean } {
   if (file === undefined) {
-    const bytes = session.options.runtime.random.bytes(SECRET_BYTES)
-    return { secret: bytes.toString('base64url'), isMade: true }
+    return { secret: newSecret(session), isMade: true }
   }
   let text: string
   try {
