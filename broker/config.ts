@@ -5,6 +5,7 @@ import {
   fileSource,
   flagSource,
   loadConfig,
+  shownValue,
 } from '../common/config.ts'
 import {
   GANTRY_KEYS,
@@ -16,6 +17,7 @@ import {
 } from './config-schema.ts'
 import { AUTH_KEYS } from './auth/config-schema.ts'
 import { initialUserIn, innerUserIn } from '../common/credentials.ts'
+import { METRICS_KEYS, metricsProblem } from '../common/otlp/config-keys.ts'
 import { parseDelayLevels } from '../common/delay-levels.ts'
 import { DELAY_KEYS } from './delay/config-schema.ts'
 import { POP_KEYS } from './pop/pop-keys.ts'
@@ -26,6 +28,7 @@ import { groupProblem } from './group-config.ts'
 import type { StoreConfig } from '../store/types.ts'
 
 export type BrokerSchema = typeof IDENTITY_KEYS &
+  typeof METRICS_KEYS &
   typeof SERVICE_KEYS &
   typeof POP_KEYS &
   typeof STORE_KEYS &
@@ -38,6 +41,7 @@ export type BrokerSchema = typeof IDENTITY_KEYS &
 /** Every key of a broker, in the order in which they are shown. */
 export const BROKER_SCHEMA: BrokerSchema = {
   ...IDENTITY_KEYS,
+  ...METRICS_KEYS,
   ...SERVICE_KEYS,
   ...POP_KEYS,
   ...STORE_KEYS,
@@ -124,6 +128,8 @@ function checkValues(values: BrokerValues, place: (key: string) => string): void
   if (groupIssue !== null) refuse(groupIssue.key, groupIssue.problem)
   const serverProblem = nameServerListProblem(values.namesrvAddr)
   if (serverProblem !== null) refuse('namesrvAddr', serverProblem)
+  const metricsIssue = metricsProblem(values)
+  if (metricsIssue !== null) refuse(metricsIssue.key, metricsIssue.problem)
   const ports = [values.listenPort, values.listenPort - 2]
   if (ports.includes(values.metricsPromExporterPort)) {
     refuse('metricsPromExporterPort', `${values.metricsPromExporterPort} is a port for clients`)
@@ -253,13 +259,6 @@ export class BrokerConfig {
   storeConfig(): StoreConfig {
     return storeConfigOver(() => this.#values)
   }
-}
-
-function shownValue(
-  { secret = false }: Pick<ConfigSchema[string], 'secret'>,
-  value: string,
-): string {
-  return secret && value !== '' ? '******' : value
 }
 
 /** A `StoreConfig` whose members are read anew each time. */

@@ -5,6 +5,8 @@ import { parseArgs } from 'node:util'
 import { ExitCode, messageOf } from '../common/errors.ts'
 import { createLogger } from '../common/log.ts'
 import { createRegistry } from '../common/metrics.ts'
+import { pairsOf } from '../common/otlp/config-keys.ts'
+import { startMetricsPush } from '../common/otlp/receivers.ts'
 import { checkFilesLimit, collectProcessMetrics } from '../common/process-metrics.ts'
 import { listenProblem, nextSignal, readNamedFile, usageProblem } from '../common/role-main.ts'
 import { createRuntime } from '../common/runtime.ts'
@@ -20,7 +22,7 @@ import type { BrokerSchema, BrokerValues } from './config.ts'
 import type { PodIdentity } from './leader-endpoint.ts'
 import type { LoadedConfig } from '../common/config.ts'
 import type { EndOfRole } from '../common/role-main.ts'
-import type { Logger } from '../common/log.ts'
+import type { Registry } from '../common/metrics.ts'
 import type { Disk } from '../common/ports.ts'
 
 const USAGE = `Usage: gantry broker [-c FILE] [-n LIST] [-p key=value]... [--check-config]
@@ -81,14 +83,25 @@ async function serve(config: LoadedConfig<BrokerSchema>): Promise<number> {
   if (ignored.length > 0) logger.info({ keys: ignored }, 'configuration keys without effect here')
 
   const ended = endOfProcess()
-  const broker = createBroker(values, logger, ended.fail)
+  const runtime = createRuntime()
+  const registry = createBrokerRegistry(values, runtime.disk)
+  const broker = createBroker({ values, runtime, registry, logger, onFatal: ended.fail })
+  const push = startMetricsPush({
+    values,
+    registry,
+    instance: `${hostname()}:${values.metricsPromExporterPort}`,
+    runtime,
+    logger,
+  })
   try {
     await Promise.race([broker.start(), ended.failed])
     const reason = await Promise.race([ended.signalled, ended.failed])
     logger.info({ signal: reason }, 'the broker stops')
+    await push.close()
     await broker.close()
     return ExitCode.DONE
   } catch (error) {
+    void push.close()
     const { exitCode, sentence } = problemOf(error, values)
     logger.error({ err: error }, 'the broker cannot run')
     process.stderr.write(`gantry broker: ${sentence}\n`)
@@ -116,29 +129,28 @@ async function leave(broker: Broker, error: unknown): Promise<void> {
   ])
 }
 
-function createBroker(
-  values: BrokerValues,
-  logger: Logger,
-  onFatal: (error: Error) => void,
-): Broker {
-  const runtime = createRuntime()
+function createBrokerRegistry(values: BrokerValues, disk: Disk): Registry {
   const registry = createRegistry({
     cluster: values.brokerClusterName,
     nodeType: 'broker',
     nodeId: values.brokerName,
+    more: Object.fromEntries(pairsOf(values.metricsLabel)),
   })
-  collectProcessMetrics(registry, runtime.disk)
+  collectProcessMetrics(registry, disk)
+  return registry
+}
+
+function createBroker(
+  options: Pick<BrokerOptions, 'values' | 'runtime' | 'registry' | 'logger' | 'onFatal'>,
+): Broker {
+  const { values, runtime, logger } = options
   checkFilesLimit(runtime.disk, values.maxConnections, logger)
   return new Broker({
-    values,
-    runtime,
-    logger,
-    registry,
-    openStore: (options) => new MessageStore({ ...options, memoryBytes: memoryBytes() }),
+    ...options,
+    openStore: (store) => new MessageStore({ ...store, memoryBytes: memoryBytes() }),
     configFolder: (path) => diskConfigFolder(runtime.disk, path),
     ...kubernetesOf(process.env, runtime.disk),
     pid: process.pid,
-    onFatal,
   })
 }
 

@@ -107,6 +107,14 @@ export function choice<const Choices extends readonly [string, ...string[]]>(
   }
 }
 
+/** The text of a value for whoever asks: stars for a secret. */
+export function shownValue(
+  { secret = false }: Pick<ConfigSchema[string], 'secret'>,
+  value: string,
+): string {
+  return secret && value !== '' ? '******' : value
+}
+
 export type ConfigErrorCode = 'badValue' | 'unknownKey' | 'badSyntax'
 
 /** A configuration that cannot be used: exit code 2. */

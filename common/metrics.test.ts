@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { BucketCounts, Counter, Gauge, Histogram, Registry, createRegistry } from './metrics.ts'
 import { silentLogger } from './log.ts'
+import type { MetricFamily } from './metrics.ts'
 import { checkFilesLimit, collectProcessMetrics, openFilesLimit } from './process-metrics.ts'
 import { createRuntime } from './runtime.ts'
 
@@ -166,4 +167,59 @@ test('a limit of open files below what is configured is warned of', () => {
   expect(openFilesLimit(disk)).toBe(1024)
   expect(enough).toEqual([])
   expect(warnings).toEqual([{ openFiles: 1024, maxConnections: 20_000, wanted: 21_000 }])
+})
+
+test('a common label gives way to a sample that has one of its name', async () => {
+  const registry = createRegistry({
+    cluster: 'c',
+    nodeType: 'broker',
+    nodeId: 'n',
+    more: { topic: 'all', zone: 'z' },
+  })
+  registry.registerSampled({
+    name: 'a',
+    help: 'h',
+    type: 'gauge',
+    samples: () => [{ suffix: '', labels: { topic: 'Orders' }, value: 1 }],
+  })
+
+  expect(await registry.metrics()).toContain(
+    '\na{topic="Orders",zone="z",cluster="c",node_type="broker",node_id="n"} 1\n',
+  )
+})
+
+test('families are what a scrape shows', async () => {
+  const registry = new Registry()
+  const histogram = new Histogram({
+    name: 'h',
+    help: 'one',
+    labelNames: ['code'],
+    buckets: [1],
+    registers: [registry],
+  })
+  histogram.observe({ code: 'x' }, 3)
+  registry.registerSampled({
+    name: 'a',
+    help: 'two',
+    type: 'gauge',
+    samples: () => [{ suffix: '', labels: {}, value: 1 }],
+  })
+
+  const families: MetricFamily[] = []
+  for await (const family of registry.families()) families.push(family)
+
+  expect(families).toEqual([
+    {
+      name: 'h',
+      help: 'one',
+      type: 'histogram',
+      samples: [
+        { suffix: '_bucket', labels: { le: '1', code: 'x' }, value: 0 },
+        { suffix: '_bucket', labels: { le: '+Inf', code: 'x' }, value: 1 },
+        { suffix: '_sum', labels: { code: 'x' }, value: 3 },
+        { suffix: '_count', labels: { code: 'x' }, value: 1 },
+      ],
+    },
+    { name: 'a', help: 'two', type: 'gauge', samples: [{ suffix: '', labels: {}, value: 1 }] },
+  ])
 })

@@ -31,17 +31,24 @@ export interface SampledMetric {
   samples(): Iterable<MetricSample>
 }
 
+/** A metric with its samples, which do not have the common labels yet. */
+export interface MetricFamily extends Omit<SampledMetric, 'samples'> {
+  readonly samples: readonly MetricSample[]
+}
+
 /** Samples that are made in one turn of the event loop; the dearest ones look at a record in each queue of a topic. */
 const TURN_SAMPLES = 128
 const NO_LABELS: MetricLabels = {}
 
-/** A registry whose samples all carry RocketMQ's common labels (`cluster`, `node_type`, `node_id`). */
+/** A registry whose samples all carry RocketMQ's common labels (`cluster`, `node_type`, `node_id`), and `more` of them. */
 export function createRegistry(labels: {
   readonly cluster: string
   readonly nodeType: NodeType
   readonly nodeId: string
+  readonly more?: MetricLabels
 }): Registry {
   return new Registry({
+    ...labels.more,
     cluster: labels.cluster,
     node_type: labels.nodeType,
     node_id: labels.nodeId,
@@ -49,14 +56,18 @@ export function createRegistry(labels: {
 }
 
 export class Registry extends PromRegistry {
-  readonly #commonLabels: string
+  readonly commonLabels: MetricLabels
+  readonly #commonNames: readonly string[]
+  readonly #commonText: string
   readonly #sampled = new Map<string, SampledMetric>()
 
-  /** `commonLabels` stand in every sample. */
+  /** `commonLabels` stand in every sample that has none of the name itself. */
   constructor(commonLabels: MetricLabels = NO_LABELS) {
     super()
     this.setDefaultLabels(commonLabels)
-    this.#commonLabels = labelsText(commonLabels)
+    this.commonLabels = commonLabels
+    this.#commonNames = Object.keys(commonLabels)
+    this.#commonText = labelsText(commonLabels)
   }
 
   registerSampled(metric: SampledMetric): void {
@@ -73,6 +84,29 @@ export class Registry extends PromRegistry {
     }
     for (const metric of this.#sampled.values()) await this.#writeSampled(metric, parts)
     return parts.join('')
+  }
+
+  /** What `metrics` writes, metric by metric; other work has its turn in between. */
+  async *families(): AsyncIterable<MetricFamily> {
+    for (const { name, help, type, values } of await this.getMetricsAsJSON()) {
+      const samples = values.map((value) => ({
+        suffix: 'metricName' in value ? String(value.metricName).slice(name.length) : '',
+        labels: textLabels(value.labels),
+        value: value.value,
+      }))
+      yield { name, help, type: familyType(String(type)), samples }
+      await nextTurn()
+    }
+    for (const metric of this.#sampled.values()) {
+      const { name, help, type } = metric
+      const samples: MetricSample[] = []
+      for (const sample of metric.samples()) {
+        samples.push(sample)
+        if (samples.length % TURN_SAMPLES === 0) await nextTurn()
+      }
+      yield { name, help, type, samples }
+      await nextTurn()
+    }
   }
 
   async #writeSampled(metric: SampledMetric, parts: string[]): Promise<void> {
@@ -92,10 +126,17 @@ export class Registry extends PromRegistry {
   }
 
   #line(name: string, { suffix, labels, value }: MetricSample): string {
-    const own = labelsText(labels)
-    const comma = own === '' || this.#commonLabels === '' ? '' : ','
-    const all = `${own}${comma}${this.#commonLabels}`
+    const all = this.#allLabels(labels)
     return `${name}${suffix}${all === '' ? '' : `{${all}}`} ${valueText(value)}\n`
+  }
+
+  #allLabels(labels: MetricLabels): string {
+    if (this.#commonNames.some((name) => name in labels)) {
+      return labelsText({ ...this.commonLabels, ...labels })
+    }
+    const own = labelsText(labels)
+    const comma = own === '' || this.#commonText === '' ? '' : ','
+    return `${own}${comma}${this.#commonText}`
   }
 }
 
@@ -131,6 +172,17 @@ export class BucketCounts {
     yield { suffix: '_sum', labels, value: this.#sum }
     yield { suffix: '_count', labels, value: count }
   }
+}
+
+function familyType(type: string): MetricFamily['type'] {
+  assert(type === 'counter' || type === 'gauge' || type === 'histogram', type)
+  return type
+}
+
+function textLabels(labels: Readonly<Record<string, string | number | undefined>>): MetricLabels {
+  return Object.fromEntries(
+    Object.entries(labels).map(([name, value]) => [name, String(value ?? '')]),
+  )
 }
 
 function labelsText(labels: MetricLabels): string {

@@ -8,14 +8,22 @@ import {
   flagSource,
   integer,
   loadConfig,
+  shownValue,
   text,
 } from '../common/config.ts'
-import type { ConfigKey, ConfigSource, ConfigValues, LoadedConfig } from '../common/config.ts'
+import { METRICS_KEYS, metricsProblem } from '../common/otlp/config-keys.ts'
+import type {
+  ConfigKey,
+  ConfigSchema,
+  ConfigSource,
+  ConfigValues,
+  LoadedConfig,
+} from '../common/config.ts'
 import { formatJavaProperties, parseJavaProperties } from '../common/java-properties.ts'
 
 type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error'
 
-export type NamesrvSchema = {
+export type NamesrvSchema = typeof METRICS_KEYS & {
   readonly bindAddress: ConfigKey<string>
   readonly listenPort: ConfigKey<number>
   readonly kvConfigPath: ConfigKey<string>
@@ -106,6 +114,7 @@ export const NAMESRV_SCHEMA: NamesrvSchema = {
     description: 'The admin port: health and metrics over HTTP.',
     ...PORT,
   }),
+  ...METRICS_KEYS,
   maxConnections: integer(20_000, {
     description: 'Connections at a time; more are closed at once.',
     unit: 'connections',
@@ -188,6 +197,8 @@ export function loadNamesrvConfig(sources: NamesrvConfigSources): LoadedConfig<N
   if (sources.file !== null) list.push(fileSource(sources.file.path, sources.file.content))
   list.push(environmentSource(sources.environment), flagSource(sources.flags))
   const loaded = loadConfig({ schema: NAMESRV_SCHEMA, sources: list, rocketmqKeys: ROCKETMQ_KEYS })
+  const problem = metricsProblem(loaded.values)
+  if (problem !== null) throw new ConfigError('badValue', `${problem.key}: ${problem.problem}`)
   const kvConfigPath =
     loaded.values.kvConfigPath || `${sources.homeDirectory}/namesrv/kvConfig.json`
   return { ...loaded, values: { ...loaded.values, kvConfigPath } }
@@ -254,7 +265,10 @@ export class NamesrvSettings {
   /** `key=value` lines of everything, as GET_NAMESRV_CONFIG (319) answers. */
   format(): string {
     return formatJavaProperties(
-      Object.entries(this.#values).map(([key, value]) => [key, String(value)]),
+      Object.entries(NAMESRV_SCHEMA as ConfigSchema).map(([key, facts]) => [
+        key,
+        shownValue(facts, String(this.#values[key as keyof NamesrvValues])),
+      ]),
     )
   }
 }

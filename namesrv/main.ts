@@ -5,6 +5,8 @@ import { parseArgs } from 'node:util'
 import { ExitCode } from '../common/errors.ts'
 import { createLogger } from '../common/log.ts'
 import { createRegistry } from '../common/metrics.ts'
+import { pairsOf } from '../common/otlp/config-keys.ts'
+import { startMetricsPush } from '../common/otlp/receivers.ts'
 import { checkFilesLimit, collectProcessMetrics } from '../common/process-metrics.ts'
 import { listenProblem, nextSignal, readNamedFile, usageProblem } from '../common/role-main.ts'
 import type { EndOfRole } from '../common/role-main.ts'
@@ -66,20 +68,34 @@ async function serve(config: LoadedConfig<NamesrvSchema>): Promise<number> {
   const logger = createLogger('namesrv', values.logLevel)
   for (const warning of warnings) logger.warn({ problem: warning }, 'unknown configuration key')
   if (ignored.length > 0) logger.info({ keys: ignored }, 'configuration keys without effect here')
-  const registry = createRegistry({ cluster: '', nodeType: 'nameserver', nodeId: hostname() })
+  const registry = createRegistry({
+    cluster: '',
+    nodeType: 'nameserver',
+    nodeId: hostname(),
+    more: Object.fromEntries(pairsOf(values.metricsLabel)),
+  })
   const runtime = createRuntime()
   collectProcessMetrics(registry, runtime.disk)
   checkFilesLimit(runtime.disk, values.maxConnections, logger)
 
+  const push = startMetricsPush({
+    values,
+    registry,
+    instance: `${hostname()}:${values.metricsPromExporterPort}`,
+    runtime,
+    logger,
+  })
   const stopped = nextSignal()
   try {
     const nameServer = new NameServer({ values, runtime, logger, registry })
     await nameServer.start()
     const signal = await stopped
     logger.info({ signal }, 'the name server stops')
+    await push.close()
     await nameServer.close()
     return ExitCode.DONE
   } catch (error) {
+    await push.close()
     const { exitCode, sentence } = startProblem(error, config)
     logger.error({ err: error }, 'the name server cannot run')
     process.stderr.write(`gantry namesrv: ${sentence}\n`)
