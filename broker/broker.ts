@@ -260,6 +260,7 @@ export class Broker implements AsyncDisposable {
       logger,
       segmentSize: values.mappedFileSizeCommitLog,
     })
+    const stats = new BrokerStats(clock)
     let uniqueIds: UniqueIdGenerator | null = null
     return {
       config,
@@ -282,8 +283,8 @@ export class Broker implements AsyncDisposable {
         timers,
         store,
       }),
-      stats: new BrokerStats(clock),
-      delays: new Delays(config, clock),
+      stats,
+      delays: new Delays(config, clock, stats),
       configFolder: folder,
       clock,
       timers,

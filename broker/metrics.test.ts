@@ -39,6 +39,15 @@ test('the time that topics and groups take to create is told by outcome', async 
   )
 })
 
+test('who was told to come later is counted by reason, from 0 on', async () => {
+  const lines = await scraped(({ parts }) => {
+    parts.stats.flowControl.sendQueue += 2
+  })
+
+  expect(lines).toContain('rocketmq_flow_control_total{reason="sendQueue"} 2')
+  expect(lines).toContain('rocketmq_flow_control_total{reason="coldData"} 0')
+})
+
 test('topics beyond the limit have no series, and are counted', async () => {
   const lines = await scraped(({ parts }) => {
     for (let index = 0; index < 10_003; index++)

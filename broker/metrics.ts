@@ -86,6 +86,14 @@ function registerGauges(
     sampleOf({ processor: 'ack' }, pops.recordsUnderWay),
     ...Array.from(running.counts, ([processor, count]) => sampleOf({ processor }, count)),
   ])
+  const flowControl = {
+    name: 'rocketmq_flow_control_total',
+    help: 'Requests that were told to come later, by reason',
+    type: 'counter',
+  } as const
+  add(registry, flowControl, () =>
+    Object.entries(stats.flowControl).map(([reason, count]) => sampleOf({ reason }, count)),
+  )
   const leftOut = 'Topics, and topics of consumer groups, whose traffic is not shown by name'
   single(registry, 'rocketmq_broker_series_left_out', leftOut, () => {
     return TRAFFIC.reduce((sum, name) => sum + Math.max(0, stats.count(name) - SERIES_MAX), 0)

@@ -105,7 +105,25 @@ export function createTimes(name: string, help: string): CreateTimes {
   return new Histogram({ name, help, labelNames, buckets: [...CREATE_ENDS_MS], registers: [] })
 }
 
+/** Why a client is told to come later. */
+export type FlowControlReason =
+  | 'sendQueue'
+  | 'pageCache'
+  | 'transactions'
+  | 'timers'
+  | 'coldData'
+  | 'popAnswers'
+
 export class BrokerStats {
+  /** Requests that were told to come later. */
+  readonly flowControl: Record<FlowControlReason, number> = {
+    sendQueue: 0,
+    pageCache: 0,
+    transactions: 0,
+    timers: 0,
+    coldData: 0,
+    popAnswers: 0,
+  }
   readonly #clock: Clock
   readonly #names = new Map<string, Map<string, StatsItem>>()
   #samples = 0

@@ -166,6 +166,7 @@ function createParts(
     segmentSize: 512 * 1024,
   })
   let ids = 0
+  const stats = new BrokerStats(time)
   return {
     config,
     store,
@@ -187,8 +188,8 @@ function createParts(
       timers: time,
       store,
     }),
-    stats: new BrokerStats(time),
-    delays: new Delays(config, time),
+    stats,
+    delays: new Delays(config, time, stats),
     configFolder: folder,
     clock: time,
     timers: time,

@@ -131,6 +131,7 @@ describe('a group that reads cold data', () => {
       runtimeTable: { G: { lastColdReadTimeMills: expect.any(Number) } },
     })
     expect(third.code).toBe(ResponseCode.SYSTEM_BUSY)
+    expect(world.parts.stats.flowControl).toMatchObject({ coldData: 1, sendQueue: 0 })
   })
 
   test('keeps its threshold when one of many is no number', async () => {

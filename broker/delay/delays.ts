@@ -9,6 +9,7 @@ import { encodeProperties, parseProperties, PropertyName } from '../../common/pr
 import { ResponseCode } from '../../remoting/response-code.ts'
 import { SCHEDULE_TOPIC, TIMER_TOPIC } from '../names.ts'
 import { answer } from '../processors/answers.ts'
+import type { BrokerStats } from '../stats.ts'
 import type { MessageToStore } from '../../common/message.ts'
 import type { Clock } from '../../common/ports.ts'
 import type { ResponseContent } from '../../remoting/command.ts'
@@ -44,14 +45,16 @@ export interface TimerFacts {
 export class Delays {
   readonly #config: BrokerConfig
   readonly #clock: Clock
+  readonly #stats: Pick<BrokerStats, 'flowControl'>
   /** Null until the service of the timers is there. */
   timers: TimerFacts | null = null
   /** Milliseconds, the first one for level 1. */
   readonly levelsMs: readonly number[]
 
-  constructor(config: BrokerConfig, clock: Clock) {
+  constructor(config: BrokerConfig, clock: Clock, stats: Pick<BrokerStats, 'flowControl'>) {
     this.#config = config
     this.#clock = clock
+    this.#stats = stats
     this.levelsMs = delayLevelsOf(config.values.messageDelayLevel)
   }
 
@@ -120,6 +123,7 @@ export class Delays {
   }
 
   #congested(): Diverted {
+    this.#stats.flowControl.timers++
     const limit = this.#config.values.timerCongestNumEachSlot
     return refuse(
       ResponseCode.SYSTEM_ERROR,

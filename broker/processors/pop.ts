@@ -45,6 +45,7 @@ export class PopProcessor {
     const filter = this.filterOf(header)
     if (filter !== null && 'code' in filter) return request.respond(filter)
     if (connection.outputBytes > POP_OUTPUT_BYTES_MAX) {
+      this.parts.stats.flowControl.popAnswers++
       const remark = '[OVERLOAD]system busy, start flow control for a while'
       return request.respond(answer(ResponseCode.SYSTEM_BUSY, remark))
     }

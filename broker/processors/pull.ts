@@ -43,7 +43,10 @@ export class PullProcessor {
     const { command, connection } = request
     const header = decodePullHeader(command.extFields)
     const refusal = this.#rules.refusalOf(header, command.code, connection.remoteAddress)
-    if (refusal !== null) return request.respond(refusal)
+    if (refusal !== null) {
+      if (refusal.code === ResponseCode.SYSTEM_BUSY) this.#parts.stats.flowControl.coldData++
+      return request.respond(refusal)
+    }
     const filter = this.#rules.filterOf(header)
     if (filter !== null && 'code' in filter) return request.respond(filter)
     this.pull(new Pull(this, { header, filter, reply: new OrdinaryReply(request) }))

@@ -124,6 +124,7 @@ export class SendProcessor {
       return answer(ResponseCode.SYSTEM_ERROR, `broker unable to service, until ${until}`)
     }
     if (this.#load.inFlight >= sendThreadPoolQueueCapacity) {
+      this.#parts.stats.flowControl.sendQueue++
       return answer(
         ResponseCode.SYSTEM_BUSY,
         '[OVERLOAD]system busy, start flow control for a while',
@@ -280,6 +281,7 @@ export class SendProcessor {
     }
     if (!properties.isTransactional) return [message]
     if (!this.#transactions.takesMore) {
+      this.#parts.stats.flowControl.transactions++
       const remark = '[OVERLOAD]too many open transactions, start flow control for a while'
       return answer(ResponseCode.SYSTEM_BUSY, remark)
     }
@@ -476,6 +478,7 @@ export class SendProcessor {
           `[LMQ_CONSUME_QUEUE_NUM_EXCEEDED]broker config enableLmq and enableMultiDispatch: ${reason ?? ''}`,
         )
       case PutStatus.OS_PAGE_CACHE_BUSY:
+        this.#parts.stats.flowControl.pageCache++
         return answer(
           ResponseCode.SYSTEM_BUSY,
           '[PC_SYNCHRONIZED]broker busy, start flow control for a while',

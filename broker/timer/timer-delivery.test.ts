@@ -136,6 +136,7 @@ describe('a message with a time of delivery', () => {
       remark: expect.stringContaining('timer message is under flow control, max num limit is 10'),
     })
     expect(other.response?.code).toBe(ResponseCode.SUCCESS)
+    expect(world.world.parts.stats.flowControl).toMatchObject({ timers: 1, sendQueue: 0 })
   })
 })
 
