@@ -4,11 +4,15 @@ import { RequestCode } from '../remoting/request-code.ts'
 import { ResponseCode } from '../remoting/response-code.ts'
 import { BrokerClient } from './broker-client.ts'
 import { DelayFeature } from './delay-feature.ts'
+import { FilterFeature } from './filter-feature.ts'
+import { LightFeature } from './light-feature.ts'
+import { LockFeature } from './lock-feature.ts'
 import { OffsetFeature } from './offset-feature.ts'
 import { OrderlyFeature } from './orderly-feature.ts'
 import { PlainFeature } from './plain-feature.ts'
 import { PopFeature } from './pop-feature.ts'
 import { RecallFeature } from './recall-feature.ts'
+import { RequestFeature } from './request-feature.ts'
 import { RetryFeature } from './retry-feature.ts'
 import { send } from './sender.ts'
 import { TransactionFeature } from './transaction-feature.ts'
@@ -34,6 +38,10 @@ const FEATURES: Readonly<
   recalls: (options) => [new RecallFeature(options), new PlainFeature(options)],
   orderly: (options) => [new OrderlyFeature(options), new PlainFeature(options)],
   offsets: (options) => [new OffsetFeature(options), new PlainFeature(options)],
+  locks: (options) => [new LockFeature(options), new PlainFeature(options)],
+  filters: (options) => [new FilterFeature(options), new PlainFeature(options)],
+  light: (options) => [new LightFeature(options), new PlainFeature(options)],
+  requests: (options) => [new RequestFeature(options), new PlainFeature(options)],
 }
 
 export class BrokerLoad implements Load {

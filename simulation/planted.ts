@@ -2,11 +2,14 @@
  * Bugs that are put in on purpose, to see that the simulation finds them: each is one that a broker group could really have. They live
  * here alone, as wrong disks, wrong glue and overridden methods; nothing of Gantry knows of them.
  */
+import { ClientRegistry } from '../broker/client-registry.ts'
 import { ConsumerOffsets } from '../broker/consumer-offsets.ts'
 import { LevelClock } from '../broker/delay/level-clock.ts'
 import { PopReviver } from '../broker/pop/pop-reviver.ts'
 import { PopState } from '../broker/pop/pop-state.ts'
+import { QueueLocks } from '../broker/queue-locks.ts'
 import { CommitLog } from '../store/commit-log.ts'
+import { LightQueues } from '../store/light-queues.ts'
 import { MessageStore } from '../store/message-store.ts'
 import { SCHEDULE_TOPIC, TIMER_TOPIC } from '../broker/names.ts'
 import type { MessageToStore } from '../common/message.ts'
@@ -354,6 +357,81 @@ export const PLANTS: readonly Plant[] = [
             return Promise.resolve()
           },
       ),
+  },
+  {
+    name: 'locks-of-others',
+    what: 'whoever gives a queue back frees it, also when another one has it',
+    workload: 'locks',
+    install: () =>
+      overriding(
+        QueueLocks.prototype,
+        'unlock',
+        () =>
+          function (this: QueueLocks) {
+            this.clear()
+          },
+      ),
+  },
+  {
+    name: 'filter-passes-over',
+    what: 'a pull that selects goes on one message too far',
+    workload: 'filters',
+    install: () =>
+      overriding(
+        MessageStore.prototype,
+        'find',
+        (original) =>
+          function (this: MessageStore, request) {
+            const found = original.call(this, request)
+            const isSelected = request.filter !== null && found.nextBeginOffset < found.maxOffset
+            return isSelected ? { ...found, nextBeginOffset: found.nextBeginOffset + 1 } : found
+          },
+      ),
+  },
+  {
+    name: 'light-places-late',
+    what: 'a place in a light queue is taken when its message is committed, and given again until then',
+    workload: 'light',
+    install: () =>
+      overriding(
+        LightQueues.prototype,
+        'place',
+        (original) =>
+          function (this: LightQueues, messages) {
+            const placed = original.call(this, messages)
+            const isPlaced = placed !== null && !('status' in placed)
+            return isPlaced ? placed.map((one) => ({ ...one, queues: [] })) : placed
+          },
+      ),
+  },
+  {
+    name: 'reply-to-another',
+    what: 'replies go to whoever has asked last',
+    workload: 'requests',
+    install: () => {
+      const last = new WeakMap<ClientRegistry, string>()
+      const undo = overriding(
+        ClientRegistry.prototype,
+        'registerProducer',
+        (original) =>
+          function (this: ClientRegistry, group, client) {
+            last.set(this, client.clientId)
+            original.call(this, group, client)
+          },
+      )
+      const undoToo = overriding(
+        ClientRegistry.prototype,
+        'connectionOfProducer',
+        (original) =>
+          function (this: ClientRegistry, clientId) {
+            return original.call(this, last.get(this) ?? clientId)
+          },
+      )
+      return () => {
+        undo()
+        undoToo()
+      }
+    },
   },
 ]
 

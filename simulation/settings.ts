@@ -41,6 +41,10 @@ export const WORKLOADS = [
   'recalls',
   'orderly',
   'offsets',
+  'locks',
+  'filters',
+  'light',
+  'requests',
 ] as const
 export type WorkloadName = (typeof WORKLOADS)[number]
 

@@ -52,15 +52,21 @@ test.each([1, 2])('a group of whole brokers keeps all rules (seed %i)', async (s
   expect(result.counts['delayed']).toBeGreaterThan(5)
 })
 
-test.each(['retries', 'recalls', 'orderly', 'offsets'] as const)(
-  'a group of whole brokers keeps all rules of %s',
-  async (workload) => {
-    const result = await simulate({ ...SHORT, seed: 1, workload })
+test.each([
+  'retries',
+  'recalls',
+  'orderly',
+  'offsets',
+  'locks',
+  'filters',
+  'light',
+  'requests',
+] as const)('a group of whole brokers keeps all rules of %s', async (workload) => {
+  const result = await simulate({ ...SHORT, seed: 1, workload })
 
-    expect(result.violation).toBe(null)
-    expect(result.counts['acknowledged']).toBeGreaterThan(20)
-  },
-)
+  expect(result.violation).toBe(null)
+  expect(result.counts['acknowledged']).toBeGreaterThan(20)
+})
 
 test.each([
   [76, 'the record of one rots on the disk of the leader'],
