@@ -5,13 +5,13 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import process from 'node:process'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { buildClients, events, messages, startClient } from './clients.ts'
 import { startDevServer } from './dev-server.ts'
-import { ROOT, figures, run } from './environment.ts'
+import { figures } from './environment.ts'
 import { covers } from './features.ts'
-import { listAt, numberAt, textAt } from './json.ts'
+import { numberAt, textAt } from './json.ts'
+import { killLeader } from './leader.ts'
 import type { ClientProcess, Flags, Message, Scenario } from './clients.ts'
 import type { DevServer } from './dev-server.ts'
 
@@ -59,7 +59,7 @@ test('an orderly consumer and its leader are killed: nothing is lost, and each k
   })
   await until('a quarter has come', () => seqsOf([first, second]).size >= 500)
 
-  await killLeader()
+  await killLeader(join(data, 'cluster'))
   await until('half has come', () => seqsOf([first, second]).size >= 1000)
   await first.kill()
   const { summary, lines } = await producer.finished()
@@ -94,7 +94,7 @@ test('a producer is killed before its commit, and then the leader: another produ
     'unknown-checks': 1,
   })
   await line(second, 'sent')
-  await killLeader()
+  await killLeader(join(data, 'cluster'))
   await until('what was committed has come', () => namesOf(consumer).size >= 11)
   await pause(6000)
   await second.stop()
@@ -114,7 +114,7 @@ test('the leader is killed while timers wait: each is delivered once, and none e
   await finished('produce', { topic, count: 100, id: 'timer', properties: 'TIMER_DELAY_MS=12000' })
   await finished('produce', { topic, count: 100, id: 'level', properties: 'DELAY=3' })
 
-  await killLeader()
+  await killLeader(join(data, 'cluster'))
   await until('all have come', () => namesOf(consumer).size >= 200)
   await pause(3000)
   await consumer.stop()
@@ -143,7 +143,7 @@ test('the leader is killed while a consumer in POP mode has messages, and the co
 
   const other = started('pop-consume', { ...flags, instance: 'other' })
   await line(other, 'started')
-  await killLeader()
+  await killLeader(join(data, 'cluster'))
   await stuck.kill()
   await until('all have come', () => namesOf(other).size >= 208)
   await other.stop()
@@ -152,20 +152,6 @@ test('the leader is killed while a consumer in POP mode has messages, and the co
   expect(held.size).toBeGreaterThan(0)
   expect([...held].filter((name) => !namesOf(other).has(name))).toEqual([])
 })
-
-/** kill -9 of the member that leads; it is started again by `gantry dev`. */
-async function killLeader(): Promise<void> {
-  const args = ['dev', 'status', '--data', join(data, 'cluster'), '-o', 'json']
-  const { stdout } = await run(join(ROOT, 'gantry'), args)
-  const pods = listAt(JSON.parse(stdout), 'pods')
-  const leader = pods.find((pod) => textAt(pod, 'kind') === 'broker' && roleOf(pod) === 'leader')
-  if (leader === undefined) throw new Error(`no member leads: ${stdout}`)
-  process.kill(numberAt(leader, 'pid'), 'SIGKILL')
-}
-
-function roleOf(pod: unknown): string {
-  return typeof pod === 'object' && pod !== null && 'role' in pod ? String(pod.role) : ''
-}
 
 function started(scenario: Scenario, flags: Flags): ClientProcess {
   const limits = scenario === 'produce' ? {} : { 'run-ms': 300_000 }

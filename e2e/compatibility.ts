@@ -10,14 +10,15 @@ import { basename } from 'node:path'
 import process from 'node:process'
 import { CLIENTS } from './clients.ts'
 import { ROOT } from './environment.ts'
-import { BY_HAND, FEATURES, NOT_YET } from './features.ts'
+import { BY_HAND, FEATURES, LACKING, NOT_YET } from './features.ts'
 import { listAt, textAt } from './json.ts'
 
 const BEGIN = '<!-- The table is written by `npm run compatibility` from a run of the tests. -->'
 const END = '<!-- End of the table. -->'
 const DOCUMENT = `${ROOT}docs/compatibility.md`
-/** A row of a feature that tests have shown: its id, verdict, clients and files. */
-const ROW = /^\| (\w+) \| [^|]+ \| (works|fails) \| (?:([^;|]*); )?([^;|]*) \|$/gmu
+/** A row of a feature that tests have shown: its id, verdict, clients and files, and what clients lack. */
+const ROW =
+  /^\| (\w+) \| [^|]+ \| (works|fails) \| (?:([^;|]*); )?([^;|]*\.test\.ts)(?:; [^|]*)? \|$/gmu
 
 const RUN = new Set(['passed', 'failed'])
 
@@ -89,7 +90,8 @@ function table(): string {
     const verdict = found.hasFailed ? 'fails' : 'works'
     const shownBy = [...found.files].toSorted().join(', ')
     const clients = [...found.clients].toSorted().join(', ')
-    return `| ${id} | ${title} | ${verdict} | ${[clients, shownBy].filter(Boolean).join('; ')} |`
+    const shown = [clients, shownBy, LACKING.get(id)].filter(Boolean).join('; ')
+    return `| ${id} | ${title} | ${verdict} | ${shown} |`
   })
   return ['| | feature | verdict | clients; tests |', '|---|---|---|---|', ...rows].join('\n')
 }

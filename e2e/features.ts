@@ -107,6 +107,13 @@ export const NOT_YET: ReadonlyMap<string, string> = new Map<Feature, string>([
   ['P5', 'the Node clients speak gRPC, and come with its proxy'],
 ])
 
+/** Official clients that cannot show a feature which others show, and why. */
+export const LACKING: ReadonlyMap<string, string> = new Map<Feature, string>([
+  ['M14', 'recall came with the Java client 5.3, and Go v2 has none'],
+  ['M28', 'the Java client pops since 5.0, and Go v2 does not'],
+  ['M45', 'Go v2 does not read the queues of an order topic out of its route'],
+])
+
 /** What was tried by hand, since it cannot be had from a package registry. */
 export const BY_HAND: ReadonlyMap<string, string> = new Map<Feature, string>([
   ['A15', 'page by page, but for those of ACL: [the official dashboard](#the-official-dashboard)'],

@@ -4,19 +4,19 @@
  *
  * GANTRY_E2E_LEADER_CHANGES sets how often (4).
  */
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import process from 'node:process'
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { buildClients, events, startClient } from './clients.ts'
 import type { ClientProcess } from './clients.ts'
 import { startDevServer } from './dev-server.ts'
 import type { DevServer } from './dev-server.ts'
-import { ROOT, environmentVariable, figures, run } from './environment.ts'
+import { environmentVariable, figures } from './environment.ts'
 import { covers } from './features.ts'
-import { listAt, numberAt, textAt } from './json.ts'
+import { numberAt } from './json.ts'
+import { handOver, killLeader } from './leader.ts'
 
 const CHANGES = Number(environmentVariable('GANTRY_E2E_LEADER_CHANGES') || '4')
 const OFFSET = 11_100
@@ -55,12 +55,7 @@ test.for(['java-5.5.0', 'java-4.9.8', 'go'] as const)(
     await consumedBy(load, 5 * RATE)
 
     for (let change = 0; change < CHANGES; change++) {
-      const leader = await leaderOf()
-      if (change % 2 === 0) process.kill(leader.pid, 'SIGKILL')
-      else await handOver(leader.group)
-      await expect
-        .poll(async () => (await leaderOf()).name, { timeout: RESUMED_MS })
-        .not.toSatisfy((name) => name === '' || name === leader.name)
+      await (change % 2 === 0 ? killLeader(data) : handOver(data, server.namesrv))
       await consumedBy(load, consumed(load) + 2 * RATE)
       await delay(BETWEEN_MS)
     }
@@ -72,11 +67,6 @@ test.for(['java-5.5.0', 'java-4.9.8', 'go'] as const)(
   },
 )
 
-async function handOver(group: string): Promise<void> {
-  const args = ['cluster', 'transfer', group, '--namesrv', server.namesrv]
-  await run(join(ROOT, 'gantry'), args)
-}
-
 function consumed(load: ClientProcess): number {
   const last = events(load.lines, 'progress').at(-1)
   return last === undefined ? 0 : numberAt(last, 'consumedDistinct')
@@ -84,23 +74,4 @@ function consumed(load: ClientProcess): number {
 
 async function consumedBy(load: ClientProcess, count: number): Promise<void> {
   await expect.poll(() => consumed(load), { timeout: RESUMED_MS }).toBeGreaterThanOrEqual(count)
-}
-
-interface Leader {
-  readonly name: string
-  readonly group: string
-  readonly pid: number
-}
-
-/** As `gantry dev` knows it; without a name while there is none. */
-async function leaderOf(): Promise<Leader> {
-  const status: unknown = JSON.parse(await readFile(join(data, '.gantry', 'status.json'), 'utf8'))
-  const leader = listAt(status, 'pods').find((pod) => textAt(pod, 'role') === 'leader')
-  return leader === undefined
-    ? { name: '', group: '', pid: 0 }
-    : {
-        name: textAt(leader, 'name'),
-        group: textAt(leader, 'group'),
-        pid: numberAt(leader, 'pid'),
-      }
 }

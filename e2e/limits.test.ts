@@ -5,7 +5,7 @@ import { createRuntime } from '../common/runtime.ts'
 import { RemotingClient } from '../remoting/client.ts'
 import { RequestCode } from '../remoting/request-code.ts'
 import { ResponseCode } from '../remoting/response-code.ts'
-import { buildClients, events, messages, runClient, startClient } from './clients.ts'
+import { CLIENTS, buildClients, events, messages, runClient, startClient } from './clients.ts'
 import { covers } from './features.ts'
 import { numberAt, recordAt, textAt } from './json.ts'
 import { OwnCluster } from './own-cluster.ts'
@@ -58,15 +58,15 @@ async function seqsOfTopic(namesrv: string, topic: string, expected: number): Pr
     .toSorted((one, other) => one - other)
 }
 
-test.for(['java-5.5.0', 'go'] as const)(
+test.for(CLIENTS)(
   'a flush that takes too long is a result for the %s client, with ids, and the message is there',
   async (client, { task }) => {
     covers(task, 'M4')
-    const { namesrv } = await startCluster(client === 'go' ? 0 : 1, {
+    const { namesrv } = await startCluster(CLIENTS.indexOf(client), {
       flushDiskType: 'SYNC_FLUSH',
       syncFlushTimeout: 1,
     })
-    const topic = `Slow-${client.slice(0, 2)}-${RUN}`
+    const topic = `Slow-${client.replaceAll('.', '_')}-${RUN}`
 
     const sent = await started(client, 'produce', namesrv, {
       topic,
@@ -88,7 +88,7 @@ test('more sends than may wait are answered SYSTEM_BUSY, and every other one is 
   task,
 }) => {
   covers(task, 'P16')
-  const { namesrv } = await startCluster(2, {
+  const { namesrv } = await startCluster(7, {
     flushDiskType: 'SYNC_FLUSH',
     sendThreadPoolQueueCapacity: 2,
   })

@@ -2,8 +2,11 @@
 import { onTestFinished } from 'vitest'
 import { AdminClient } from '../client/admin.ts'
 import { silentLogger } from '../common/log.ts'
+import { iterateRecords } from '../common/message-codec.ts'
+import { parseProperties } from '../common/properties.ts'
 import { createRuntime } from '../common/runtime.ts'
 import { RemotingClient } from '../remoting/client.ts'
+import { RequestCode } from '../remoting/request-code.ts'
 import { events, messages, runClient, startClient } from './clients.ts'
 import { startDevServer } from './dev-server.ts'
 import { listAt, numberAt, recordAt, textAt } from './json.ts'
@@ -22,6 +25,15 @@ export interface Produced {
   /** What failed sends were told, and how often. */
   readonly errors: Readonly<Record<string, unknown>>
   readonly acks: readonly Message[]
+}
+
+export interface PulledLight {
+  /** In the order that they came. */
+  readonly seqs: readonly number[]
+  /** Where it began, and where it goes on. */
+  readonly first: number
+  readonly next: number
+  readonly maxOffset: number
 }
 
 export class MessagingWorld {
@@ -107,6 +119,43 @@ export class MessagingWorld {
       ...patient(client),
     }
     return messages((await runClient(client, 'lite-pull', this.namesrv, flags)).lines, 'message')
+  }
+
+  /** Pulls a light queue until it has what it expects. */
+  async pullLight(client: Client, flags: Flags): Promise<PulledLight> {
+    const all = { 'timeout-ms': 15_000, ...flags }
+    const { lines } = await runClient(client, 'light-queue', this.namesrv, all)
+    const [told] = events(lines, 'light')
+    return {
+      seqs: messages(lines, 'message').map(({ seq }) => seq),
+      first: numberAt(told, 'first'),
+      next: numberAt(told, 'next'),
+      maxOffset: numberAt(told, 'maxOffset'),
+    }
+  }
+
+  /** The kinds of records that the trace topic has under the id of a message. */
+  async traceOf(msgId: string): Promise<ReadonlySet<string>> {
+    const answer = await this.ask({
+      code: RequestCode.QUERY_MESSAGE,
+      extFields: {
+        topic: 'RMQ_SYS_TRACE_TOPIC',
+        key: msgId,
+        maxNum: '64',
+        beginTimestamp: '0',
+        endTimestamp: String(Number.MAX_SAFE_INTEGER),
+      },
+    })
+    const kinds = new Set<string>()
+    for (const { body, properties } of iterateRecords(answer.body)) {
+      if (parseProperties(properties).get('KEYS')?.split(' ').includes(msgId) !== true) {
+        throw new Error(`a trace that ${msgId} does not name was found by it`)
+      }
+      for (const record of body.toString().split('\u0002')) {
+        if (record !== '') kinds.add(record.split('\u0001')[0] ?? '')
+      }
+    }
+    return kinds
   }
 
   /** Resolves when clients can see a topic: the Go consumer does not start without. */

@@ -3,8 +3,6 @@
  * topics, message types, pauses, moved offsets, traces.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { iterateRecords } from '../common/message-codec.ts'
-import { parseProperties } from '../common/properties.ts'
 import { subscriptionGroupConfig } from '../remoting/bodies/subscription-group-config.ts'
 import { topicConfig } from '../remoting/bodies/topic-config.ts'
 import { RequestCode } from '../remoting/request-code.ts'
@@ -189,6 +187,22 @@ describe.each(CLIENTS)('the %s client', (client) => {
     expect(seqsOf(again, old.id)).toEqual([])
     for (const { id } of [recent, backlog, next]) expect(seqsOf(again, id)).toEqual(range(0, 10))
   })
+
+  test('has its traces stored, where they are found by the id of the message', async ({ task }) => {
+    covers(task, 'M50')
+    const topic = world.name(client, 'trace')
+    const group = `${topic}-g`
+
+    const sent = await world.produce(client, topic, { count: 3, trace: true, verbose: true })
+    await world.consume(client, topic, { group, expect: 3, trace: true, 'linger-ms': 6000 })
+
+    for (const { msgId } of sent.acks) {
+      await eventually(`the trace of ${msgId}`, async () => {
+        const kinds = await world.traceOf(msgId)
+        return ['Pub', 'SubBefore', 'SubAfter'].every((kind) => kinds.has(kind))
+      })
+    }
+  })
 })
 
 describe.each(JAVA_CLIENTS)('the %s client alone', (client) => {
@@ -250,22 +264,6 @@ describe.each(JAVA_CLIENTS)('the %s client alone', (client) => {
       new Set([0, 1, 2].map((queueId) => `${brokerName}:${queueId}`)),
     )
     expect(seqsOf(lines, sent.id)).toEqual(range(0, 24))
-  })
-
-  test('has its traces stored, where they are found by the id of the message', async ({ task }) => {
-    covers(task, 'M50')
-    const topic = world.name(client, 'trace')
-    const group = `${topic}-g`
-
-    const sent = await world.produce(client, topic, { count: 3, trace: true, verbose: true })
-    await world.consume(client, topic, { group, expect: 3, trace: true, 'linger-ms': 6000 })
-
-    for (const { msgId } of sent.acks) {
-      await eventually(`the trace of ${msgId}`, async () => {
-        const kinds = await traceOf(msgId)
-        return ['Pub', 'SubBefore', 'SubAfter'].every((kind) => kinds.has(kind))
-      })
-    }
   })
 })
 
@@ -332,26 +330,4 @@ async function moveOffsets(topic: string, group: string, timestamp: number): Pro
     extFields: { topic, group, timestamp: String(timestamp), isForce: 'true' },
   })
   expect(answer.code).toBe(ResponseCode.SUCCESS)
-}
-
-/** The kinds of records that the trace topic has under the id of a message. */
-async function traceOf(msgId: string): Promise<ReadonlySet<string>> {
-  const answer = await world.ask({
-    code: RequestCode.QUERY_MESSAGE,
-    extFields: {
-      topic: 'RMQ_SYS_TRACE_TOPIC',
-      key: msgId,
-      maxNum: '64',
-      beginTimestamp: '0',
-      endTimestamp: String(Number.MAX_SAFE_INTEGER),
-    },
-  })
-  const kinds = new Set<string>()
-  for (const { body, properties } of iterateRecords(answer.body)) {
-    expect(parseProperties(properties).get('KEYS')?.split(' ')).toContain(msgId)
-    for (const record of body.toString().split('\u0002')) {
-      if (record !== '') kinds.add(record.split('\u0001')[0] ?? '')
-    }
-  }
-  return kinds
 }

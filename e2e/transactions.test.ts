@@ -116,7 +116,7 @@ describe.each(CLIENTS)('the %s client', (client) => {
   })
 })
 
-describe.each(['java-5.5.0', 'go'] as const)('the %s client', (client) => {
+describe.each(CLIENTS)('the %s client', (client) => {
   test('is not asked before the time that a message asks for', async ({ task }) => {
     covers(task, 'M17')
     const topic = topicFor(client, 'immunity')
@@ -149,15 +149,14 @@ describe.each(['java-5.5.0', 'go'] as const)('the %s client', (client) => {
   })
 })
 
-test.for(['java-5.5.0', 'java-4.9.8'] as const)(
+test.for(CLIENTS)(
   'the %s client keeps transactions apart from batches, delays and other producers of its group',
   async (client, { task }) => {
     covers(task, 'M18')
     const topic = topicFor(client, 'apart')
     const group = `${topic}-producers`
-    const consumer = consume(client, topic)
 
-    // The old client takes the level off and sends the timer, which the broker refuses; the new one refuses both by itself.
+    // Java's old client takes the level off, its new one refuses it and the timer by itself. Go's sends both, which the broker refuses.
     const levels = transact(client, topic, { count: 3, local: 'commit', 'delay-level': 18 })
     const timers = transact(client, topic, { count: 2, local: 'commit', 'timer-ms': 1000 })
     const plain = transact(client, topic, { count: 4, local: 'commit,rollback' })
@@ -166,7 +165,8 @@ test.for(['java-5.5.0', 'java-4.9.8'] as const)(
     await startClient(client, 'produce', cluster.namesrv, { ...flags, id: 'other' }).finished()
     const batch = { ...flags, mode: 'batch', id: 'batch', properties: 'TRAN_MSG=true' }
     const batches = await startClient(client, 'produce', cluster.namesrv, batch).finished()
-    const ofLevels = client === 'java-5.5.0' ? 0 : 3
+    const consumer = consume(client, topic)
+    const ofLevels = client === 'java-4.9.8' ? 3 : 0
     await arrived(consumer, 8 + ofLevels)
     await delay(3000)
     await Promise.all([levels, timers, plain, consumer].map((one) => one.stop()))

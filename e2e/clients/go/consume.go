@@ -59,6 +59,12 @@ func (r *received) add(message *primitive.MessageExt) {
 	}
 }
 
+func (r *received) distinct() int {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	return len(r.seen)
+}
+
 // enough: --expect messages are there, and --linger-ms have passed without another one.
 func (r *received) enough(o options) bool {
 	expect := o.number("expect", -1)
@@ -144,11 +150,17 @@ func fromWhere(o options) consumer.ConsumeFromWhere {
 func pushConsume(o options) (bool, error) {
 	name := o.text("instance", "c1")
 	r := newReceived(name)
+	isBroadcast := o.text("model", "clustering") == "broadcasting"
+	instance := name + "-" + strconv.Itoa(os.Getpid())
+	if isBroadcast {
+		// A broadcasting consumer finds the offsets that it keeps itself by its client id, after a restart too.
+		instance = name
+	}
 	settings := []consumer.Option{
 		consumer.WithNsResolver(o.namesrv()),
 		consumer.WithCredentials(credentials()),
 		consumer.WithGroupName(o.need("group")),
-		consumer.WithInstance(name + "-" + strconv.Itoa(os.Getpid())),
+		consumer.WithInstance(instance),
 		consumer.WithConsumeFromWhere(fromWhere(o)),
 		consumer.WithConsumerOrder(o.text("listener", "concurrently") == "orderly"),
 		consumer.WithStrategy(reporting(name, nil)),
@@ -159,10 +171,13 @@ func pushConsume(o options) (bool, error) {
 	if o.has("namespace") {
 		settings = append(settings, consumer.WithNamespace(o.need("namespace")))
 	}
+	if o.has("trace") {
+		settings = append(settings, consumer.WithTrace(o.traces()))
+	}
 	if o.has("from-timestamp") {
 		settings = append(settings, consumer.WithConsumeTimestamp(o.need("from-timestamp")))
 	}
-	if o.text("model", "clustering") == "broadcasting" {
+	if isBroadcast {
 		settings = append(settings, consumer.WithConsumerModel(consumer.BroadCasting))
 	}
 	client, err := rocketmq.NewPushConsumer(settings...)

@@ -20,7 +20,7 @@ import (
 var known = strings.Fields(`namesrv topic group count mode tags key keys timeout-ms batch-size size verbose start-seq retries
 model listener expression from from-timestamp expect run-ms linger-ms instance assign seek commit queue rate drain-ms
 fail-first fail-times max-reconsume next-level sql properties namespace trace id at-least
-local check unknown-checks immunity`)
+local check unknown-checks immunity delay-level timer-ms light every-ms`)
 
 type options map[string]string
 
@@ -64,6 +64,11 @@ func (o options) namesrv() primitive.NsResolver {
 // credentials sign each request; none without GANTRY_E2E_ACCESS_KEY and GANTRY_E2E_SECRET_KEY.
 func credentials() primitive.Credentials {
 	return primitive.Credentials{AccessKey: os.Getenv("GANTRY_E2E_ACCESS_KEY"), SecretKey: os.Getenv("GANTRY_E2E_SECRET_KEY")}
+}
+
+// traces go where the messages go.
+func (o options) traces() *primitive.TraceConfig {
+	return &primitive.TraceConfig{Access: primitive.Local, Resolver: o.namesrv(), Credentials: credentials()}
 }
 
 func usage(format string, args ...any) {
@@ -127,12 +132,12 @@ func isStopping() bool {
 
 func main() {
 	if len(os.Args) < 2 {
-		usage("produce | push-consume | lite-pull | control-load | quickstart")
+		usage("produce | push-consume | lite-pull | control-load | quickstart | transact | request | respond | light-queue")
 	}
 	scenarios := map[string]func(options) (bool, error){
 		"produce": produce, "push-consume": pushConsume, "lite-pull": litePull,
 		"control-load": controlLoad, "quickstart": quickstart,
-		"transact": transact, "request": request, "respond": respond,
+		"transact": transact, "request": request, "respond": respond, "light-queue": lightQueue,
 	}
 	scenario, found := scenarios[os.Args[1]]
 	if !found {

@@ -48,6 +48,9 @@ func newProducer(o options, group, instance string, more ...producer.Option) (ro
 	if o.has("namespace") {
 		settings = append(settings, producer.WithNamespace(o.need("namespace")))
 	}
+	if o.has("trace") {
+		settings = append(settings, producer.WithTrace(o.traces()))
+	}
 	client, err := rocketmq.NewProducer(append(settings, more...)...)
 	if err != nil {
 		return nil, err
@@ -90,9 +93,9 @@ func produce(o options) (bool, error) {
 		return false, err
 	}
 	elapsed := time.Since(began)
-	if s.mode == "oneway" {
-		// The client hands one-way frames to the socket in the background.
-		time.Sleep(300 * time.Millisecond)
+	if s.mode == "oneway" || o.has("trace") {
+		// The client hands one-way frames to the socket, and sends traces, in the background.
+		time.Sleep(time.Second)
 	}
 	_ = s.client.Shutdown()
 	report("summary", fields{"scenario": "produce", "mode": s.mode, "id": s.id, "sent": sent, "acked": s.acked,
@@ -203,6 +206,10 @@ func (s *sender) message(seq int) *primitive.Message {
 	}
 	if s.mode == "by-key" {
 		message.WithShardingKey(key)
+	}
+	if s.o.has("light") {
+		// {part} in a name is one of four.
+		message.WithProperty("INNER_MULTI_DISPATCH", strings.ReplaceAll(s.o.need("light"), "{part}", strconv.Itoa(seq%4)))
 	}
 	for _, pair := range strings.Split(s.o.text("properties", ""), ",") {
 		if name, value, found := strings.Cut(pair, "="); found {

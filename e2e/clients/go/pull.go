@@ -19,36 +19,10 @@ import (
 func litePull(o options) (bool, error) {
 	name := o.text("instance", "c1")
 	r := newReceived(name)
-	queues := make(chan []*primitive.MessageQueue, 1)
-	client, err := rocketmq.NewPullConsumer(
-		consumer.WithNsResolver(o.namesrv()),
-		consumer.WithCredentials(credentials()),
-		consumer.WithGroupName(o.need("group")),
-		consumer.WithInstance(name+"-"+strconv.Itoa(os.Getpid())),
-		consumer.WithConsumeFromWhere(fromWhere(o)),
-		consumer.WithStrategy(reporting(name, func(all []*primitive.MessageQueue) {
-			select {
-			case queues <- all:
-			default:
-			}
-		})),
-	)
+	end := time.Now().Add(time.Duration(o.number("run-ms", 60_000)) * time.Millisecond)
+	client, all, err := startPulling(o, name)
 	if err != nil {
 		return false, err
-	}
-	if err = client.Subscribe(o.need("topic"), selector(o)); err != nil {
-		return false, err
-	}
-	if err = client.Start(); err != nil {
-		return false, err
-	}
-	report("started", fields{"consumer": name})
-	end := time.Now().Add(time.Duration(o.number("run-ms", 60_000)) * time.Millisecond)
-	var all []*primitive.MessageQueue
-	select {
-	case all = <-queues:
-	case <-time.After(30 * time.Second):
-		return false, errors.New("no queue was assigned within 30 s")
 	}
 	if o.has("assign") {
 		err = pullAssigned(o, client, all, r, end)
@@ -73,6 +47,40 @@ func litePull(o options) (bool, error) {
 		return false, err
 	}
 	return r.report(o, "lite-pull", fields{"committed": committed}), nil
+}
+
+// startPulling gives a pull consumer of --topic, and all queues of that.
+func startPulling(o options, name string) (rocketmq.PullConsumer, []*primitive.MessageQueue, error) {
+	queues := make(chan []*primitive.MessageQueue, 1)
+	client, err := rocketmq.NewPullConsumer(
+		consumer.WithNsResolver(o.namesrv()),
+		consumer.WithCredentials(credentials()),
+		consumer.WithGroupName(o.need("group")),
+		consumer.WithInstance(name+"-"+strconv.Itoa(os.Getpid())),
+		consumer.WithConsumeFromWhere(fromWhere(o)),
+		consumer.WithStrategy(reporting(name, func(all []*primitive.MessageQueue) {
+			select {
+			case queues <- all:
+			default:
+			}
+		})),
+	)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err = client.Subscribe(o.need("topic"), selector(o)); err != nil {
+		return nil, nil, err
+	}
+	if err = client.Start(); err != nil {
+		return nil, nil, err
+	}
+	report("started", fields{"consumer": name})
+	select {
+	case all := <-queues:
+		return client, all, nil
+	case <-time.After(30 * time.Second):
+		return nil, nil, errors.New("no queue was assigned within 30 s")
+	}
 }
 
 func queueName(queue *primitive.MessageQueue) string {

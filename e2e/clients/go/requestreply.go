@@ -9,7 +9,7 @@ import (
 	"github.com/apache/rocketmq-client-go/v2/primitive"
 )
 
-// request asks --count times and prints the replies.
+// request asks --count times, --every-ms, and prints the replies.
 func request(o options) (bool, error) {
 	client, err := newProducer(o, o.need("group"), o.text("instance", newID("q")))
 	if err != nil {
@@ -24,15 +24,19 @@ func request(o options) (bool, error) {
 		}
 	}
 	count, replied := o.number("count", 10), 0
-	for seq := range count {
+	for seq := 0; seq < count && !isStopping(); seq++ {
 		message := primitive.NewMessage(o.need("topic"), encodeBody("q", "", seq, o.number("size", 0)))
 		reply, err := client.Request(context.Background(), timeout, message)
 		if err != nil {
 			report("failed", fields{"seq": seq, "message": err.Error()})
-			continue
+		} else {
+			replied++
+			report("reply", fields{"seq": seq, "body": string(reply.Body)})
 		}
-		replied++
-		report("reply", fields{"seq": seq, "body": string(reply.Body)})
+		select {
+		case <-stopping:
+		case <-time.After(time.Duration(o.number("every-ms", 0)) * time.Millisecond):
+		}
 	}
 	_ = client.Shutdown()
 	report("summary", fields{"scenario": "request", "sent": count, "replied": replied})

@@ -50,6 +50,12 @@ func transact(o options) (bool, error) {
 		if o.has("immunity") {
 			message.WithProperty("CHECK_IMMUNITY_TIME_IN_SECONDS", o.need("immunity"))
 		}
+		if o.has("delay-level") {
+			message.WithDelayTimeLevel(o.number("delay-level", 0))
+		}
+		if o.has("timer-ms") {
+			message.WithProperty("TIMER_DELAY_MS", o.need("timer-ms"))
+		}
 		result, err := client.SendMessageInTransaction(context.Background(), message)
 		if err != nil {
 			failed++

@@ -11,7 +11,7 @@ final class Flags {
         "from-timestamp", "expect", "run-ms", "linger-ms", "instance", "assign", "seek", "commit", "queue", "rate",
         "drain-ms", "fail-first", "fail-times", "max-reconsume", "next-level", "sql", "properties", "namespace", "trace", "compress", "recall", "recall-after-ms", "id", "at-least", "threads", "client-retries", "poll-route-ms",
         "share", "invisible-ms", "batch", "stuck", "retry-max-times", "max", "poll-ms", "action", "change-ms", "order", "local",
-        "check", "unknown-checks", "immunity", "light", "delay-level", "timer-ms");
+        "check", "unknown-checks", "immunity", "light", "delay-level", "timer-ms", "every-ms", "keep-mode");
     private final Map<String, String> values = new LinkedHashMap<>();
 
     Flags(String[] args, int start) {

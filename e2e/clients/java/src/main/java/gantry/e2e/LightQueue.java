@@ -4,6 +4,7 @@ import java.util.Set;
 import org.apache.rocketmq.client.consumer.DefaultMQPullConsumer;
 import org.apache.rocketmq.client.consumer.PullResult;
 import org.apache.rocketmq.client.consumer.PullStatus;
+import org.apache.rocketmq.client.exception.MQClientException;
 import org.apache.rocketmq.common.message.MessageExt;
 import org.apache.rocketmq.common.message.MessageQueue;
 
@@ -28,7 +29,7 @@ final class LightQueue {
         consumer.setRegisterTopics(Set.of(topic));
         consumer.start();
         // A light queue has no route: the addresses of the brokers come with that of the topic.
-        String broker = consumer.fetchSubscribeMessageQueues(topic).iterator().next().getBrokerName();
+        String broker = brokerOf(consumer, topic);
         MessageQueue queue = new MessageQueue(flags.need("light"), broker, 0);
         long committed = consumer.fetchConsumeOffset(queue, true);
         long offset = committed >= 0 ? committed : consumer.minOffset(queue);
@@ -51,5 +52,18 @@ final class LightQueue {
             "maxOffset", consumer.maxOffset(queue));
         consumer.shutdown();
         return received.report(flags, "light-queue");
+    }
+
+    /** The client gives up as soon as the name server takes some seconds to answer. */
+    private static String brokerOf(DefaultMQPullConsumer consumer, String topic) throws Exception {
+        for (int attempt = 1; ; attempt++) {
+            try {
+                return consumer.fetchSubscribeMessageQueues(topic).iterator().next().getBrokerName();
+            } catch (MQClientException e) {
+                if (attempt == 5) {
+                    throw e;
+                }
+            }
+        }
     }
 }

@@ -48,7 +48,7 @@ public final class Main {
 
     private static boolean run(String[] args) throws Exception {
         if (args.length == 0) {
-            throw new IllegalArgumentException("produce | push-consume | lite-pull | control-load | quickstart | steady-send | pop-consume | pop-raw | light-queue");
+            throw new IllegalArgumentException("produce | push-consume | lite-pull | control-load | quickstart | steady-send | pop-consume | pop-raw | transact | request | respond | light-queue");
         }
         Flags flags = new Flags(args, 1);
         return switch (args[0]) {

@@ -9,8 +9,9 @@ import org.apache.rocketmq.common.consumer.ConsumeFromWhere;
 import org.apache.rocketmq.common.message.MessageExt;
 
 /**
- * One push consumer that leaves the division of queues to the broker and consumes in POP mode, which it sets before it starts.
- * --stuck: its listener never returns; --fail-first N: the first delivery of N messages fails.
+ * One push consumer that leaves the division of queues to the broker and consumes in POP mode, which it sets before it starts; with
+ * --keep-mode in the mode that was set before. --stuck: its listener never returns; --fail-first N: the first delivery of N messages
+ * fails; --verbose prints the properties.
  */
 final class PopConsume {
     private final Flags flags;
@@ -26,8 +27,10 @@ final class PopConsume {
         String name = flags.text("instance", "c1");
         String topic = flags.need("topic");
         String group = flags.need("group");
-        try (PopAdmin admin = new PopAdmin(flags)) {
-            admin.setPopMode(topic, group, flags.number("share", 0));
+        if (!flags.has("keep-mode")) {
+            try (PopAdmin admin = new PopAdmin(flags)) {
+                admin.setPopMode(topic, group, flags.number("share", 0));
+            }
         }
         DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(group, Clients.hook());
         Clients.configure(consumer, flags, name);
@@ -40,6 +43,9 @@ final class PopConsume {
             for (MessageExt message : messages) {
                 if (mustFail(message)) {
                     return ConsumeConcurrentlyStatus.RECONSUME_LATER;
+                }
+                if (flags.has("verbose")) {
+                    Report.line("properties", "seq", Body.decode(message.getBody()).seq(), "properties", message.getProperties());
                 }
                 received.add(message, context.getMessageQueue().getBrokerName());
             }

@@ -60,6 +60,10 @@ final class Produce {
             default -> throw new IllegalArgumentException("unknown --mode " + mode);
         };
         double elapsedMs = (System.nanoTime() - start) / 1e6;
+        if (flags.has("trace")) {
+            // Traces are sent in the background, and 4.9.8 does not wait for their answers when it shuts down.
+            Thread.sleep(1000);
+        }
         producer.shutdown();
         Report.line("summary", "scenario", "produce", "mode", mode, "id", id, "sent", sent, "acked", acked, "failed", failed,
             "retries", retries, "perQueue", perQueue, "errors", errors, "causes", causes, "elapsedMs", Math.round(elapsedMs));

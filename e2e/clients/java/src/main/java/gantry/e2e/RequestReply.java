@@ -12,7 +12,7 @@ import org.apache.rocketmq.common.consumer.ConsumeFromWhere;
 import org.apache.rocketmq.common.message.Message;
 import org.apache.rocketmq.common.message.MessageExt;
 
-/** `request`: asks --count times and prints the replies. `respond`: answers with `re: ` and the body until --run-ms or SIGTERM. */
+/** `request`: asks --count times, --every-ms, and prints the replies. `respond`: answers with `re: ` and the body until --run-ms or SIGTERM. */
 final class RequestReply {
     private final Flags flags;
 
@@ -27,7 +27,7 @@ final class RequestReply {
         producer.start();
         int count = flags.number("count", 10);
         int replied = 0;
-        for (int seq = 0; seq < count; seq++) {
+        for (int seq = 0; seq < count && !Main.STOPPING.get(); seq++) {
             Message message = new Message(flags.need("topic"), Body.encode("q", "", seq, flags.number("size", 0)));
             try {
                 Message reply = producer.request(message, flags.number("timeout-ms", 3000));
@@ -36,6 +36,7 @@ final class RequestReply {
             } catch (Exception e) {
                 Report.line("failed", "seq", seq, "type", e.getClass().getSimpleName(), "message", String.valueOf(e.getMessage()));
             }
+            Main.STOP.await(flags.number("every-ms", 0), TimeUnit.MILLISECONDS);
         }
         producer.shutdown();
         Report.line("summary", "scenario", "request", "sent", count, "replied", replied);
