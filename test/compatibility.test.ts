@@ -20,9 +20,7 @@ test('the tests that a row names are there, and one of them is of its feature', 
 
   expect(shown.length).toBeGreaterThan(50)
   for (const { id, row } of shown) {
-    const sources = [...row.matchAll(/[a-z-]+\.test\.ts/gu)].map(([file]) =>
-      readFileSync(new URL(`e2e/${file}`, root), 'utf8'),
-    )
+    const sources = [...row.matchAll(/[a-z-]+\.test\.ts/gu)].map(([file]) => sourceOf(file))
     expect(sources.join('')).toContain(`'${id}'`)
   }
 })
@@ -42,3 +40,13 @@ test('a suite stands in the row of each feature that it covers', () => {
 
   expect(missing).toEqual([])
 })
+
+/** Of a suite, with the files of e2e that it imports, which may say what it covers; not the list of all features. */
+function sourceOf(suite: string): string {
+  const source = readFileSync(new URL(`e2e/${suite}`, root), 'utf8')
+  const imported = [...source.matchAll(/ from '\.\/([a-z-]+\.ts)'/gu)].map(([, file = '']) => file)
+  const files = imported.filter((file) => file !== 'features.ts')
+  return [source, ...files.map((file) => readFileSync(new URL(`e2e/${file}`, root), 'utf8'))].join(
+    '',
+  )
+}
