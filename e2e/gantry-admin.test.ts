@@ -113,6 +113,15 @@ test('a group that is given the offsets of another one is as far as that', async
   expect(await offsetsOf('Twin')).toEqual(offsets)
 })
 
+test('a message that is sent with a trace has one', async ({ task }) => {
+  covers(task, 'A1', 'A9')
+
+  const sent = await outputOf('sendMessage', '-t', world.topic, '-p', 'x', '-m', 'true')
+  const id = /SEND_OK +(\S+)/u.exec(sent)?.[1] ?? ''
+
+  expect(await outputOf('queryMsgTraceById', '-i', id)).toMatch(/^Pub +TOOLS_PRODUCER .*success/mu)
+})
+
 async function outputOf(name: string, ...args: readonly string[]): Promise<string> {
   const { output, exitCode } = await runGantry(name, { args: () => args, shows: () => [] })
   expect([output, exitCode]).toEqual([output, ExitCode.DONE])

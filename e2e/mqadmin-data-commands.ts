@@ -275,6 +275,13 @@ export const MESSAGES: readonly MqadminCommand[] = [
       ],
       () => ['ConsumeMessageDirectlyResult [', 'consumeResult=CR_SUCCESS'],
     ),
+    runOf(
+      ({ topic, message }) => ['-t', topic, '-i', message.offsetId, '-s', 'true'],
+      ({ message }) => [
+        `prepare resend msg. originalMsgId=${message.offsetId}`,
+        'SendResult [sendStatus=SEND_OK, msgId=',
+      ],
+    ),
   ),
   works(
     'queryMsgByKey',
@@ -282,11 +289,17 @@ export const MESSAGES: readonly MqadminCommand[] = [
       ({ topic, message }) => ['-t', topic, '-k', message.key],
       ({ message }) => [message.uniqueId],
     ),
+    runOf(
+      ({ topic }) => ['-t', topic, '-k', 'A', '-p', 'T'],
+      ({ topic }) => [
+        new RegExp(`^([0-9A-F]+) +\\d+ +\\d+ \\d+00000@${topic}@T@A@\\1@\\d+ *$`, 'mu'),
+      ],
+    ),
   ),
   works(
     'queryMsgByUniqueKey',
     runOf(
-      ({ topic, message }) => ['-t', topic, '-i', message.uniqueId],
+      ({ topic, message }) => ['-t', topic, '-i', message.uniqueId, '-a'],
       ({ message }) => [message.key],
     ),
   ),

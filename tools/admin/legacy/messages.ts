@@ -16,6 +16,7 @@ import { humanTime, javaLine } from '../table.ts'
 
 export const TOOLS_GROUP = 'TOOLS_CONSUMER'
 const SENDER = 'TOOLS_PRODUCER'
+const HOUR_MS = 3_600_000
 export const PULL_MAX = 32
 const LOCAL_IP = Buffer.from([127, 0, 0, 1])
 
@@ -145,6 +146,10 @@ export async function messageById(
 async function queryMsgByKey(session: Session, flags: LegacyFlags): Promise<void> {
   const topic = flags.need('t')
   const key = flags.need('k')
+  const keyType = flags.text('p')
+  if (keyType !== null && keyType !== 'K' && keyType !== 'T') {
+    throw new AdminError('usage', '-p is neither K for keys nor T for tags')
+  }
   const found: StoredMessage[] = []
   for (const { address } of await session.leadersOf(flags.text('c') ?? topic)) {
     found.push(
@@ -155,15 +160,24 @@ async function queryMsgByKey(session: Session, flags: LegacyFlags): Promise<void
         beginTimestamp: flags.number('b', 0),
         endTimestamp: flags.number('e', Number.MAX_SAFE_INTEGER),
         isUniqueId: false,
-        isTag: flags.text('p') === 'T',
+        isTag: keyType === 'T',
       })),
     )
   }
   if (found.length === 0) throw new AdminError('notFound', `no message of ${topic} has key ${key}`)
-  const line = (id: string, queue: string | number, offset: string | number) =>
-    session.line(`${id.padEnd(50)} ${String(queue).padStart(4)} ${String(offset).padStart(40)}`)
-  line('#Message ID', '#QID', '#Offset')
-  for (const message of found) line(uniqueIdOf(message), message.queueId, message.queueOffset)
+  const line = (id: string, queue: string | number, offset: string | number, indexKey = '') =>
+    session.line(
+      `${id.padEnd(50)} ${String(queue).padStart(4)} ${String(offset).padStart(40)} ${indexKey}`.trimEnd(),
+    )
+  line('#Message ID', '#QID', '#Offset', '#IndexKey')
+  for (const message of found) {
+    const { queueId, queueOffset, storeTimestamp, physicalOffset } = message
+    const id = uniqueIdOf(message)
+    const hour = storeTimestamp - (storeTimestamp % HOUR_MS)
+    // As of the index in RocksDB, which a Java broker goes on from with `-l`.
+    const place = [hour, topic, keyType, key, id, physicalOffset].join('@')
+    line(id, queueId, queueOffset, keyType === null ? '' : place)
+  }
 }
 
 async function queryMsgByOffset(session: Session, flags: LegacyFlags): Promise<void> {
