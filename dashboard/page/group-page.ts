@@ -83,6 +83,7 @@ function Details({
     ${topics.length === 0 ? html`<p class="muted">It has not read anything yet.</p>` : null}
     <section>
       <h2>Members</h2>
+      ${clients.length < group.members ? html`<p class="muted">${count(clients.length)} of ${count(group.members)} are shown.</p>` : null}
       <${Table}
         caption=${`Members of ${group.name}`}
         rows=${clients}

@@ -1,4 +1,4 @@
-/** A list whose search, order and page stand in the address, so that it can be kept and sent to others. */
+/** What of a list is asked for: its search, order, filter and page. */
 import { useEffect, useState } from 'preact/hooks'
 import type { ListAnswer } from '../api-types.ts'
 import { queryOf } from './server.ts'

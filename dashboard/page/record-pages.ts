@@ -56,7 +56,12 @@ export function Connections(): ComponentChildren {
 
 export function Events(): ComponentChildren {
   const columns: readonly Column<EventRow>[] = [
-    { name: 'at', label: 'Time', isSortable: true, cell: ({ at }) => time(at) },
+    {
+      name: 'at',
+      label: 'Time',
+      isSortable: true,
+      cell: ({ at }) => html`<span class="nowrap">${time(at)}</span>`,
+    },
     {
       name: 'severity',
       label: 'Severity',
@@ -64,7 +69,11 @@ export function Events(): ComponentChildren {
         html`<${Badge} tone=${severity === 'info' ? 'plain' : severity}>${severity}</${Badge}>`,
     },
     { name: 'subject', label: 'About', isSortable: true, cell: ({ subject }) => subject },
-    { name: 'text', label: 'What happened', cell: ({ text }) => text },
+    {
+      name: 'text',
+      label: 'What happened',
+      cell: ({ text }) => html`<div class="roomy">${text}</div>`,
+    },
   ]
   return html`<${Records}
     title="Events"
@@ -80,10 +89,15 @@ export function Events(): ComponentChildren {
 
 export function Operations(): ComponentChildren {
   const columns: readonly Column<OperationRow>[] = [
-    { name: 'at', label: 'Time', isSortable: true, cell: ({ at }) => time(at) },
+    {
+      name: 'at',
+      label: 'Time',
+      isSortable: true,
+      cell: ({ at }) => html`<span class="nowrap">${time(at)}</span>`,
+    },
     { name: 'userName', label: 'Who', isSortable: true, cell: ({ userName }) => userName },
     { name: 'address', label: 'From', cell: ({ address }) => address },
-    { name: 'what', label: 'What', cell: ({ what }) => what },
+    { name: 'what', label: 'What', cell: ({ what }) => html`<div class="roomy">${what}</div>` },
     {
       name: 'result',
       label: 'Result',
