@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { chromium } from 'playwright-core'
 import type { Browser, Page } from 'playwright-core'
 import { AdminClient } from '../client/admin.ts'
+import { AuthAdmin } from '../client/auth-admin.ts'
 import { Producer } from '../client/producer.ts'
 import { RouteCache } from '../client/route.ts'
 import type { Credentials } from '../common/credentials.ts'
@@ -26,11 +27,17 @@ const DASHBOARD_PORT = 8080
 const ADMIN_PORT = 5557
 /** The name server has one, the broker another. */
 const ADMIN_PORTS = 2
+/** As clients do. */
+const HEARTBEAT_MS = 30_000
 const READY_TIMEOUT_MS = 60_000
 const LIST = 100
 
 export interface ConsoleOptions {
   readonly portOffset: number
+  /** Of the broker group; one when not given. */
+  readonly members?: number
+  /** Keys of broker.conf. */
+  readonly config?: Readonly<Record<string, string>>
   /** Access control is on: the console signs with the inner user, `admin` and `producer` with the administrator. */
   readonly users: SuperUserSecret | null
 }
@@ -43,6 +50,8 @@ export interface SuperUserSecret {
   readonly innerPassword: string
 }
 
+export type Role = 'viewer' | 'operator' | 'admin'
+
 export class ConsoleWorld implements AsyncDisposable {
   readonly url: string
   readonly admin: AdminClient
@@ -53,6 +62,7 @@ export class ConsoleWorld implements AsyncDisposable {
   readonly #browser: Browser
   readonly #portOffset: number
   #broker = ''
+  #beating: NodeJS.Timeout | undefined
 
   private constructor(parts: {
     readonly server: DevServer
@@ -90,14 +100,20 @@ export class ConsoleWorld implements AsyncDisposable {
     })
   }
 
-  static async start({ portOffset, users }: ConsoleOptions): Promise<ConsoleWorld> {
+  static async start({
+    portOffset,
+    users,
+    members = 1,
+    config = {},
+  }: ConsoleOptions): Promise<ConsoleWorld> {
     const data = await mkdtemp(join(tmpdir(), 'gantry-console-'))
     const executablePath = environmentVariable('GANTRY_E2E_CHROMIUM') || '/usr/bin/chromium'
     const browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] })
     const server = await startDevServer({
       portOffset,
       groups: 1,
-      config: {},
+      members,
+      config,
       data,
       dashboard: true,
       ...(users === null ? {} : { users: { ...users } }),
@@ -125,19 +141,25 @@ export class ConsoleWorld implements AsyncDisposable {
 
   /** What the broker has been asked so far, by whomever: for the console's pictures, and all else. */
   async requests(): Promise<{ readonly pictures: number; readonly others: number }> {
-    let pictures = 0
-    let others = 0
+    const counts = await this.requestCounts()
+    const pictures = counts.get('gantry_broker_picture') ?? 0
+    return { pictures, others: [...counts.values()].reduce((sum, count) => sum + count, -pictures) }
+  }
+
+  /** How often the broker has been asked for what, by the names of its metrics. */
+  async requestCounts(): Promise<ReadonlyMap<string, number>> {
+    const found = new Map<string, number>()
     for (let at = 0; at < ADMIN_PORTS; at++) {
       const url = `http://127.0.0.1:${ADMIN_PORT + this.#portOffset + at}/metrics`
       const text = await (await fetch(url)).text()
       const counts = /^rocketmq_rpc_latency_milliseconds_count\{(.*)\} (\d+)$/gmu
       for (const [, labels = '', count] of text.matchAll(counts)) {
         if (!labels.includes('node_type="broker"')) continue
-        if (labels.includes('request_code="gantry_broker_picture"')) pictures += Number(count)
-        else others += Number(count)
+        const [, code = ''] = /request_code="(.*?)"/u.exec(labels) ?? []
+        found.set(code, (found.get(code) ?? 0) + Number(count))
       }
     }
-    return { pictures, others }
+    return found
   }
 
   /** A page of a browser of its own, logged in. Faults of the page fail the test by `problems`. */
@@ -172,6 +194,19 @@ export class ConsoleWorld implements AsyncDisposable {
     return page
   }
 
+  /** Makes a user of the console, as an administrator does; resolves with the password, which is shown once. */
+  async addUser(admin: Page, name: string, role: Role): Promise<string> {
+    await admin.goto(`${this.url}/#/users`)
+    await admin.getByRole('button', { name: 'New user' }).click()
+    await admin.getByLabel('Name').fill(name)
+    await admin.getByLabel('Role').selectOption(role)
+    await admin.getByRole('button', { name: 'Add' }).click()
+    const secret = admin.locator('.banner', { hasText: name }).locator('code')
+    const password = (await secret.textContent()) ?? ''
+    await admin.getByRole('button', { name: 'I have it' }).click()
+    return password
+  }
+
   async seed(): Promise<void> {
     const broker = this.#broker
     for (const topic of ['orders', 'payments']) {
@@ -182,6 +217,9 @@ export class ConsoleWorld implements AsyncDisposable {
     }
     await this.admin.createGroup(broker, subscriptionGroupConfig('billing'))
     await this.heartbeat('billing', 'orders')
+    this.#beating = setInterval(() => {
+      void this.heartbeat('billing', 'orders').catch(() => undefined)
+    }, HEARTBEAT_MS)
     for (let at = 0; at < 40; at++) {
       const body = Buffer.from(
         JSON.stringify({ order: at, total: at * 10, note: '<b>not bold</b>' }),
@@ -192,6 +230,12 @@ export class ConsoleWorld implements AsyncDisposable {
     for (let queueId = 0; queueId < 4; queueId++) {
       await this.admin.updateConsumerOffset(broker, { topic: 'orders', queueId }, position)
     }
+    const auth = new AuthAdmin(this.admin)
+    const resources = [
+      { resource: 'Topic:orders', actions: ['Pub'], sourceIps: ['10.0.0.0/8'], decision: 'Allow' },
+    ]
+    await auth.createUser(broker, 'warehouse', { password: 'of the warehouse' })
+    await auth.putAcl(broker, 'User:warehouse', [{ policyType: 'Custom', entries: resources }])
   }
 
   /** A member of a group, as brokers see it. */
@@ -277,6 +321,7 @@ export class ConsoleWorld implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    clearInterval(this.#beating)
     await this.#browser.close()
     await this.#client.close()
     await this.#server.stop()

@@ -1,6 +1,6 @@
 /** The rules of the house which no linter knows: who may import whom, how long a file may be, what is banned by name. */
 import { execFileSync } from 'node:child_process'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, statSync } from 'node:fs'
 import { posix } from 'node:path'
 import { expect, test } from 'vitest'
 
@@ -164,4 +164,20 @@ test('suites of e2e, which run beside each other, have ports of their own that n
   const distances = offsets.slice(1).map((offset, index) => offset - (offsets[index] ?? 0))
   expect(Math.min(...distances)).toBeGreaterThanOrEqual(100)
   expect(DEV_LAST + Math.max(...offsets)).toBeLessThan(EPHEMERAL_FIRST)
+})
+
+test('pictures of the documents are small, and each stands in one of them', () => {
+  const files = execFileSync('git', ['ls-files', '-co', '--exclude-standard', 'docs'], {
+    encoding: 'utf8',
+  })
+    .split('\n')
+    .filter((path) => existsSync(path))
+  const words = files
+    .filter((path) => path.endsWith('.md'))
+    .map((path) => readFileSync(path, 'utf8'))
+    .join('\n')
+  const pictures = files.filter((path) => path.endsWith('.png'))
+
+  expect(pictures.filter((path) => statSync(path).size > 100_000)).toEqual([])
+  expect(pictures.filter((path) => !words.includes(posix.basename(path)))).toEqual([])
 })
