@@ -70,6 +70,8 @@ export class Run {
     if (this.#isStopped) return NOTHING
     warmMemory(this.#options.folder)
     const { baseline, checkout } = this.#options
+    const name = kind === 'java' && baseline !== null ? 'baseline' : kind
+    const tell = (text: string): void => this.#tell(`  ${name}: ${text}`)
     const isGantry = kind === 'gantry' || baseline !== null
     const cluster = new Cluster({
       kind: isGantry ? 'gantry' : 'java',
@@ -84,7 +86,7 @@ export class Run {
       cluster,
       options: this.#options,
       loads: this.#loads,
-      tell: (text) => this.#tell(`  ${kind}: ${text}`),
+      tell,
     })
     try {
       await cluster.start()
@@ -97,7 +99,7 @@ export class Run {
       await cluster.destroy()
       this.#cluster = null
     }
-    for (const problem of context.problems) this.#tell(`  ${kind}: PROBLEM: ${problem}`)
+    for (const problem of context.problems) tell(`PROBLEM: ${problem}`)
     return {
       figures: context.figures,
       problems: context.problems.map((problem) => problem.slice(0, MAX_PROBLEM)),

@@ -130,6 +130,7 @@ export function formatBaseline(
     ...rows,
     '',
     ...problems.map((problem) => `- ${problem}`),
+    '',
   ].join('\n')
 }
 
