@@ -20,7 +20,7 @@ import { CONSOLE_PAGES, expectWhole, keepPicture, openPage } from './console-pag
 import { ConsoleWorld, eventually } from './console-world.ts'
 import { environmentVariable } from './environment.ts'
 import { covers } from './features.ts'
-import { listAt, numberAt, textAt } from './json.ts'
+import { at, listAt, numberAt, textAt } from './json.ts'
 
 const PORT_OFFSET = 9800
 const SECOND_CONSOLE = 8090 + PORT_OFFSET
@@ -500,6 +500,58 @@ test(
     }
   },
 )
+
+test('viewers see no bodies, and find nothing by them, where that is set', async ({ task }) => {
+  covers(task, 'A14')
+  const data = await mkdtemp(join(tmpdir(), 'gantry-bodies-'))
+  const url = `http://127.0.0.1:${SECOND_CONSOLE}`
+  const started = await ConsoleProcess.start({
+    namesrv: world.namesrv,
+    port: SECOND_CONSOLE,
+    data,
+    keys: ['viewersSeeBodies=false'],
+  })
+  /** Bodies in what the page is answered; null: one that is not shown. */
+  const bodies = async (page: Page, path: string): Promise<readonly unknown[]> => {
+    const answer = await page.evaluate<unknown>(
+      `fetch('api/${path}').then((answer) => answer.json())`,
+    )
+    return listAt(answer, 'messages').map((row) => at(row, 'body'))
+  }
+  try {
+    const password = (await readFile(join(data, 'initial-password'), 'utf8')).trim()
+    const root = await world.login('admin', password, { url })
+    const page = await world.login('vic', await world.addUser(root, 'vic', 'viewer'), { url })
+    await page.goto(`${url}/#/messages/orders`)
+    await page.getByText('bodies are not shown to viewers here').nth(41).waitFor()
+    await page.locator('button.link').first().click()
+    await page.getByRole('dialog').getByText('bodies are not shown to viewers here').waitFor()
+
+    expect(await page.locator('pre.body').count()).toBe(0)
+    for (const path of [
+      'messages?topic=orders',
+      'messages?topic=orders&key=order-7',
+      'dead-letters/billing',
+      `tail?topic=orders&at=${encodeURIComponent('e2e-broker-0 0 0')}`,
+    ]) {
+      const shown = await bodies(root, path)
+      expect([path, shown.length > 0, shown.includes(null)]).toEqual([path, true, false])
+      expect([path, await bodies(page, path)]).toEqual([path, shown.map(() => null)])
+    }
+    for (const path of [
+      'messages?topic=orders&text=not+bold',
+      'dead-letters/billing?text=letter',
+    ]) {
+      expect((await bodies(root, path)).length).toBeGreaterThan(1)
+      expect(await bodies(page, path)).toEqual([])
+    }
+    await page.context().close()
+    await root.context().close()
+  } finally {
+    await started.end('SIGTERM')
+    await rm(data, { recursive: true })
+  }
+})
 
 test('the pages show all this, in both widths', { timeout: 900_000 }, async ({ task }) => {
   covers(task, 'A14')

@@ -194,9 +194,9 @@ export class ConsoleWorld implements AsyncDisposable {
     return page
   }
 
-  /** Makes a user of the console, as an administrator does; resolves with the password, which is shown once. */
+  /** Makes a user of the console that the page is of, as an administrator does; resolves with the password, which is shown once. */
   async addUser(admin: Page, name: string, role: Role): Promise<string> {
-    await admin.goto(`${this.url}/#/users`)
+    await admin.goto(`${new URL(admin.url()).origin}/#/users`)
     await admin.getByRole('button', { name: 'New user' }).click()
     await admin.getByLabel('Name').fill(name)
     await admin.getByLabel('Role').selectOption(role)
