@@ -24,6 +24,7 @@ export type Scenario =
   | 'request'
   | 'respond'
   | 'light-queue'
+  | 'open-tracing'
 
 /** `true` is a switch, `false` is left out. */
 export type Flags = Readonly<Record<string, string | number | boolean>>

@@ -91,7 +91,15 @@ export const FEATURES = {
   O1: 'The metrics of RocketMQ 5.x',
   O2: 'The exporter dialect',
   O3: 'Boards for Grafana',
+  O4: 'Lag in messages and in time',
+  O5: 'Latency of requests by code',
+  O6: 'Size of the store, bytes behind, share of the disk',
+  O7: 'Half, delayed, in flight, ready and dead messages',
+  O8: 'Push of metrics over OTLP',
   O9: 'Metrics of Raft: roles, terms, elections, lag',
+  O10: 'Trace contexts of OpenTelemetry and OpenTracing clients arrive',
+  O11: 'Health: live, started, ready',
+  O12: 'Slow requests and flow control, by code and reason',
   K15: 'Monitors, boards and alerts in the chart',
 } as const
 

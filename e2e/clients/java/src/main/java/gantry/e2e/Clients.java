@@ -2,6 +2,8 @@ package gantry.e2e;
 
 import java.util.List;
 import java.util.TreeSet;
+import org.apache.rocketmq.common.message.Message;
+import org.apache.rocketmq.common.message.MessageAccessor;
 import org.apache.rocketmq.acl.common.AclClientRPCHook;
 import org.apache.rocketmq.acl.common.SessionCredentials;
 import org.apache.rocketmq.client.ClientConfig;
@@ -97,6 +99,16 @@ final class Clients {
             consumer.setMaxReconsumeTimes(flags.number("max-reconsume", -1));
         }
         return consumer;
+    }
+
+    /** --properties a=1,b=2; {seq} in a value is the number of the message. */
+    static void addProperties(Message message, Flags flags, int seq) {
+        for (String pair : flags.text("properties", "").split(",")) {
+            if (pair.indexOf('=') > 0) {
+                String value = pair.substring(pair.indexOf('=') + 1).replace("{seq}", String.valueOf(seq));
+                MessageAccessor.putProperty(message, pair.substring(0, pair.indexOf('=')), value);
+            }
+        }
     }
 
     /** --expression, which is one of SQL92 with --sql. */

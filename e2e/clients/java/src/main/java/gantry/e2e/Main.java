@@ -48,7 +48,7 @@ public final class Main {
 
     private static boolean run(String[] args) throws Exception {
         if (args.length == 0) {
-            throw new IllegalArgumentException("produce | push-consume | lite-pull | control-load | quickstart | steady-send | pop-consume | pop-raw | transact | request | respond | light-queue");
+            throw new IllegalArgumentException("produce | push-consume | lite-pull | control-load | quickstart | steady-send | pop-consume | pop-raw | transact | request | respond | light-queue | open-tracing");
         }
         Flags flags = new Flags(args, 1);
         return switch (args[0]) {
@@ -61,6 +61,7 @@ public final class Main {
             case "transact" -> new Transact(flags).run();
             case "quickstart" -> new Quickstart(flags).run();
             case "light-queue" -> new LightQueue(flags).run();
+            case "open-tracing" -> new OpenTracing(flags).run();
             case "steady-send" -> new SteadySend(flags).run();
             case "pop-consume", "pop-raw" -> ofNewClient(args[0], flags);
             default -> throw new IllegalArgumentException("unknown scenario " + args[0]);

@@ -192,12 +192,7 @@ final class Produce {
             String names = flags.need("light").replace("{part}", String.valueOf(seq % 4));
             MessageAccessor.putProperty(message, "INNER_MULTI_DISPATCH", names);
         }
-        for (String pair : flags.text("properties", "").split(",")) {
-            if (pair.indexOf('=') > 0) {
-                String value = pair.substring(pair.indexOf('=') + 1).replace("{seq}", String.valueOf(seq));
-                MessageAccessor.putProperty(message, pair.substring(0, pair.indexOf('=')), value);
-            }
-        }
+        Clients.addProperties(message, flags, seq);
         return message;
     }
 

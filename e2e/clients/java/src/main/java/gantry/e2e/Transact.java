@@ -41,6 +41,7 @@ final class Transact implements TransactionListener {
         int failed = 0;
         for (int seq = 0; seq < flags.number("count", 10); seq++) {
             Message message = new Message(flags.need("topic"), "tx", id + "-" + seq, Body.encode(id, "", seq, 0));
+            Clients.addProperties(message, flags, seq);
             if (flags.has("immunity")) {
                 message.putUserProperty("CHECK_IMMUNITY_TIME_IN_SECONDS", flags.need("immunity"));
             }
