@@ -102,6 +102,11 @@ export class ClientRegistry {
     this.#producerConnections.set(client.clientId, client.connection)
   }
 
+  /** Takes a client for a producer that waits for a reply, ahead of its heartbeat. Whoever is connected under the name stays. */
+  expectReply(group: string, client: Client): void {
+    if (!this.#producerConnections.has(client.clientId)) this.registerProducer(group, client)
+  }
+
   /** Takes a consumer's heartbeat; `consumer.subscriptions` replaces what the group subscribes to, the newest version of each topic winning. */
   registerConsumer(consumer: ConsumerData, client: Client, fingerprint = 0): void {
     const state = this.#consumerState(consumer)

@@ -243,6 +243,7 @@ const pair = fc.constantFrom(
     '__CRC32#\u00010123456789',
   ],
   ...[
+    'REPLY_TO_CLIENT\u0001c1',
     'TRAN_MSG\u0001false',
     'TRAN_MSG\u0001true',
     'TIMER_DELAY_MS\u00011',

@@ -145,7 +145,8 @@ function isAt(target: Buffer, start: number, name: Buffer): boolean {
 function specialNames(): Buffer[][] {
   const byLength: Buffer[][] = []
   const { TRAN_MSG, INNER_MULTI_DISPATCH, INNER_NUM } = PropertyName
-  const asking = [TRAN_MSG, INNER_MULTI_DISPATCH, INNER_NUM, PropertyName.START_DELIVER_TIME]
+  const { START_DELIVER_TIME, REPLY_TO_CLIENT } = PropertyName
+  const asking = [TRAN_MSG, INNER_MULTI_DISPATCH, INNER_NUM, START_DELIVER_TIME, REPLY_TO_CLIENT]
   const names = [...DROPPED_PROPERTIES, ...DELAY_PROPERTIES, ...asking].filter(
     (name) => name !== PropertyName.UNIQ_KEY,
   )

@@ -114,6 +114,64 @@ describe('a reply', () => {
     expect(world.parts.store.maxOffsetInQueue(REPLY_TOPIC, 0)).toBe(1)
   })
 
+  describe('to a client of which no heartbeat has come yet', () => {
+    function ask(fields: Readonly<Record<string, string>>): Promise<FakeRequest> {
+      return world.call({
+        code: RequestCode.SEND_MESSAGE_V2,
+        extFields: {
+          ...{ a: 'Q2', b: 'Questions', c: 'TBW102', d: '4', e: '0', f: '0', g: '1', h: '0' },
+          i: formatProperties([
+            ['CORRELATION_ID', 'cid'],
+            ['REPLY_TO_CLIENT', 'q2'],
+          ]),
+          ...fields,
+        },
+        body: Buffer.from('ping'),
+        connection: requester,
+      })
+    }
+
+    test('goes where its request came from', async () => {
+      const asked = await ask({})
+      const { response } = await reply('q2')
+
+      expect([asked.response?.code, response?.code]).toEqual([0, 0])
+      expect(requester.invoked).toHaveLength(1)
+      expect(world.parts.clients.producers('Q2')?.map(({ clientId }) => clientId)).toEqual(['q2'])
+    })
+
+    test.each<[string, Parameters<typeof ask>[0]]>([
+      ['another member of the group has passed on', { gantryForwarded: 'true' }],
+      ['a consumer gives back', { b: '%RETRY%G' }],
+      [
+        'is an answer itself',
+        {
+          i: formatProperties([
+            ['MSG_TYPE', 'reply'],
+            ['REPLY_TO_CLIENT', 'q2'],
+          ]),
+        },
+      ],
+    ])('goes nowhere by a message that %s', async (_what, fields) => {
+      await ask(fields)
+      const { response } = await reply('q2')
+
+      expect(response?.remark).toBe('push reply message fail, channel of <q2> not found.')
+    })
+
+    test('goes to who is connected under its name, whoever else uses that', async () => {
+      const other = new FakeConnection(10)
+      other.answer = requester.answer
+      const client = { clientId: 'q2', language: LanguageCode.GO, version: 1 }
+      world.parts.clients.registerProducer('Q2', { ...client, connection: other })
+
+      await ask({})
+      await reply('q2')
+
+      expect([other.invoked.length, requester.invoked.length]).toEqual([1, 0])
+    })
+  })
+
   test('to a client that has gone is an error', async () => {
     requester.close()
 

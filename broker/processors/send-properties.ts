@@ -9,6 +9,8 @@ import type { MessageType } from '../stats.ts'
 
 const PAIR_END = '\u0002'
 const NAME_END = '\u0001'
+/** MSG_TYPE of a message that answers another one; it names the same client. */
+const REPLY = 'reply'
 
 export interface ScannedProperties {
   /** Without the pairs that the broker sets itself or drops, each pair ended by 0x02. */
@@ -19,6 +21,8 @@ export interface ScannedProperties {
   readonly isTransactional: boolean
   /** A delay level or a timer: see `Delays.divert`. */
   readonly asksForDelay: boolean
+  /** The client that waits for a reply to this message, which it has sent itself; null for all but requests. */
+  readonly requester: string | null
   /** What metrics count the message as. */
   readonly type: MessageType
 }
@@ -48,6 +52,8 @@ export function scanProperties(text: string): ScannedProperties {
   let waitsForFlush = true
   let isTransactional = false
   let asksForDelay = false
+  let replyTo: string | null = null
+  let isReply = false
   let type: MessageType = 'normal'
   let at = 0
   while (at < text.length) {
@@ -71,12 +77,17 @@ export function scanProperties(text: string): ScannedProperties {
         type = 'fifo'
       } else if (name === PropertyName.TRAN_MSG) {
         isTransactional = text.slice(middle + 1, end).toLowerCase() === 'true'
+      } else if (name === PropertyName.REPLY_TO_CLIENT) {
+        replyTo = text.slice(middle + 1, end)
+      } else if (name === PropertyName.MSG_TYPE) {
+        isReply = text.slice(middle + 1, end) === REPLY
       }
     }
     at = end + 1
   }
   if (isTransactional) type = 'transaction'
-  return { kept, uniqueKey, waitsForFlush, isTransactional, asksForDelay, type }
+  const requester = isReply ? null : replyTo
+  return { kept, uniqueKey, waitsForFlush, isTransactional, asksForDelay, requester, type }
 }
 
 function withoutPair(kept: string, pair: string): string {

@@ -24,6 +24,7 @@ import {
 } from '../names.ts'
 import { halfMessageOf } from '../transaction/half-message.ts'
 import { recallHandleOf } from '../timer/recall.ts'
+import { isForwarded } from '../request-gate.ts'
 import { answer, brokerMay, queueRefusal, topicNotExist } from './answers.ts'
 import { FastSend } from './fast-send.ts'
 import { PropertyCopier } from './property-copier.ts'
@@ -181,7 +182,19 @@ export class SendProcessor {
     if (header.topic.startsWith(RETRY_PREFIX)) {
       return this.#sendRetry(request, header, { topic, queueId: header.queueId, properties }, body)
     }
+    this.#noteRequester(request, header, properties)
     this.#store(request, header, { topic, queueId: header.queueId, properties }, body)
+  }
+
+  /** After a change of the leader requests come before the heartbeat that tells who sends them, and so may their replies. */
+  #noteRequester(
+    { command, connection }: RemotingRequest,
+    { producerGroup }: SendHeader,
+    { requester: clientId }: ScannedProperties,
+  ): void {
+    if (clientId === null || isForwarded(command)) return
+    const { language, version } = command
+    this.#parts.clients.expectReply(producerGroup, { clientId, connection, language, version })
   }
 
   /** A client sends a message that it could not consume: into the retry topic, or into the dead letter queue after too many attempts. */
