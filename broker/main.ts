@@ -97,7 +97,7 @@ async function serve(config: LoadedConfig<BrokerSchema>): Promise<number> {
     await Promise.race([broker.start(), ended.failed])
     const reason = await Promise.race([ended.signalled, ended.failed])
     logger.info({ signal: reason }, 'the broker stops')
-    await push.close()
+    await push.finish()
     await broker.close()
     return ExitCode.DONE
   } catch (error) {

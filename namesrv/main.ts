@@ -91,7 +91,7 @@ async function serve(config: LoadedConfig<NamesrvSchema>): Promise<number> {
     await nameServer.start()
     const signal = await stopped
     logger.info({ signal }, 'the name server stops')
-    await push.close()
+    await push.finish()
     await nameServer.close()
     return ExitCode.DONE
   } catch (error) {

@@ -202,3 +202,24 @@ test('it pushes every interval, never twice at a time, and not after its close',
   expect(receiver.batches.length).toBe(before)
   expect(before).toBe(2)
 })
+
+test('at the end it tells what has come since the last push, unless that one failed', async () => {
+  for (const isFailing of [false, true]) {
+    const { registry, receiver, push } = setUp({ temporality: 'delta' })
+    const counter = new Counter({ name: 'a_total', help: 'h', registers: [registry] })
+    counter.inc(3)
+    if (isFailing) receiver.faults.push(new Error('away'))
+    await push.push()
+    counter.inc(4)
+
+    await push.finish()
+
+    const values = isFailing ? [] : [3, 4]
+    expect(receiver.points('a_total')).toEqual(
+      values.map((value): unknown =>
+        expect.objectContaining({ point: expect.objectContaining({ value }) }),
+      ),
+    )
+    expect(receiver.ends).toBeGreaterThan(0)
+  }
+})

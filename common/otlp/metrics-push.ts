@@ -80,6 +80,14 @@ export class MetricsPush {
     this.#timer = this.#options.timers.every(this.#options.intervalMs, () => void this.push())
   }
 
+  /** Tells what has come since the last push, unless that one failed, and closes. */
+  async finish(): Promise<void> {
+    this.#timer?.cancel()
+    await this.#running
+    if (!this.#isFailing) await this.push()
+    await this.close()
+  }
+
   /** Drops what is under way. Idempotent. */
   async close(): Promise<void> {
     this.#isClosed = true

@@ -22,11 +22,18 @@ export interface StartMetricsPushOptions {
   readonly logger: Logger
 }
 
+const NO_PUSH: Pick<MetricsPush, 'finish' | 'close'> = {
+  finish: () => Promise.resolve(),
+  close: () => Promise.resolve(),
+}
+
 /** Starts to push, when the configuration asks for it. */
-export function startMetricsPush(options: StartMetricsPushOptions): Pick<MetricsPush, 'close'> {
+export function startMetricsPush(
+  options: StartMetricsPushOptions,
+): Pick<MetricsPush, 'finish' | 'close'> {
   const { values, registry, runtime, logger } = options
   const receiver = receiverOf(options)
-  if (receiver === null) return { close: () => Promise.resolve() }
+  if (receiver === null) return NO_PUSH
   const { clock, timers } = runtime
   const push = new MetricsPush({
     registry,
