@@ -402,7 +402,7 @@ test('the trace of a message says who sent it, who consumed it, and when', async
     group,
     expect: 1,
     trace: true,
-    'linger-ms': 6000,
+    'linger-ms': 8000,
   })
   const traces = () =>
     messagesByKey(world.admin, world.broker, {

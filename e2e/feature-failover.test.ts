@@ -234,7 +234,7 @@ async function traces(client: Client): Promise<After> {
 
   return async () => {
     const after = await world.produce(client, topic, traced)
-    const flags = { group: `${topic}-g`, expect: 6, trace: true, 'linger-ms': 6000 }
+    const flags = { group: `${topic}-g`, expect: 6, trace: true, 'linger-ms': 8000 }
     const lines = await consume(client, topic, flags)
 
     expect(messages(lines, 'message')).toHaveLength(6)

@@ -194,7 +194,7 @@ describe.each(CLIENTS)('the %s client', (client) => {
     const group = `${topic}-g`
 
     const sent = await world.produce(client, topic, { count: 3, trace: true, verbose: true })
-    await world.consume(client, topic, { group, expect: 3, trace: true, 'linger-ms': 6000 })
+    await world.consume(client, topic, { group, expect: 3, trace: true, 'linger-ms': 8000 })
 
     for (const { msgId } of sent.acks) {
       await eventually(`the trace of ${msgId}`, async () => {

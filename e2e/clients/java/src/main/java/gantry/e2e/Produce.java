@@ -61,8 +61,8 @@ final class Produce {
         };
         double elapsedMs = (System.nanoTime() - start) / 1e6;
         if (flags.has("trace")) {
-            // Traces are sent in the background, and 4.9.8 does not wait for their answers when it shuts down.
-            Thread.sleep(1000);
+            // Traces are sent in the background, after five seconds at the latest, and what shuts down waits for no answers to them.
+            Thread.sleep(8000);
         }
         producer.shutdown();
         Report.line("summary", "scenario", "produce", "mode", mode, "id", id, "sent", sent, "acked", acked, "failed", failed,
