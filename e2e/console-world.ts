@@ -139,11 +139,13 @@ export class ConsoleWorld implements AsyncDisposable {
     return readFileSync(join(this.#data, 'dashboard', 'initial-password'), 'utf8').trim()
   }
 
-  /** What the broker has been asked so far, by whomever: for the console's pictures, and all else. */
+  /** What the broker has been asked so far: for the console's pictures, and all else but the heartbeats of this world's own member. */
   async requests(): Promise<{ readonly pictures: number; readonly others: number }> {
-    const counts = await this.requestCounts()
+    const counts = new Map(await this.requestCounts())
     const pictures = counts.get('gantry_broker_picture') ?? 0
-    return { pictures, others: [...counts.values()].reduce((sum, count) => sum + count, -pictures) }
+    counts.delete('gantry_broker_picture')
+    counts.delete('heart_beat')
+    return { pictures, others: [...counts.values()].reduce((sum, count) => sum + count, 0) }
   }
 
   /** How often the broker has been asked for what, by the names of its metrics. */

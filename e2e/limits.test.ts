@@ -66,21 +66,26 @@ test.for(CLIENTS)(
       flushDiskType: 'SYNC_FLUSH',
       syncFlushTimeout: 1,
     })
-    const topic = `Slow-${client.replaceAll('.', '_')}-${RUN}`
+    let late: readonly unknown[] = []
+    // A disk may have a spell in which it is faster than that.
+    for (let attempt = 0; late.length === 0 && attempt < 10; attempt++) {
+      const topic = `Slow-${client.replaceAll('.', '_')}-${RUN}-${attempt}`
+      const sent = await started(client, 'produce', namesrv, {
+        topic,
+        count: 12,
+        size: LARGE,
+        verbose: true,
+      }).finished()
+      const seqs = await seqsOfTopic(namesrv, topic, 12)
 
-    const sent = await started(client, 'produce', namesrv, {
-      topic,
-      count: 12,
-      size: LARGE,
-      verbose: true,
-    }).finished()
-    const seqs = await seqsOfTopic(namesrv, topic, 12)
+      expect(seqs).toEqual(Array.from({ length: 12 }, (_, seq) => seq))
+      late = events(sent.lines, 'ack').filter((ack) =>
+        /FLUSH_DISK_TIMEOUT|^1$/u.test(textAt(ack, 'status')),
+      )
+    }
 
-    const acks = events(sent.lines, 'ack')
-    const late = acks.filter((ack) => /FLUSH_DISK_TIMEOUT|^1$/u.test(textAt(ack, 'status')))
     expect(late.length).toBeGreaterThan(0)
     expect(late.every((ack) => textAt(ack, 'offsetMsgId').length === 32)).toBe(true)
-    expect(seqs).toEqual(Array.from({ length: 12 }, (_, seq) => seq))
   },
 )
 
