@@ -16,12 +16,15 @@ export class OwnCluster {
   readonly #folder: string
   readonly #nameServer: ServerProcess
   readonly #config: Readonly<Record<string, string | number | boolean>>
+  readonly #env: Readonly<Record<string, string>>
 
   private constructor(
     folder: string,
     nameServer: ServerProcess,
     config: Readonly<Record<string, string | number | boolean>>,
+    env: Readonly<Record<string, string>>,
   ) {
+    this.#env = env
     this.#folder = folder
     this.#nameServer = nameServer
     this.#config = config
@@ -31,10 +34,11 @@ export class OwnCluster {
     this.broker = this.#startBroker()
   }
 
-  /** `portOffset` is added to RocketMQ's ports, `config` are keys of broker.conf; the name server has its `bindAddress`. */
+  /** `portOffset` is added to RocketMQ's ports, `config` are keys of broker.conf, `env` is for the broker; the name server has its `bindAddress`. */
   static async start(
     portOffset: number,
     config: Readonly<Record<string, string | number | boolean>> = {},
+    env: Readonly<Record<string, string>> = {},
   ): Promise<OwnCluster> {
     const folder = await mkdtemp(join(tmpdir(), 'gantry-e2e-'))
     const nameServer = await ServerProcess.start({
@@ -47,7 +51,7 @@ export class OwnCluster {
         bindAddress: config['bindAddress'] ?? '0.0.0.0',
       },
     }).ready()
-    const cluster = new OwnCluster(folder, nameServer, {
+    const values = {
       brokerClusterName: 'DefaultCluster',
       brokerName: 'broker-a',
       brokerIP1: '127.0.0.1',
@@ -56,7 +60,8 @@ export class OwnCluster {
       namesrvAddr: nameServer.address,
       storePathRootDir: join(folder, 'store'),
       ...config,
-    })
+    }
+    const cluster = new OwnCluster(folder, nameServer, values, env)
     await cluster.#ready()
     return cluster
   }
@@ -89,6 +94,7 @@ export class OwnCluster {
       role: 'broker',
       folder: this.#folder,
       config: { ...this.#config, namesrvAddr: namesrv },
+      env: this.#env,
     })
   }
 
