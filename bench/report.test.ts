@@ -101,7 +101,7 @@ test('scenarios of a later run take the place of the same ones, and say when the
   expect(merged.date).toBe(first.date)
   expect(parseComparison(JSON.stringify(merged))).toEqual(merged)
   expect(formatReport(merged, '')).toContain(
-    '*Measured in a run of its own, 2026-02-03 04:05 UTC, pairs 3, only start.*',
+    `*Measured in a run of its own, 2026-02-03 04:05 UTC, on ${first.machine.cpu}, pairs 3, only start.*`,
   )
 })
 

@@ -103,8 +103,8 @@ function formatScenario(scenario: Scenario, { pairs, own }: ScenarioResult): str
   ].join('\n')
 }
 
-function ownText({ date, options }: OwnRun): string {
-  return `*Measured in a run of its own, ${date.slice(0, 16).replace('T', ' ')} UTC, ${optionsText(options)}.*`
+function ownText({ date, cpu, options }: OwnRun): string {
+  return `*Measured in a run of its own, ${date.slice(0, 16).replace('T', ' ')} UTC, on ${cpu}, ${optionsText(options)}.*`
 }
 
 /** Two checkouts of Gantry: `baseline` is the name of the one that runs in Java's place. */

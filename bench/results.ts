@@ -28,6 +28,7 @@ export interface ScenarioResult {
 
 export interface OwnRun {
   readonly date: string
+  readonly cpu: string
   readonly options: Options
 }
 
@@ -87,7 +88,7 @@ export function parseComparison(text: string): Comparison {
 
 function ownOf(json: unknown): Pick<ScenarioResult, 'own'> {
   if (json === undefined) return {}
-  return { own: { date: textAt(json, 'date'), options: optionsOf(json) } }
+  return { own: { date: textAt(json, 'date'), cpu: textAt(json, 'cpu'), options: optionsOf(json) } }
 }
 
 function optionsOf(json: unknown): Options {
@@ -101,10 +102,10 @@ function optionsOf(json: unknown): Options {
 
 /** `comparison` with the scenarios of a later run in the place of its own, or beside them. */
 export function withScenarios(comparison: Comparison, later: Comparison): Comparison {
-  const { date, options } = later
+  const { date, machine, options } = later
   const replaced = new Map(comparison.scenarios.map((scenario) => [scenario.id, scenario]))
   for (const scenario of later.scenarios) {
-    replaced.set(scenario.id, { ...scenario, own: { date, options } })
+    replaced.set(scenario.id, { ...scenario, own: { date, cpu: machine.cpu, options } })
   }
   return { ...comparison, scenarios: [...replaced.values()] }
 }
