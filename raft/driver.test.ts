@@ -26,7 +26,12 @@ class Machine {
     this.disk = new SimulatedDisk({ clock: world.time })
   }
 
-  async start(size: number): Promise<void> {
+  /** `configured` are the members that it is told of at its start: as many, or these. */
+  async start(configured: number | readonly number[]): Promise<void> {
+    const ids =
+      typeof configured === 'number'
+        ? Array.from({ length: configured }, (_, id) => id)
+        : configured
     const { time, random, network } = this.#world
     this.disk.makeDirectorySync('/data')
     const driver = new RaftDriver({
@@ -41,7 +46,7 @@ class Machine {
       storePathRootDir: '/data',
       group: 'test/broker-a',
       id: this.id,
-      peers: Array.from({ length: size }, (_, id) => ({ id, host: `n${id}`, port: PORT })),
+      peers: ids.map((id) => ({ id, host: `n${id}`, port: PORT })),
       listenHost: `n${this.id}`,
       clientPort: 10_911,
       log: this.log,
@@ -329,6 +334,36 @@ test('a learner asks again when the leader that took it in has fallen before tha
   const members = world.leader.driver?.raft?.configuration.members
   expect(members?.map(({ role }) => role)).toEqual(['voter', 'voter', 'voter'])
   expect(wiped.log.endOffset).toBe(world.leader.log.endOffset)
+})
+
+// Method: the only member that the new one can reach follows, and the leader has come to the group after the two have met.
+test('who wants to be taken in asks a leader too of which it was not told at its start', async () => {
+  const world = new World(4)
+  const [first, second, third, fourth] = [0, 1, 2, 3].map((id) => world.machine(id))
+  assert(first !== undefined && second !== undefined && third !== undefined && fourth !== undefined)
+  await first.start([0, 1])
+  await second.start([0, 1])
+  await world.time.advance(5000)
+  const leader = world.leader
+  world.network.cut(`n${leader.id}`, 'n3')
+  world.network.cut('n3', `n${leader.id}`)
+  await fourth.start([0, 1, 3])
+  await world.time.advance(1000)
+  await third.start([0, 1, 2])
+  await world.time.advance(10_000)
+  leader.driver?.transferLeadership(third.id)
+  await world.time.advance(2000)
+  expect(world.leader).toBe(third)
+
+  await world.time.advance(10_000)
+
+  const members = world.leader.driver?.raft?.configuration.members
+  expect(members?.map(({ id, role }) => `${id} ${role}`).toSorted()).toEqual([
+    '0 voter',
+    '1 voter',
+    '2 voter',
+    '3 voter',
+  ])
 })
 
 test('two wiped members do not found a group without the third', async () => {

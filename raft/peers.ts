@@ -106,16 +106,24 @@ export class Peers {
 
   /** Connects to members that are not configured here, and forgets those that are gone. */
   follow(members: readonly Member[]): void {
-    for (const { id, address } of members) {
-      const at = address.lastIndexOf(':')
-      this.#connect({ id, host: address.slice(0, at), port: Number(address.slice(at + 1)) })
-    }
+    this.#connectTo(members)
     for (const [id, { link }] of this.#peers) {
       const isKnown = members.some((member) => member.id === id)
       if (isKnown || this.#options.peers.some((peer) => peer.id === id)) continue
       link.close()
       this.#peers.delete(id)
     }
+  }
+
+  /** Asks to be taken in, whoever may lead: also those of whom the others have told since, which came to the group later. */
+  sendJoin(member: Member): void {
+    const told = [...this.#peers.values()].flatMap(({ hello }) => hello ?? [])
+    const newest = told
+      .filter(({ members }) => members !== null)
+      .toSorted((left, right) => right.term - left.term)[0]
+    this.#connectTo(newest?.members ?? [])
+    const frame = encodeControl(ControlType.join, { member })
+    for (const { link } of this.#peers.values()) link.send([frame])
   }
 
   /** Messages to the member arrive, unless they are lost on the way. */
@@ -165,11 +173,6 @@ export class Peers {
     })
   }
 
-  sendJoin(member: Member): void {
-    const frame = encodeControl(ControlType.join, { member })
-    for (const { link } of this.#peers.values()) link.send([frame])
-  }
-
   /** False when the member cannot be reached. */
   sendInstall(to: MemberId, install: Install): boolean {
     const peer = this.#reachable(to)
@@ -199,6 +202,13 @@ export class Peers {
       term: term(),
       takesChecksums: true,
       members: raft()?.configuration.members ?? null,
+    }
+  }
+
+  #connectTo(members: readonly Member[]): void {
+    for (const { id, address } of members) {
+      const at = address.lastIndexOf(':')
+      this.#connect({ id, host: address.slice(0, at), port: Number(address.slice(at + 1)) })
     }
   }
 
@@ -281,7 +291,7 @@ export class Peers {
           this.#peers.get(from.id)?.link.wake()
         }
       } else {
-        this.#onFrame(from, frame)
+        this.#onFrame(from, frame, socket)
       }
     })
     return {
@@ -325,10 +335,10 @@ export class Peers {
     return null
   }
 
-  #onFrame(from: Hello, frame: Buffer): void {
+  #onFrame(from: Hello, frame: Buffer, socket: Socket): void {
     const control = decodeControl(frame)
     if (control !== null) {
-      this.#onControl(from, control.type, control.content)
+      this.#onControl(from, control.type, control.content, socket)
       return
     }
     const message = decodeMessage(frame, 0, frame.length)
@@ -342,9 +352,11 @@ export class Peers {
     this.#options.onMessage(from.id, message)
   }
 
-  #onControl(from: Hello, type: ControlType, content: unknown): void {
+  #onControl(from: Hello, type: ControlType, content: unknown, socket: Socket): void {
     switch (type) {
       case ControlType.join:
+        // It may not know who leads by now.
+        socket.write(encodeHello(this.#hello()))
         this.#options.onJoin(parseJoin(content))
         break
       case ControlType.install:
