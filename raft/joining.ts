@@ -25,11 +25,16 @@ export interface Knowledge {
   readonly hasRecords: boolean
 }
 
+/** The members of the group as whoever is furthest has told of them; null when nobody belongs to one. */
+export function newestMembers(hellos: readonly Hello[]): readonly Member[] | null {
+  const inGroup = hellos.filter(({ members }) => members !== null)
+  return inGroup.toSorted((left, right) => right.term - left.term)[0]?.members ?? null
+}
+
 /** The members with which this one begins. */
 export function findGroup({ self, others, addressOf, hasRecords }: Knowledge): Finding {
   const heard = others.filter((hello) => hello !== null)
-  const inGroup = heard.filter(({ members }) => members !== null)
-  const group = inGroup.toSorted((left, right) => right.term - left.term)[0]?.members ?? null
+  const group = newestMembers(heard)
   if (group !== null) {
     const known = group.find(({ id }) => id === self.id)
     if (known?.incarnation === self.incarnation) return { type: 'found', members: group }

@@ -13,6 +13,7 @@ import {
 } from './control-frames.ts'
 import type { Hello, Install } from './control-frames.ts'
 import { FrameReader } from './frame-reader.ts'
+import { newestMembers } from './joining.ts'
 import {
   ControlType,
   decodeControl,
@@ -118,10 +119,7 @@ export class Peers {
   /** Asks to be taken in, whoever may lead: also those of whom the others have told since, which came to the group later. */
   sendJoin(member: Member): void {
     const told = [...this.#peers.values()].flatMap(({ hello }) => hello ?? [])
-    const newest = told
-      .filter(({ members }) => members !== null)
-      .toSorted((left, right) => right.term - left.term)[0]
-    this.#connectTo(newest?.members ?? [])
+    this.#connectTo(newestMembers(told) ?? [])
     const frame = encodeControl(ControlType.join, { member })
     for (const { link } of this.#peers.values()) link.send([frame])
   }
