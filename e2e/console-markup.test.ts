@@ -4,11 +4,10 @@ import type { Page } from 'playwright-core'
 import { AuthAdmin } from '../client/auth-admin.ts'
 import { silentLogger } from '../common/log.ts'
 import { createRuntime } from '../common/runtime.ts'
-import { encodeHeartbeatData } from '../remoting/bodies/heartbeat-data.ts'
 import { topicConfig } from '../remoting/bodies/topic-config.ts'
 import { RemotingClient } from '../remoting/client.ts'
 import { RequestCode } from '../remoting/request-code.ts'
-import { ConsoleWorld, eventually } from './console-world.ts'
+import { ConsoleWorld, eventually, heartbeatOf } from './console-world.ts'
 import { covers } from './features.ts'
 import { MARKUP } from './markup.ts'
 
@@ -200,29 +199,8 @@ test('ids of clients, and groups of producers', { timeout: 300_000 }, async ({ t
 
 /** Of a client that sends to a group of its name, and consumes in others by an expression of its name. */
 function heartbeat(text: string, groups: readonly string[]): Buffer {
-  const subscription = {
-    topic: 'markup-0',
-    subString: text,
-    tagsSet: [],
-    codeSet: [],
-    subVersion: 1,
-    expressionType: 'TAG',
-    classFilterMode: false,
-  }
-  return encodeHeartbeatData({
-    clientID: text,
-    producerGroups: [text],
-    consumers: groups.map((groupName) => ({
-      groupName,
-      consumeType: 'CONSUME_PASSIVELY',
-      messageModel: 'CLUSTERING',
-      consumeFromWhere: 'CONSUME_FROM_FIRST_OFFSET',
-      unitMode: false,
-      subscriptions: [subscription],
-    })),
-    heartbeatFingerprint: 0,
-    withoutSub: false,
-  })
+  const subscription = { topic: 'markup-0', subString: text }
+  return heartbeatOf({ clientID: text, producerGroup: text, groups, subscription })
 }
 
 test(

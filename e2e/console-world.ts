@@ -242,32 +242,13 @@ export class ConsoleWorld implements AsyncDisposable {
 
   /** A member of a group, as brokers see it. */
   async heartbeat(groupName: string, topic: string): Promise<void> {
-    const subscription = {
-      topic,
-      subString: '*',
-      tagsSet: [],
-      codeSet: [],
-      subVersion: 1,
-      expressionType: 'TAG',
-      classFilterMode: false,
-    }
     await this.admin.ask(this.#broker, {
       code: RequestCode.HEART_BEAT,
-      body: encodeHeartbeatData({
+      body: heartbeatOf({
         clientID: 'client-1',
-        producerGroups: ['shop'],
-        consumers: [
-          {
-            groupName,
-            consumeType: 'CONSUME_PASSIVELY',
-            messageModel: 'CLUSTERING',
-            consumeFromWhere: 'CONSUME_FROM_FIRST_OFFSET',
-            unitMode: false,
-            subscriptions: [subscription],
-          },
-        ],
-        heartbeatFingerprint: 0,
-        withoutSub: false,
+        producerGroup: 'shop',
+        groups: [groupName],
+        subscription: { topic, subString: '*' },
       }),
     })
   }
@@ -350,4 +331,40 @@ export async function eventually(isSo: () => Promise<boolean>): Promise<void> {
     if (Date.now() > end) throw new Error('it did not come about')
     await new Promise((resolve) => setTimeout(resolve, 200))
   }
+}
+
+/** Of a client that is a producer of one group, and a push consumer of others, which subscribe to the same. */
+export function heartbeatOf({
+  clientID,
+  producerGroup,
+  groups,
+  subscription,
+}: {
+  readonly clientID: string
+  readonly producerGroup: string
+  readonly groups: readonly string[]
+  readonly subscription: { readonly topic: string; readonly subString: string }
+}): Buffer {
+  const whole = {
+    ...subscription,
+    tagsSet: [],
+    codeSet: [],
+    subVersion: 1,
+    expressionType: 'TAG',
+    classFilterMode: false,
+  }
+  return encodeHeartbeatData({
+    clientID,
+    producerGroups: [producerGroup],
+    consumers: groups.map((groupName) => ({
+      groupName,
+      consumeType: 'CONSUME_PASSIVELY',
+      messageModel: 'CLUSTERING',
+      consumeFromWhere: 'CONSUME_FROM_FIRST_OFFSET',
+      unitMode: false,
+      subscriptions: [whole],
+    })),
+    heartbeatFingerprint: 0,
+    withoutSub: false,
+  })
 }
