@@ -56,6 +56,20 @@ describe('the simulated disk', () => {
     expect(disk.readFileSync('/d/b')).toBe(null)
   })
 
+  test('has a folder for every file after an undone rename of a folder', () => {
+    const disk = newDisk()
+    disk.makeDirectorySync('/d/old/sub')
+    disk.openSync('/d/old/sub/a', 'write')
+    disk.syncDirectorySync('/d/old/sub')
+    disk.renameSync('/d/old', '/d/new')
+
+    disk.crash()
+
+    expect(disk.readFileSync('/d/old/sub/a')).not.toBe(null)
+    expect(disk.statusSync('/d/old')?.isDirectory).toBe(true)
+    expect(disk.statusSync('/d/old/sub')?.isDirectory).toBe(true)
+  })
+
   test('tears unsynced writes at sectors, by chance and reproducibly', () => {
     const outcomes = Array.from({ length: 20 }, (_, seed) => {
       const disk = newDisk()

@@ -160,6 +160,8 @@ export class SimulatedDisk implements Disk {
     for (const node of new Set(names.values())) revertUnsynced(node, random)
     this.#names = names
     this.#durableNames = new Map(names)
+    // A folder that had been renamed has its old name again.
+    for (const path of names.keys()) this.makeDirectorySync(parentOf(path))
     // Removed files may be there again.
     this.#usedAtMost = this.totalBytes
   }
