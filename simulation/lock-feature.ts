@@ -9,7 +9,7 @@ import { RequestCode } from '../remoting/request-code.ts'
 import { ResponseCode } from '../remoting/response-code.ts'
 import { LOCK_LIVE_MS } from '../broker/queue-locks.ts'
 import { pull } from './puller.ts'
-import { sendPlain } from './sender.ts'
+import { PlainSends } from './sender.ts'
 import type { RemotingCommand } from '../remoting/command.ts'
 import type { BrokerClient } from './broker-client.ts'
 import type { Feature } from './feature.ts'
@@ -66,7 +66,7 @@ export class LockFeature implements Feature {
     groups: 0,
   }
   readonly #options: WorkloadOptions
-  readonly #sent = new Set<string>()
+  readonly #sends: PlainSends
   #group: Group
   #consumers = 0
   #sequence = 0
@@ -74,6 +74,7 @@ export class LockFeature implements Feature {
 
   constructor(options: WorkloadOptions) {
     this.#options = options
+    this.#sends = new PlainSends(options, { topic: TOPIC, queues: QUEUES })
     this.#group = this.#begin()
   }
 
@@ -82,14 +83,11 @@ export class LockFeature implements Feature {
   }
 
   async operate(client: BrokerClient): Promise<void> {
-    const key = `l${this.#sequence++}`
-    this.#sent.add(key)
-    const answer = await sendPlain(client, this.#options, { topic: TOPIC, queues: QUEUES, key })
-    if (answer !== null) this.#count('acknowledged')
+    if ((await this.#sends.send(client)) !== null) this.#count('acknowledged')
   }
 
   committed(key: string): string | null {
-    return this.#sent.has(key) ? null : 'nobody sent it'
+    return this.#sends.committed(key)
   }
 
   missing(): string | null {

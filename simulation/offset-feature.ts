@@ -5,7 +5,7 @@
 import { RequestCode } from '../remoting/request-code.ts'
 import { ResponseCode } from '../remoting/response-code.ts'
 import { ResetGroups } from './reset-groups.ts'
-import { sendPlain } from './sender.ts'
+import { PlainSends } from './sender.ts'
 import type { BrokerClient } from './broker-client.ts'
 import type { Feature } from './feature.ts'
 import type { WorkloadOptions } from './workload.ts'
@@ -52,11 +52,12 @@ export class OffsetFeature implements Feature {
   readonly #options: WorkloadOptions
   readonly #resets: ResetGroups
   readonly #groups = new Map<string, Group>()
-  readonly #sent = new Set<string>()
+  readonly #sends: PlainSends
   #sequence = 0
 
   constructor(options: WorkloadOptions) {
     this.#options = options
+    this.#sends = new PlainSends(options, { topic: TOPIC })
     this.#resets = new ResetGroups(options, TOPIC, (what) => this.#count(what))
   }
 
@@ -71,7 +72,7 @@ export class OffsetFeature implements Feature {
   }
 
   committed(key: string): string | null {
-    return this.#sent.has(key) ? null : 'nobody sent it'
+    return this.#sends.committed(key)
   }
 
   missing(): string | null {
@@ -112,12 +113,10 @@ export class OffsetFeature implements Feature {
   /** A message that is answered tells that all is committed which its leader has put into the log before. */
   async #send(client: BrokerClient): Promise<void> {
     const { engine } = this.#options
-    const key = `m${this.#sequence++}`
-    this.#sent.add(key)
     client.followLeader()
     const reign = this.#reignOf(client)
     const invokedMs = engine.now
-    const answer = await sendPlain(client, this.#options, { topic: TOPIC, key })
+    const answer = await this.#sends.send(client)
     if (answer === null) return
     this.#count('acknowledged')
     if (reign === null || this.#reignOf(client) !== reign) return

@@ -7,7 +7,7 @@ import { RequestCode } from '../remoting/request-code.ts'
 import { ResponseCode } from '../remoting/response-code.ts'
 import { keyOf } from './checker.ts'
 import { pop } from './popper.ts'
-import { sendPlain } from './sender.ts'
+import { PlainSends } from './sender.ts'
 import { apartMs } from './tolerance.ts'
 import type { StoredMessage } from '../common/message.ts'
 import type { RemotingCommand } from '../remoting/command.ts'
@@ -62,7 +62,7 @@ export class OrderlyFeature implements Feature {
   readonly topic: string = TOPIC
   readonly counts: Record<string, number> = { acknowledged: 0, popped: 0, done: 0 }
   readonly #options: WorkloadOptions
-  readonly #sent = new Set<string>()
+  readonly #sends: PlainSends
   readonly #queues: readonly Queue[] = Array.from({ length: QUEUES }, () => ({
     leases: [],
     asked: new Set(),
@@ -73,12 +73,12 @@ export class OrderlyFeature implements Feature {
   #healedMs: number | null = null
   /** Of the longest queue, when all was healed. */
   #backlog = 0
-  #sequence = 0
   #consumers = 0
   #attempts = 0
 
   constructor(options: WorkloadOptions) {
     this.#options = options
+    this.#sends = new PlainSends(options, { topic: TOPIC, queues: QUEUES })
   }
 
   join(client: BrokerClient): void {
@@ -86,14 +86,11 @@ export class OrderlyFeature implements Feature {
   }
 
   async operate(client: BrokerClient): Promise<void> {
-    const key = `s${this.#sequence++}`
-    this.#sent.add(key)
-    const answer = await sendPlain(client, this.#options, { topic: TOPIC, queues: QUEUES, key })
-    if (answer !== null) this.#count('acknowledged')
+    if ((await this.#sends.send(client)) !== null) this.#count('acknowledged')
   }
 
   committed(key: string): string | null {
-    return this.#sent.has(key) ? null : 'nobody sent it'
+    return this.#sends.committed(key)
   }
 
   missing(): string | null {

@@ -58,6 +58,33 @@ export function sendPlain(
   return send(client, { topic, queueId, key, properties: [], bodyBytes })
 }
 
+/** Plain messages to one topic, each with a key of its own. */
+export class PlainSends {
+  readonly #options: WorkloadOptions
+  readonly #place: { readonly topic: string; readonly queues?: number }
+  readonly #keys = new Set<string>()
+
+  constructor(
+    options: WorkloadOptions,
+    place: { readonly topic: string; readonly queues?: number },
+  ) {
+    this.#options = options
+    this.#place = place
+  }
+
+  /** One more; see `send`. */
+  send(client: BrokerClient): Promise<RemotingCommand | null> {
+    const key = `m${this.#keys.size}`
+    this.#keys.add(key)
+    return sendPlain(client, this.#options, { ...this.#place, key })
+  }
+
+  /** What is wrong with a message that has been committed; null: nothing. */
+  committed(key: string): string | null {
+    return this.#keys.has(key) ? null : 'nobody sent it'
+  }
+}
+
 /** Where the broker says that the message is stored. */
 export function placeOf(answer: RemotingCommand): {
   readonly physicalOffset: number
