@@ -12,6 +12,8 @@ export interface Hello {
   readonly life: number
   /** Where the member serves clients. */
   readonly clientPort: number
+  /** `host:port` of its peer port; null from members that do not tell it yet. */
+  readonly address: string | null
   readonly term: number
   /** It understands append requests with a checksum of their records. */
   readonly takesChecksums: boolean
@@ -45,6 +47,7 @@ export function parseHello(json: unknown): Hello {
     incarnation: integer(fields, 'incarnation'),
     life: integer(fields, 'life'),
     clientPort: integer(fields, 'clientPort'),
+    address: fields['address'] === undefined ? null : text(fields, 'address'),
     term: integer(fields, 'term'),
     takesChecksums: fields['takesChecksums'] === true,
     members: members === null ? null : membersOf(members),

@@ -366,6 +366,60 @@ test('who wants to be taken in asks a leader too of which it was not told at its
   ])
 })
 
+/** One member of three is cut off from the other two while a fourth comes, to which it is connected before that belongs to the group. */
+async function groupWithNewcomer(): Promise<{
+  readonly world: World
+  readonly absent: Machine
+  readonly newcomer: Machine
+  readonly others: readonly [Machine, Machine]
+}> {
+  const world = new World(4)
+  const [first, second, absent, newcomer] = [0, 1, 2, 3].map((id) => world.machine(id))
+  assert(first !== undefined && second !== undefined)
+  assert(absent !== undefined && newcomer !== undefined)
+  for (const machine of [first, second, absent]) await machine.start([0, 1, 2])
+  await world.time.advance(5000)
+  expect(world.leader).toBe(first)
+  for (const { id } of [first, second]) {
+    world.network.cut(`n${id}`, `n${absent.id}`)
+    world.network.cut(`n${absent.id}`, `n${id}`)
+  }
+  await newcomer.start([0, 1, 2, 3])
+  await world.time.advance(5000)
+  return { world, absent, newcomer, others: [first, second] }
+}
+
+test('a member answers a leader that has come to the group while it was cut off', async () => {
+  const { world, absent, newcomer } = await groupWithNewcomer()
+  world.leader.driver?.transferLeadership(newcomer.id)
+  await world.time.advance(3000)
+  expect(world.leader).toBe(newcomer)
+
+  newcomer.log.append('newest')
+  await world.time.advance(5000)
+
+  expect(absent.log.texts).toEqual(['newest'])
+  expect(absent.driver?.raft?.commitOffset).toBe(newcomer.log.endOffset)
+})
+
+// Method: the fourth alone has the newest record, and needs the votes of both that are left.
+test('a member votes for one that has come to the group while it was cut off', async () => {
+  const { world, absent, newcomer, others } = await groupWithNewcomer()
+  const [first, second] = others
+  await second.kill()
+  first.log.append('newest')
+  await world.time.advance(500)
+  expect(newcomer.log.texts).toEqual(['newest'])
+  await first.kill()
+  world.network.healAll()
+
+  await second.start([0, 1, 2, 3])
+  await world.time.advance(20_000)
+
+  expect(world.leader).toBe(newcomer)
+  expect(absent.log.texts).toEqual(['newest'])
+})
+
 test('two wiped members do not found a group without the third', async () => {
   const world = new World(3)
   await world.startAll()

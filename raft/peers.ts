@@ -193,6 +193,7 @@ export class Peers {
     return {
       format: PEER_FORMAT,
       clientPort,
+      address: this.addressOf(id),
       group,
       id,
       incarnation,
@@ -203,7 +204,7 @@ export class Peers {
     }
   }
 
-  #connectTo(members: readonly Member[]): void {
+  #connectTo(members: readonly Pick<Member, 'id' | 'address'>[]): void {
     for (const { id, address } of members) {
       const at = address.lastIndexOf(':')
       this.#connect({ id, host: address.slice(0, at), port: Number(address.slice(at + 1)) })
@@ -318,6 +319,14 @@ export class Peers {
     if (peer !== undefined && peer.hello !== null && peer.hello.life !== life) peer.link.reconnect()
   }
 
+  /**
+   * Who leads, or would, may have come to the group with records that this member lacks, and will lack until it answers. The question at
+   * hand is not answered; it is asked again.
+   */
+  #connectBack({ id, address }: Hello): void {
+    if (address !== null) this.#connectTo([{ id, address }])
+  }
+
   /** Null, with a warning, when the frame is no hello of this group. */
   #checkedHello(frame: Buffer): Hello | null {
     const { group, logger } = this.#options
@@ -347,6 +356,7 @@ export class Peers {
     const isStranger = known !== undefined && known.incarnation !== from.incarnation
     const isQuestion = message.type === 'appendRequest' || message.type === 'voteRequest'
     if (isStranger && !isQuestion) return
+    if (isQuestion && !this.#peers.has(from.id)) this.#connectBack(from)
     this.#options.onMessage(from.id, message)
   }
 
