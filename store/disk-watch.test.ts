@@ -66,4 +66,22 @@ describe('a disk that does not answer', () => {
     await world.settle(late)
     await world.settle(store.close())
   })
+
+  test('is not blamed when it has answered while the process was stopped', async () => {
+    const world = simulatedWorld()
+    const { store, failures } = await openStore(world, { flushDiskType: 'SYNC_FLUSH' })
+    world.disk.holdSyncs()
+    const late = put(store, testMessage())
+    await world.time.advance(18_500)
+
+    world.time.freeze(10_000)
+    // The timers that are due come first, the answers of the disk behind them.
+    await world.time.advance(0)
+    world.disk.releaseSyncs()
+    await world.settle(late)
+    await world.time.advance(30_000)
+
+    expect(failures).toEqual([])
+    expect(store.status().oldestDiskOperationMs).toBe(0)
+  })
 })

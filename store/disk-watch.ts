@@ -1,14 +1,15 @@
 /**
  * Notices a disk that does not answer, on the event loop's own clock: the threads that wait for the disk cannot tell.
  *
- * Time is counted in ticks, each for at most twice its length, so that a process which was stopped, or a machine that slept, does
- * not take its own absence for a stalled disk.
+ * Time is counted in ticks, each for at most twice its length, and a tick that comes later than that fences nobody, so that a process
+ * which was stopped, or a machine that slept, does not take its own absence for a stalled disk.
  */
 import type { Logger } from '../common/log.ts'
 import type { Clock, Timer, Timers } from '../common/ports.ts'
 import { StoreError } from './errors.ts'
 
 const TICK_MS = 1000
+const TICK_MAX_MS = 2 * TICK_MS
 /** From here on it is a warning and counted (reliability D7). */
 const WARN_MS = 10_000
 /** From here on the store is fenced: nothing more is acknowledged, and the process ends. */
@@ -77,12 +78,14 @@ export class DiskWatch {
 
   #tick(): void {
     const now = this.#clock.monotonic()
-    const passed = Math.min(now - this.#lastTick, 2 * TICK_MS)
+    const passed = now - this.#lastTick
+    // What the disk has answered meanwhile is heard after this tick: the next one decides.
+    const wasAway = passed > TICK_MAX_MS
     this.#lastTick = now
     for (const operation of this.#operations) {
-      operation.elapsedMs += passed
+      operation.elapsedMs += Math.min(passed, TICK_MAX_MS)
       if (operation.elapsedMs >= WARN_MS && !operation.isWarned) this.#warn(operation)
-      if (operation.elapsedMs >= FENCE_MS && !this.#hasFenced) this.#fence(operation)
+      if (operation.elapsedMs >= FENCE_MS && !wasAway && !this.#hasFenced) this.#fence(operation)
     }
   }
 
