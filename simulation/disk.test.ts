@@ -43,6 +43,28 @@ describe('the simulated disk', () => {
     expect(disk.lockSync('/d/lock')).not.toBe(null)
   })
 
+  test('tells a process of a sync that was held in the time of that process', async () => {
+    const [world, process] = [new SimulatedTime(), new SimulatedTime()]
+    const disk = new SimulatedDisk({ clock: world, latency: { timers: process, of: () => 1 } })
+    disk.makeDirectorySync('/d')
+    let isHeard = false
+    disk.holdSyncs()
+    void disk
+      .openSync('/d/a', 'write')
+      .datasync()
+      .then(() => {
+        isHeard = true
+      })
+    await process.advance(1)
+
+    disk.releaseSyncs()
+    await world.advance(10)
+    expect(isHeard).toBe(false)
+
+    await process.advance(1)
+    expect(isHeard).toBe(true)
+  })
+
   test('undoes an unsynced rename', () => {
     const disk = newDisk()
     write(disk, '/d/a', 'one')

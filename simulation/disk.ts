@@ -127,7 +127,11 @@ export class SimulatedDisk implements Disk {
   releaseSyncs(): void {
     const held = this.#heldSyncs ?? []
     this.#heldSyncs = null
-    for (const run of held) run()
+    for (const run of held) {
+      // A process that is stopped hears of it when it goes on.
+      if (this.#latency === null) run()
+      else this.#latency.timers.after(0, run)
+    }
   }
 
   /** Nothing that was planned fails any more. */
