@@ -563,7 +563,7 @@ export const GANTRY_KEYS: {
   }),
   protectUnreadMessages: choice('KNOWN_GROUPS', ['KNOWN_GROUPS', 'ONLINE_GROUPS', 'NONE'], {
     description:
-      'Whose unread messages retention keeps, whatever their age, until the disk is so full that sends are refused: of every group that exists and has committed an offset, of those of them that are connected now, or of none (as RocketMQ).',
+      'Whose unread messages retention keeps, whatever their age and however full the disk is (sends are refused then): of every group that exists and has committed an offset, of those of them that are connected now, or of none (as RocketMQ).',
     live: true,
   }),
 }

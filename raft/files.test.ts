@@ -35,6 +35,23 @@ describe('the state file', () => {
     }
   })
 
+  // What a failed sync leaves reads well from the page cache, and no later sync writes it.
+  test('has on disk what it tells of when it is opened after a failed sync', () => {
+    for (let seed = 0; seed < 50; seed++) {
+      const disk = diskWithFolder()
+      const file = StateFile.open(disk, '/data/store')
+      file.save({ term: 7, votedFor: 2 }, 99)
+      disk.failOn('datasync', 1, 'EIO')
+      expect(() => file.save({ term: 8, votedFor: 1 })).toThrow('EIO')
+      disk.kill()
+      const told = StateFile.open(disk, '/data/store').hardState
+
+      disk.crash(new SeededRandom(seed))
+
+      expect(StateFile.open(disk, '/data/store').hardState).toEqual(told)
+    }
+  })
+
   test('falls back to the slot before one that is torn', () => {
     const disk = diskWithFolder()
     const file = StateFile.open(disk, '/data/store')

@@ -40,21 +40,26 @@ export class StateFile {
     this.#slot = slot
   }
 
-  /** Opens or creates the file below the store's folder; throws `StateFileError` when both slots are damaged, or the system's error. */
+  /**
+   * Opens or creates the file below the store's folder; what it tells then is on disk. Throws `StateFileError` when both slots are damaged,
+   * or the system's error.
+   */
   static open(disk: Disk, storePathRootDir: string): StateFile {
     const folder = `${storePathRootDir}/raft`
     const path = `${folder}/state`
     disk.makeDirectorySync(folder)
-    const isNew = disk.statusSync(path) === null
     const file = disk.openSync(path, 'write')
-    if (isNew) disk.syncDirectorySync(folder)
+    disk.syncDirectorySync(folder)
     const slots = [readSlot(file, 0), readSlot(file, 1)].filter((slot) => slot !== null)
     if (slots.length === 0 && file.sizeSync() > 0 && !isBlank(file)) {
       file.closeSync()
       throw new StateFileError('corrupt', `${path}: neither slot is intact`)
     }
     const latest = slots.toSorted((left, right) => right.sequence - left.sequence)[0]
-    return new StateFile(file, latest ?? BLANK)
+    const opened = new StateFile(file, latest ?? BLANK)
+    // Its last sync may have failed: then it stands in the page cache only, and no sync but that of another write brings it to the disk.
+    if (latest !== undefined) opened.save(latest.hardState)
+    return opened
   }
 
   get hardState(): HardState {

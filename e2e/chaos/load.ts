@@ -1,5 +1,6 @@
 /** The official Java client sending all the while, a reader beside it, and what both have seen. */
-import { RouteCache } from '../../client/route.ts'
+import { AdminClient } from '../../client/admin.ts'
+import { RouteCache, readQueues } from '../../client/route.ts'
 import { PullConsumer } from '../../client/pull-consumer.ts'
 import { silentLogger } from '../../common/log.ts'
 import type { StoredMessage } from '../../common/message.ts'
@@ -11,6 +12,7 @@ import { numberAt, textAt } from '../json.ts'
 import { judge } from './history.ts'
 import type { Attempt, Stored, Verdict } from './history.ts'
 
+const GROUP = 'chaos-reader'
 const THREADS = 4
 const RATE = 100
 const TIMEOUT_MS = 1_000
@@ -43,6 +45,7 @@ export class ChaosLoad {
     const load = new ChaosLoad(nameServer, topic)
     await load.acknowledgedAfter(0, START_TIMEOUT_MS)
     await load.#watch.start()
+    await load.#watch.keepAll()
     return load
   }
 
@@ -96,23 +99,27 @@ function attemptOf(line: unknown): readonly Attempt[] {
 /** Reads a topic from its first message on. */
 class Reader {
   readonly seen: Stored[] = []
+  readonly #topic: string
   readonly #client: RemotingClient
+  readonly #routes: RouteCache
   readonly #consumer: PullConsumer
   #changedAt = performance.now()
 
   constructor(nameServer: string, topic: string) {
     const runtime = createRuntime()
+    this.#topic = topic
     this.#client = new RemotingClient({ ...runtime, logger: silentLogger })
+    this.#routes = new RouteCache({
+      client: this.#client,
+      clock: runtime.clock,
+      nameServers: [nameServer],
+    })
     this.#consumer = new PullConsumer({
       client: this.#client,
-      routes: new RouteCache({
-        client: this.#client,
-        clock: runtime.clock,
-        nameServers: [nameServer],
-      }),
+      routes: this.#routes,
       timers: runtime.timers,
       logger: silentLogger,
-      consumerGroup: 'chaos-reader',
+      consumerGroup: GROUP,
       topic,
       from: 'first',
       commit: false,
@@ -125,6 +132,15 @@ class Reader {
 
   start(): Promise<void> {
     return this.#consumer.start()
+  }
+
+  /** The group has read nothing, as far as the brokers know: on a full disk they refuse messages, and delete none. */
+  async keepAll(): Promise<void> {
+    const route = await this.#routes.get(this.#topic)
+    const [queue] = route === null ? [] : readQueues(this.#topic, route)
+    if (queue === undefined) throw new Error(`${this.#topic} has no queue`)
+    const admin = new AdminClient(this.#client)
+    await admin.updateConsumerOffset(queue.address, queue, { consumerGroup: GROUP, queueOffset: 0 })
   }
 
   /** Resolves when nothing more comes. */
