@@ -18,7 +18,7 @@ export interface AdminRoutesOptions {
   /** Messages that wait for their time. */
   readonly delayedMessages: () => number
   /** Metrics in the words of rocketmq-exporter. */
-  readonly exporterMetrics: () => string
+  readonly exporterMetrics: () => Promise<string>
   readonly notStarted: () => string | null
   readonly notReady: () => string | null
 }
@@ -42,15 +42,21 @@ export function adminRoutes(options: AdminRoutesOptions): AdminRoutes {
   }
 }
 
-/** Before the log has been recovered nothing is known, which is not the same as zero. */
 /** The exporter asks the leaders only: a follower that told the same would be counted twice by every sum. */
-function exporterAnswer({ notStarted, member, exporterMetrics }: AdminRoutesOptions): AdminAnswer {
+async function exporterAnswer({
+  notStarted,
+  member,
+  exporterMetrics,
+}: AdminRoutesOptions): Promise<AdminAnswer> {
   const contentType = 'text/plain; version=0.0.4; charset=utf-8'
   if (notStarted() !== null) return { status: 503, body: '', contentType }
-  if (member.facts?.role === 'leader') return { status: 200, body: exporterMetrics(), contentType }
-  return { status: 200, body: '# The leader of this group answers.\n', contentType }
+  if (member.facts?.role !== 'leader') {
+    return { status: 200, body: '# The leader of this group answers.\n', contentType }
+  }
+  return { status: 200, body: await exporterMetrics(), contentType }
 }
 
+/** Before the log has been recovered nothing is known, which is not the same as zero. */
 function factsAnswer(
   options: AdminRoutesOptions,
   facts: (options: AdminRoutesOptions) => unknown,

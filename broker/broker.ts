@@ -14,6 +14,7 @@ import { ConsumerOffsets } from './consumer-offsets.ts'
 import { groupOf } from './group-config.ts'
 import { GroupTables } from './group-tables.ts'
 import { Delays } from './delay/delays.ts'
+import { ConsumerStatuses } from './consumer-statuses.ts'
 import { exporterMetrics } from './exporter-metrics.ts'
 import { GroupNotices } from './group-notices.ts'
 import { LeaderEndpoint } from './leader-endpoint.ts'
@@ -361,6 +362,7 @@ export class Broker implements AsyncDisposable {
   async #start(): Promise<void> {
     const { values, logger, registry } = this.#options
     const listenAdmin = this.#options.listenAdmin ?? ((admin) => AdminServer.listen(admin))
+    const statuses = new ConsumerStatuses(this.#parts, (topic) => this.#outerApi.route(topic))
     this.#admin = await listenAdmin({
       host: values.metricsPromExporterHost,
       port: values.metricsPromExporterPort,
@@ -372,11 +374,12 @@ export class Broker implements AsyncDisposable {
         transfer: (to) => this.#leadership.handOver(to),
         inFlightSends: () => this.#processors.send.inFlight,
         delayedMessages: () => delayedMessages(this.#processors, this.#parts),
-        exporterMetrics: () =>
+        exporterMetrics: async () =>
           exporterMetrics({
             parts: this.#parts,
             rates: this.#processors.rates,
             inFlightSends: () => this.#processors.send.inFlight,
+            statuses: await statuses.current(),
           }),
         notStarted: () => this.#notStarted(),
         notReady: () => this.#notReady(),

@@ -24,6 +24,13 @@ export interface Client {
   readonly version: number
 }
 
+/** V3_1_8_SNAPSHOT: clients before it know no request about what they are doing. */
+const CALLABLE_VERSION = 62
+
+export function isCallable({ version }: Client): boolean {
+  return version >= CALLABLE_VERSION
+}
+
 export interface Member extends Client {
   /** The last heartbeat, by the monotonic clock. */
   readonly seenAt: number

@@ -2,13 +2,16 @@ import { beforeEach, expect, test } from 'vitest'
 import { RequestCode } from '../remoting/request-code.ts'
 import { exporterMetrics } from './exporter-metrics.ts'
 import { createBrokerWorld } from './testing-world.ts'
+import type { ConsumerStatus } from './consumer-statuses.ts'
 import type { BrokerWorld } from './testing-world.ts'
 
-/** Everything that the exporter emits of brokers, topics and groups (RMQMetricsCollector). */
+/** Everything that the exporter emits of brokers, topics, groups and clients (RMQMetricsCollector). */
 const NAMES = [
   'broker_tps broker_qps producer_tps producer_message_size producer_offset topic_retry_offset topic_dlq_offset producer_count',
   'consumer_tps consumer_message_size consumer_offset group_consume_tps group_consume_total_offset send_back_nums',
   'group_get_latency_by_storetime group_diff group_retrydiff group_dlqdiff group_count',
+  'client_consume_fail_msg_count client_consume_fail_msg_tps client_consume_ok_msg_tps client_consume_rt',
+  'client_consumer_pull_rt client_consumer_pull_tps',
 ]
 const RUNTIME_NAMES = [
   'pmdt_0ms pmdt_0to10ms pmdt_10to50ms pmdt_50to100ms pmdt_100to200ms pmdt_200to500ms pmdt_500to1s pmdt_1to2s pmdt_2to3s',
@@ -31,10 +34,11 @@ beforeEach(async () => {
   world = await createBrokerWorld()
 })
 
-function lines(): readonly string[] {
+function lines(statuses: readonly ConsumerStatus[] = []): readonly string[] {
   const { parts, processors } = world
   const { rates, send } = processors
-  return exporterMetrics({ parts, rates, inFlightSends: () => send.inFlight }).split('\n')
+  const inFlightSends = () => send.inFlight
+  return exporterMetrics({ parts, rates, inFlightSends, statuses }).split('\n')
 }
 
 async function send(topic: string): Promise<void> {
@@ -92,4 +96,19 @@ test('the runtime metrics carry the labels that boards filter by', async () => {
   expect(line).toMatch(
     /\{cluster="DefaultCluster",brokerIP="10\.0\.0\.1:10911",brokerHost="",des="V5_5_0",boottime="\d+",broker_version="\d+"\} [1-9]\d*$/u,
   )
+})
+
+test('a consumer has a series for each topic that it consumes', () => {
+  const facts = new Map([
+    ['pullRT', '0.5'],
+    ['consumeFailedMsgs', '3'],
+  ])
+  const status = { group: 'readers', topic: 'Orders', clientId: 'c1', clientAddress: '10.0.0.7:1' }
+
+  const all = lines([{ ...status, facts }])
+
+  const labels = 'clientAddr="10.0.0.7:1",clientId="c1",group="readers",topic="Orders"'
+  expect(all).toContain(`rocketmq_client_consumer_pull_rt{${labels}} 0.5`)
+  expect(all).toContain(`rocketmq_client_consume_fail_msg_count{${labels}} 3`)
+  expect(all).toContain(`rocketmq_client_consume_rt{${labels}} 0`)
 })

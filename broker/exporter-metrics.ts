@@ -2,10 +2,11 @@
  * The broker's part of what Java's rocketmq-exporter would tell of it, under the exporter's names and labels (spelling included), at
  * `/metrics/exporter`: boards and alerts made for the exporter go on without it.
  *
- * What the exporter asks clients (`rocketmq_client_*`) and what compares masters with slaves is not here.
+ * What compares masters with slaves is not here.
  */
 import { DLQ_PREFIX, RETRY_PREFIX, isSystemGroup } from './names.ts'
 import { runtimeInfo } from './runtime-info.ts'
+import type { ConsumerStatus } from './consumer-statuses.ts'
 import type { BrokerParts } from './parts.ts'
 import type { StoreRates } from './store-rates.ts'
 
@@ -19,6 +20,8 @@ export interface ExporterOptions {
   readonly parts: BrokerParts
   readonly rates: StoreRates
   readonly inFlightSends: () => number
+  /** What consumers have told of themselves. */
+  readonly statuses: readonly ConsumerStatus[]
 }
 
 /** The whole page, in the text format of Prometheus. */
@@ -29,6 +32,7 @@ export function exporterMetrics(options: ExporterOptions): string {
     ...runtimeMetrics(options),
     ...topicMetrics(options.parts),
     ...groupMetrics(options.parts),
+    ...clientMetrics(options.statuses),
   ]
   for (const [name, series] of metrics) {
     lines.push(`# TYPE ${name} gauge`)
@@ -278,4 +282,24 @@ function connected({ clients }: BrokerParts): Series {
     const localaddr = members.map(({ clientId }) => clientId).join(',')
     return [{ caddr, localaddr, group }, members.length]
   })
+}
+
+/** Names of the exporter's metrics of clients by the member of ConsumeStatus. */
+const CLIENT_NAMES: readonly (readonly [member: string, name: string])[] = [
+  ['consumeFailedMsgs', 'consume_fail_msg_count'],
+  ['consumeFailedTPS', 'consume_fail_msg_tps'],
+  ['consumeOKTPS', 'consume_ok_msg_tps'],
+  ['consumeRT', 'consume_rt'],
+  ['pullRT', 'consumer_pull_rt'],
+  ['pullTPS', 'consumer_pull_tps'],
+]
+
+function clientMetrics(statuses: readonly ConsumerStatus[]): readonly Metric[] {
+  return CLIENT_NAMES.map(([member, name]) => [
+    `rocketmq_client_${name}`,
+    statuses.map(({ clientAddress, clientId, group, topic, facts }) => [
+      { clientAddr: clientAddress, clientId, group, topic },
+      Number(facts.get(member) ?? 0),
+    ]),
+  ])
 }

@@ -15,6 +15,7 @@ import { RemotingError } from '../../remoting/errors.ts'
 import { optionalBoolean, optionalString, requireString } from '../../remoting/header-fields.ts'
 import { RequestCode } from '../../remoting/request-code.ts'
 import { ResponseCode } from '../../remoting/response-code.ts'
+import { isCallable } from '../client-registry.ts'
 import { answer, success } from './answers.ts'
 import type { ClientStatus } from '../../remoting/bodies/client-status.ts'
 import type { RequestContent, ResponseContent } from '../../remoting/command.ts'
@@ -25,8 +26,6 @@ import type { BrokerParts } from '../parts.ts'
 /** How long a client has for an answer, as in Java's Broker2Client. */
 export const CALL_TIMEOUT_MS = 10_000
 const STATUS_TIMEOUT_MS = 5000
-/** V3_1_8_SNAPSHOT: clients before it know none of these requests. */
-const CALLABLE_VERSION = 62
 
 /** The processors of this family by code. */
 export function clientCallProcessors(parts: BrokerParts): ReadonlyMap<number, Processor> {
@@ -97,7 +96,7 @@ async function callConsumer(
   if (client === undefined) {
     return answer(ResponseCode.SYSTEM_ERROR, `The Consumer <${group}> <${clientId}> not online`)
   }
-  if (client.version < CALLABLE_VERSION) {
+  if (!isCallable(client)) {
     const remark = `The Consumer <${clientId}> Version <${client.version}> too low to finish, please upgrade it to V3_1_8_SNAPSHOT`
     return answer(ResponseCode.SYSTEM_ERROR, remark)
   }

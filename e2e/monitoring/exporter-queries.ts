@@ -1,6 +1,6 @@
 /**
  * What the boards for rocketmq-exporter ask for (grafana.com 10477 and 14612 are made of the same metrics): each metric with the labels
- * that they filter by. `Cluster` and `Env` are labels of the scrape. `rocketmq_client_*`, which the exporter has from clients, are not here.
+ * that they filter by. `Cluster` and `Env` are labels of the scrape.
  */
 const SCRAPE = 'Cluster="e2e",Env="test"'
 const RUNTIME =
@@ -11,6 +11,9 @@ const RUNTIME =
   'pmdt_200to500ms pmdt_500to1s pmdt_1to2s pmdt_2to3s pmdt_3to4s pmdt_4to5s pmdt_5to10s pmdt_10stomore ' +
   'pull_threadpoolqueue_headwait_timemills put_message_average_size put_message_size_total put_tps10 ' +
   'query_threadpoolqueue_headwait_timemills send_threadpoolqueue_headwait_timemills'
+
+const OF_CLIENTS =
+  'consume_fail_msg_count consume_fail_msg_tps consume_ok_msg_tps consume_rt consumer_pull_rt consumer_pull_tps'
 
 const BY_LABELS: readonly (readonly [name: string, labels: readonly string[]])[] = [
   ...RUNTIME.split(' ').map((name): [string, readonly string[]] => [`brokeruntime_${name}`, []]),
@@ -27,6 +30,10 @@ const BY_LABELS: readonly (readonly [name: string, labels: readonly string[]])[]
   ['group_get_latency_by_storetime', ['broker', 'topic', 'group']],
   ['topic_retry_offset', ['broker']],
   ['topic_dlq_offset', ['broker']],
+  ...OF_CLIENTS.split(' ').map((name): [string, readonly string[]] => [
+    `client_${name}`,
+    ['group', 'topic'],
+  ]),
 ]
 
 export const EXPORTER_QUERIES: readonly string[] = [

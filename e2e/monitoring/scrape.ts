@@ -1,4 +1,4 @@
-/** One scrape of `/metrics`, and what it says. */
+/** One scrape, and what it says. */
 
 type Labels = Readonly<Record<string, string>>
 
@@ -29,8 +29,8 @@ export class Scrape {
     this.types = types
   }
 
-  static async of(port: number): Promise<Scrape> {
-    const response = await fetch(`http://127.0.0.1:${port}/metrics`)
+  static async of(port: number, path: string = '/metrics'): Promise<Scrape> {
+    const response = await fetch(`http://127.0.0.1:${port}${path}`)
     return new Scrape(await response.text())
   }
 
