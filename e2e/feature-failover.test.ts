@@ -63,13 +63,7 @@ const SCENES: readonly Scene[] = [
   ...scenes(JAVA_CLIENTS, 'an order topic has its queues and its type', ['M43', 'M45'], orderTopic),
   ...scenes(CLIENTS, 'a topic that may only be read stays so', [], readOnly),
   ...scenes(CLIENTS, 'a broadcasting member goes on from its own offsets', ['M24'], broadcast),
-  // A Go program that asks has fallen silent over a hand-over, by a fault that is not known yet.
-  ...scenes(
-    JAVA_CLIENTS,
-    'requests are answered, also of those who asked before',
-    ['M38'],
-    requests,
-  ),
+  ...scenes(CLIENTS, 'requests are answered, also of those who asked before', ['M38'], requests),
 ]
 
 beforeAll(async () => {

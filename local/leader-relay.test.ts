@@ -94,18 +94,40 @@ test('a client that comes before there is a leader waits for it, and what it sai
   expect(await read(early, 7)).toBe('a;early')
 })
 
-test('connections to a member that leads no more are cut, and the next ones find the new leader', async () => {
-  const { relay } = await relayOf()
+test('a member that leads no more ends its connections itself, what is left is cut, and the next ones find the new leader', async () => {
+  const { relay, time } = await relayOf()
   const [first, second] = [await member('a'), await member('b')]
   relay.lead(first.target)
   const before = client(relay.ports.remoting)
   await read(before, 2)
 
-  const closed = once(before, 'close')
   relay.lead(second.target)
+  before.write('still')
+  const said = await read(before, 5)
+  const after = client(relay.ports.remoting)
+  const greeting = await read(after, 2)
+  const closed = once(before, 'close')
+  time.advance(3_000)
   await closed
+  after.write('here')
 
-  expect(await read(client(relay.ports.remoting), 2)).toBe('b;')
+  expect([said, greeting]).toEqual(['still', 'b;'])
+  expect(await read(after, 4)).toBe('here')
+})
+
+test('nothing is cut of a member that leads again before that', async () => {
+  const { relay, time } = await relayOf()
+  const [first, second] = [await member('a'), await member('b')]
+  relay.lead(first.target)
+  const standing = client(relay.ports.remoting)
+  await read(standing, 2)
+
+  relay.lead(second.target)
+  relay.lead(first.target)
+  time.advance(3_000)
+  standing.write('still')
+
+  expect(await read(standing, 5)).toBe('still')
 })
 
 test('connections stand while nobody is known to lead', async () => {

@@ -10,6 +10,8 @@ import type { Timer, Timers } from '../common/ports.ts'
 
 /** A client waits this long for a leader before it is turned away: an election takes less. */
 const WAIT_MS = 3_000
+/** A member that leads no more answers what it has been asked and ends its connections by then, if it lives. */
+const LEAVE_MS = 3_000
 /** Connections that wait; more are turned away at once. */
 const MAX_WAITING = 1_000
 
@@ -36,6 +38,11 @@ export interface LeaderRelayOptions {
   readonly onLost: () => void
 }
 
+interface Pair {
+  readonly upstream: Socket
+  readonly target: RelayTarget
+}
+
 type Entrance = keyof RelayPorts
 
 interface Waiting {
@@ -48,10 +55,11 @@ export class LeaderRelay implements AsyncDisposable {
   readonly #options: LeaderRelayOptions
   readonly #servers: Server[] = []
   /** Client and the socket to the leader that serves it. */
-  readonly #pairs: Map<Socket, { readonly upstream: Socket; readonly target: RelayTarget }> =
-    new Map()
+  readonly #pairs: Map<Socket, Pair> = new Map()
   readonly #waiting: Set<Waiting> = new Set()
   #target: RelayTarget | null = null
+  /** Cuts what leads to another member than the target. */
+  #cutTimer: Timer | null = null
   #isClosed = false
 
   private constructor(options: LeaderRelayOptions) {
@@ -81,8 +89,8 @@ export class LeaderRelay implements AsyncDisposable {
   }
 
   /**
-   * Leads new connections to `target`, and cuts those that lead to another member: their clients come back at once, and find the new leader.
-   * Null: nobody is known to lead. Then clients wait, and connections that stand are left alone.
+   * Leads new connections to `target`. Those that lead to another member have a moment to end in good order; their clients come back, and
+   * find the new leader. Null: nobody is known to lead. Then clients wait, and connections that stand are left alone.
    */
   lead(target: RelayTarget | null): void {
     const former = this.#target
@@ -92,8 +100,11 @@ export class LeaderRelay implements AsyncDisposable {
       const { name, logger } = this.#options
       logger.info({ group: name, leader: target.name }, 'the group is led by another member')
     }
-    for (const [client, pair] of this.#pairs) {
-      if (!isSame(pair.target, target)) cut(client, pair.upstream)
+    if (this.#cutTimer === null && this.#formerPairs().length > 0) {
+      this.#cutTimer = this.#options.timers.after(LEAVE_MS, () => {
+        this.#cutTimer = null
+        for (const [client, { upstream }] of this.#formerPairs()) cut(client, upstream)
+      })
     }
     for (const waiting of this.#waiting) {
       this.#waiting.delete(waiting)
@@ -105,6 +116,7 @@ export class LeaderRelay implements AsyncDisposable {
   /** Idempotent. */
   async close(): Promise<void> {
     this.#isClosed = true
+    this.#cutTimer?.cancel()
     for (const { client, timer } of this.#waiting) {
       timer.cancel()
       client.destroy()
@@ -164,6 +176,13 @@ export class LeaderRelay implements AsyncDisposable {
       waiting.timer.cancel()
       this.#waiting.delete(waiting)
     })
+  }
+
+  /** Those that lead to another member than the present target, when there is one. */
+  #formerPairs(): (readonly [Socket, Pair])[] {
+    const target = this.#target
+    if (target === null) return []
+    return [...this.#pairs].filter(([, pair]) => !isSame(pair.target, target))
   }
 
   #connect(client: Socket, entrance: Entrance, target: RelayTarget): void {

@@ -98,7 +98,9 @@ export function onConfigurationCommitted(node: RaftNode<unknown>): void {
 
 /** A member has acknowledged more: it may be the one that is to lead, or a learner that has caught up. */
 export function onProgressOf(node: RaftNode<unknown>, id: MemberId, progress: Progress): void {
-  if (node.transferTarget === id && progress.matchOffset === node.endOffset) {
+  // What is still to be written goes to the others too, and they refuse their votes to who lacks it.
+  const isWhole = progress.matchOffset === node.endOffset && node.endOffset === node.log.endOffset
+  if (node.transferTarget === id && isWhole) {
     node.send(id, { type: 'timeoutNow', term: node.term })
   }
   const member = node.configuration.members.find((candidate) => candidate.id === id)

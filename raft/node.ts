@@ -18,6 +18,8 @@ export type Role = 'follower' | 'preCandidate' | 'candidate' | 'leader'
 export interface LogView {
   /** Oldest byte there is. */
   readonly startOffset: number
+  /** Of what has been taken; a leader is told with `localAppended` when that is written. */
+  readonly endOffset: number
   /** End of the last whole record within `maxBytes` from `offset`, one record at least; `offset` is below `endOffset`. */
   batchEnd(offset: number, maxBytes: number): number
   /** The disk takes records. */

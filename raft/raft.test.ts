@@ -234,6 +234,26 @@ describe('membership', () => {
     expect(group.leader?.isLeaderReady).toBe(true)
   })
 
+  // Goal: who is told to lead is not behind a record that others get before it asks them. Method: the record has been taken, and is written late.
+  test('leadership is handed over with what was taken before and is not written yet', () => {
+    const group = led(3)
+    const old = group.leader
+    const heir = [...group.members.keys()].find((id) => id !== old?.id) ?? -1
+    old?.take(1, 5)
+
+    const refusal = old?.raft?.transferLeadership(heir)
+    old?.run()
+    group.deliver()
+    const before = group.leader?.id
+    old?.write()
+    group.run(2)
+
+    expect(refusal).toBe(null)
+    expect(before).toBe(old?.id)
+    expect(group.leader?.id).toBe(heir)
+    expect(group.members.get(heir)?.ids).toEqual([1])
+  })
+
   test('the preferred leader gets the lead', () => {
     const group = started(3, 3, { preferredLeader: 2 })
 

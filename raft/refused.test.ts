@@ -14,7 +14,7 @@ function newRaft(endOffset = 0, configurationOffset = 0): Raft<string> {
       bootId: 1,
       random: new SeededRandom(1),
       // As a log with records that are encoded and not written yet.
-      log: { startOffset: 0, batchEnd: (offset) => offset + 100 * SIZE, hasRoom: true },
+      log: { startOffset: 0, endOffset, batchEnd: (offset) => offset + 100 * SIZE, hasRoom: true },
       electionTicks: 10,
       heartbeatTicks: 1,
       maxBatchBytes: 1000,

@@ -3,7 +3,6 @@ import type { Configuration, Member } from './messages.ts'
 import type { LogView } from './node.ts'
 
 export interface ReplicatedLog extends LogView {
-  readonly endOffset: number
   /** At least this much was committed when the member was stopped. */
   readonly knownCommitOffset: number
   /** The records of a range as they lie in the log (the unused end of a segment as its blank record's 8 bytes); at once, and in `space` if it takes them, when they are in memory. */

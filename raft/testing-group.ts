@@ -71,9 +71,11 @@ export class TestMember {
     const log: LogView = {
       batchEnd: (offset, maxBytes) => this.#batchEnd(offset, maxBytes),
       startOffset: 0,
+      endOffset: 0,
       hasRoom: true,
     }
     Object.defineProperty(log, 'startOffset', { get: () => this.startOffset })
+    Object.defineProperty(log, 'endOffset', { get: () => this.endOffset })
     const raftOptions: RaftOptions = {
       id: this.id,
       bootId: this.bootId,
@@ -109,6 +111,18 @@ export class TestMember {
     if (raft === null || !raft.takesRecords) return false
     this.#append({ term: raft.term, size, id, members: null })
     return true
+  }
+
+  /** A client's record that this member takes, and writes only in `write`. */
+  take(id: number, size: number): void {
+    assert(this.raft?.takesRecords === true)
+    this.records.push({ term: this.raft.term, size, id, members: null })
+  }
+
+  write(): void {
+    this.raft?.localAppended(this.endOffset)
+    this.#written()
+    this.run()
   }
 
   /** The disk finishes what it was given. */

@@ -462,6 +462,33 @@ test('closing waits for accepted requests, takes no new ones and ends the connec
   expect(time.timerCount).toBe(0)
 })
 
+test('connections are ended each when it has its answers, or at last', async () => {
+  const { time, parked, server, connect } = await startServer()
+  const [idle, asking, unheard] = [connect(), connect(), connect()]
+  asking.handler.onData(request({ code: 1001, opaque: 1 }))
+  unheard.handler.onData(request({ code: 1001, opaque: 2 }))
+  const ended = () => [idle, asking, unheard].map(({ socket }) => socket.isEnded)
+
+  const ending = server.endConnections()
+  await new Promise(setImmediate)
+  const atOnce = ended()
+  asking.handler.onData(request({ code: 1000, opaque: 3, body: Buffer.from('more') }))
+  parked[0]?.respond({ code: 0, remark: 'late' })
+  await new Promise(setImmediate)
+  const answered = ended()
+  time.advance(1_000)
+  await new Promise(setImmediate)
+  const atLast = ended()
+  time.advance(1_000)
+  await ending
+
+  expect(atOnce).toEqual([true, false, false])
+  expect(answered).toEqual([true, true, false])
+  expect(decodeAll(asking.socket.writes).map(({ opaque }) => opaque)).toEqual([3, 1])
+  expect(atLast).toEqual([true, true, true])
+  expect(time.timerCount).toBe(1)
+})
+
 test('closing gives up on requests that are never answered', async () => {
   const { socket, handler, time, server } = await startServer({ closeTimeoutMs: 3_000 })
   handler.onData(request({ code: 1001 }))

@@ -26,6 +26,7 @@ import { TimeoutWheel } from './timeout-wheel.ts'
 const CHECK_INTERVAL_MS = 1_000
 /** How long an ended connection may take to close. */
 const END_TIMEOUT_MS = 1_000
+const ANSWERS_TIMEOUT_MS = 1_000
 
 export interface RemotingServerOptions {
   readonly network: Network
@@ -112,9 +113,19 @@ export class RemotingServer implements AsyncDisposable {
     return { host: listener.host, port: listener.port }
   }
 
-  /** Ends all connections that stand, once what was answered has left. */
+  /**
+   * Ends all connections that stand, each when nothing there waits for its answer, at last after `ANSWERS_TIMEOUT_MS`: some clients do not
+   * notice that a request of theirs is not answered any more, and wait.
+   */
   async endConnections(): Promise<void> {
-    await endConnections(new Set(this.#connections), this.#timers, END_TIMEOUT_MS)
+    const late = Promise.withResolvers<void>()
+    const timer = this.#timers.after(ANSWERS_TIMEOUT_MS, late.resolve)
+    const end = async (connection: PeerConnection): Promise<void> => {
+      await Promise.race([connection.whenAnswered(), late.promise])
+      await endConnections([connection], this.#timers, END_TIMEOUT_MS)
+    }
+    await Promise.all([...this.#connections].map(end))
+    timer.cancel()
   }
 
   /** Accepts no more, waits for the answers to accepted requests up to `closeTimeoutMs`, closes all connections. Idempotent. */

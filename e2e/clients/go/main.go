@@ -139,6 +139,8 @@ func main() {
 		"control-load": controlLoad, "quickstart": quickstart,
 		"transact": transact, "request": request, "respond": respond, "light-queue": lightQueue,
 	}
+	// Else a send without an answer ends the program: producer.sendAsync of 2.1.2 looks into the answer that there is not.
+	primitive.PanicHandler = func(problem any) { fmt.Fprintln(os.Stderr, "the client panics:", problem) }
 	scenario, found := scenarios[os.Args[1]]
 	if !found {
 		usage("unknown scenario %s", os.Args[1])
