@@ -53,6 +53,8 @@ export interface BrokerWorld {
   readonly disk: SimulatedDisk
   readonly config: BrokerConfig
   readonly parts: BrokerParts
+  /** The store as the log of the group. */
+  readonly log: MessageStore
   readonly processors: BrokerProcessors
   /** Starts a request and lets its turn and what it waits for pass; the answer may be missing when the request is held. */
   call(options: FakeRequestOptions): Promise<FakeRequest>
@@ -100,7 +102,8 @@ export async function createBrokerWorld(
   const time = machine?.time ?? new SimulatedTime()
   const disk = machine?.disk ?? new SimulatedDisk({ clock: time })
   const config = new BrokerConfig(brokerValues({ ...SMALL, ...keys }), time.now())
-  const parts = createParts(time, disk, config, others)
+  const log = createLog(time, disk, config, others)
+  const parts = createParts(time, disk, config, log)
   const processors = createProcessors({
     parts,
     registered: () => Promise.resolve(),
@@ -127,6 +130,7 @@ export async function createBrokerWorld(
     disk,
     config,
     parts,
+    log,
     processors,
     async call(options) {
       const request = new FakeRequest(options)
@@ -141,13 +145,13 @@ export async function createBrokerWorld(
   }
 }
 
-function createParts(
+function createLog(
   time: SimulatedTime,
   disk: SimulatedDisk,
   config: BrokerConfig,
-  others?: OtherMembers,
-): BrokerParts {
-  const store = new MessageStore({
+  others: OtherMembers | undefined,
+): MessageStore {
+  const log = new MessageStore({
     config: config.storeConfig(),
     runtime: { clock: time, timers: time, disk },
     logger: silentLogger,
@@ -156,7 +160,16 @@ function createParts(
     buffer: { chunkSize: 64 * 1024, chunkCount: 4 },
     ...(others === undefined ? {} : { replication: others }),
   })
-  others?.join(time, store)
+  others?.join(time, log)
+  return log
+}
+
+function createParts(
+  time: SimulatedTime,
+  disk: SimulatedDisk,
+  config: BrokerConfig,
+  store: MessageStore,
+): BrokerParts {
   const folder = diskConfigFolder(disk, '/store/config')
   const tables = new GroupTables({
     log: store,
