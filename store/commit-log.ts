@@ -18,6 +18,8 @@ import type { RecordDraft, RecordPlace } from '../common/message-codec.ts'
 import { readInt32, readInt64 } from '../common/bytes.ts'
 import type { Disk } from '../common/ports.ts'
 import { crc32Of } from '../common/crc32.ts'
+import { unwatched } from './disk-watch.ts'
+import type { Watch } from './disk-watch.ts'
 import { FilePool } from './file-pool.ts'
 import { LogBuffer } from './log-buffer.ts'
 import { RangeChecksums } from './range-checksums.ts'
@@ -194,7 +196,7 @@ export class CommitLog {
   }
 
   /** fdatasync of everything written so far. One call at a time. A rejection is final (reliability D1). */
-  async flush(): Promise<void> {
+  async flush(watch: Watch = unwatched): Promise<void> {
     const target = this.#writtenOffset
     this.#syncTarget = target
     for (
@@ -202,9 +204,9 @@ export class CommitLog {
       at < target;
       at += this.segments.segmentSize
     ) {
-      await this.segments.datasync(at)
+      await watch(this.segments.datasync(at))
     }
-    await this.segments.syncNames()
+    await watch(this.segments.syncNames())
     this.#flushedOffset = Math.max(this.#flushedOffset, this.#syncTarget)
   }
 

@@ -19,6 +19,8 @@ import {
   isBelow,
 } from './consume-queue-unit.ts'
 import type { ConsumeQueueUnit } from './consume-queue-unit.ts'
+import { unwatched } from './disk-watch.ts'
+import type { Watch } from './disk-watch.ts'
 import { StoreError } from './errors.ts'
 import type { FilePool } from './file-pool.ts'
 import { SegmentQueue } from './segment-queue.ts'
@@ -302,14 +304,14 @@ export class ConsumeQueue implements AppendQueue {
   }
 
   /** fdatasync of everything written. A rejection is final. */
-  async flush(): Promise<void> {
+  async flush(watch: Watch = unwatched): Promise<void> {
     const end = this.#unsyncedEnd
     let start = this.#segments.startOf(this.#unsyncedStart)
     this.#unsyncedStart = 0
     this.#unsyncedEnd = 0
     for (; start < end; start += this.#segments.segmentSize) {
       if (start >= this.#segments.firstOffset && start < this.#segments.endOffset) {
-        await this.#segments.datasync(start)
+        await watch(this.#segments.datasync(start))
       }
     }
   }

@@ -67,6 +67,28 @@ describe('a disk that does not answer', () => {
     await world.settle(store.close())
   })
 
+  // Method: what came at once lies in two segments, whose syncs follow each other and take 15 s each.
+  test('is not blamed for syncs each of which it has answered in time', async () => {
+    const world = simulatedWorld()
+    const { store, failures } = await openStore(world, { flushDiskType: 'SYNC_FLUSH' })
+    const message = testMessage({ body: 'x'.repeat(3000) })
+    world.disk.holdSyncs()
+    const late = Array.from({ length: 8 }, () => put(store, message))
+
+    await world.time.advance(15_000)
+    world.disk.releaseSyncs()
+    world.disk.holdSyncs()
+    await world.time.advance(15_000)
+
+    expect(failures).toEqual([])
+    expect(store.status().flushedOffset).toBe(0)
+    world.disk.releaseSyncs()
+    await world.settle(Promise.all(late))
+    await world.time.advance(30_000)
+    expect(failures).toEqual([])
+    expect(store.status().flushedOffset).toBe(store.endOffset)
+  })
+
   test('is not blamed when it has answered while the process was stopped', async () => {
     const world = simulatedWorld()
     const { store, failures } = await openStore(world, { flushDiskType: 'SYNC_FLUSH' })

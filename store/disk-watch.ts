@@ -21,6 +21,11 @@ interface Operation {
   isWarned: boolean
 }
 
+/** Settles as the operation does. */
+export type Watch = <Result>(operation: Promise<Result>) => Promise<Result>
+
+export const unwatched: Watch = (operation) => operation
+
 export class DiskWatch {
   readonly #clock: Clock
   readonly #timers: Timers
@@ -59,6 +64,11 @@ export class DiskWatch {
 
   stop(): void {
     this.#timer?.cancel()
+  }
+
+  /** For operations that follow each other: the disk answers as long as it answers each. */
+  each(name: string): Watch {
+    return (operation) => this.during(name, operation)
   }
 
   /** Watches a disk operation until it settles; settles as it does. */

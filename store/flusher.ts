@@ -228,7 +228,7 @@ export class Flusher {
     const timestamp = commitLog.lastStoreTimestamp
     const startedAt = clock.monotonic()
     try {
-      await this.#watch.during('syncing the CommitLog', commitLog.flush())
+      await commitLog.flush(this.#watch.each('syncing the CommitLog'))
       this.#flushedTimestamp = timestamp
       this.#lastLogFlush = clock.monotonic()
       this.syncTimes.add(this.#lastLogFlush - startedAt)
@@ -297,7 +297,7 @@ export class Flusher {
     const truncations = this.#truncations
     await this.#flushQueues(dirty)
     if (index !== null) {
-      await this.#watch.during('syncing the index', finalSync('the index', index.flush()))
+      await finalSync('the index', index.flush(this.#watch.each('syncing the index')))
     }
     // Units of records that a power cut may still take would name the wrong end of their queue.
     await this.#flushLogTo(target)
@@ -367,6 +367,7 @@ export class Flusher {
   async #flushQueues(dirty: readonly ConsumeQueue[]): Promise<void> {
     let noRoom: unknown = null
     let batch: Promise<void>[] = []
+    const watch = this.#watch.each('syncing a ConsumeQueue')
     for (const queue of dirty) {
       if (!queue.isDirty) continue
       try {
@@ -376,7 +377,7 @@ export class Flusher {
         noRoom = error
       }
       for (const folder of queue.takeChangedFolders()) this.#unsyncedFolders.add(folder)
-      batch.push(this.#watch.during('syncing a ConsumeQueue', queue.flush()))
+      batch.push(queue.flush(watch))
       if (batch.length < SYNC_BATCH) continue
       await Promise.all(batch)
       batch = []

@@ -5,6 +5,8 @@
  */
 import { isNoRoom } from '../common/errors.ts'
 import type { Clock, Disk, Timers } from '../common/ports.ts'
+import { unwatched } from './disk-watch.ts'
+import type { Watch } from './disk-watch.ts'
 import { StoreError, finalSync } from './errors.ts'
 import { IndexFile } from './index-file.ts'
 import type { IndexBatch, IndexQuery } from './index-file.ts'
@@ -197,21 +199,22 @@ export class MessageIndex {
   }
 
   /** fdatasync of everything written. A rejection is final. */
-  async flush(): Promise<void> {
+  async flush(watch: Watch = unwatched): Promise<void> {
     if (this.#hasNewFile) {
       this.#hasNewFile = false
-      await finalSync(this.#directory, this.#disk.syncDirectory(this.#directory))
+      await watch(finalSync(this.#directory, this.#disk.syncDirectory(this.#directory)))
     }
     const complete = this.#unsealed
     this.#unsealed = []
     for (const file of complete) {
       await file.writeAll(this.#yieldTurn)
-      await file.flush()
+      await watch(file.flush())
       file.seal()
     }
     if (!this.#isDirty) return
     this.#isDirty = false
-    await this.#files.at(-1)?.flush()
+    const newest = this.#files.at(-1)
+    if (newest !== undefined) await watch(newest.flush())
   }
 
   /** Removes files whose records are all gone; the newest one stays. Returns how many. */
