@@ -10,7 +10,7 @@ import { basename } from 'node:path'
 import process from 'node:process'
 import { CLIENTS } from './clients.ts'
 import { ROOT } from './environment.ts'
-import { BY_HAND, FEATURES, LACKING, NOT_YET } from './features.ts'
+import { FEATURES, LACKING, NOT_YET } from './features.ts'
 import { listAt, textAt } from './json.ts'
 
 const BEGIN = '<!-- The table is written by `npm run compatibility` from a run of the tests. -->'
@@ -98,7 +98,6 @@ function table(): string {
 
 /** Verdict and reason for a feature that no test of the reports shows. */
 function withoutTests(id: string): string {
-  const [notYet, byHand] = [NOT_YET.get(id), BY_HAND.get(id)]
-  if (notYet !== undefined) return `not yet | ${notYet}`
-  return byHand === undefined ? 'not shown | ' : `by hand | ${byHand}`
+  const notYet = NOT_YET.get(id)
+  return notYet === undefined ? 'not shown | ' : `not yet | ${notYet}`
 }

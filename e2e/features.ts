@@ -122,11 +122,6 @@ export const LACKING: ReadonlyMap<string, string> = new Map<Feature, string>([
   ['M45', 'Go v2 does not read the queues of an order topic out of its route'],
 ])
 
-/** What was tried by hand, since it cannot be had from a package registry. */
-export const BY_HAND: ReadonlyMap<string, string> = new Map<Feature, string>([
-  ['A15', 'page by page, but for those of ACL: [the official dashboard](#the-official-dashboard)'],
-])
-
 declare module 'vitest' {
   interface TaskMeta {
     features?: readonly Feature[]
