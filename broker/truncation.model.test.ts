@@ -7,7 +7,7 @@ import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { expect, test, vi } from 'vitest'
 import { iterateRecords } from '../common/message-codec.ts'
-import { formatProperties, parseProperties } from '../common/properties.ts'
+import { PropertyName, formatProperties, parseProperties } from '../common/properties.ts'
 import { RequestCode } from '../remoting/request-code.ts'
 import { SeededRandom } from '../simulation/random.ts'
 import { HISTORIES_TIMEOUT_MS, histories } from '../simulation/testing.ts'
@@ -29,8 +29,6 @@ const KEYS = {
   transactionCheckMax: '2',
 }
 const TOPIC = 'T'
-/** Property: of the record, with its place. */
-const CHECKSUM = '__CRC32#'
 /** Longer than anything waits: timers, levels, pops, and transactions that nobody decides. */
 const ALL_DUE_MS = 60_000
 /** Longer than a history takes. */
@@ -208,7 +206,9 @@ class Follower {
     const records = [...iterateRecords(await log.readRecords(from, this.endOffset))]
     return records
       .map(({ topic, queueId, body, properties }) => {
-        const kept = [...parseProperties(properties)].filter(([name]) => name !== CHECKSUM)
+        const kept = [...parseProperties(properties)].filter(
+          ([name]) => name !== PropertyName.CRC32,
+        )
         return `${topic} ${queueId} ${body.toString('latin1')} ${kept.join(' ')}`
       })
       .toSorted()

@@ -2,6 +2,7 @@
 import { topicConfig } from '../remoting/bodies/topic-config.ts'
 import { RequestCode } from '../remoting/request-code.ts'
 import { ResponseCode } from '../remoting/response-code.ts'
+import { BatchFeature } from './batch-feature.ts'
 import { BrokerClient } from './broker-client.ts'
 import { DelayFeature } from './delay-feature.ts'
 import { FilterFeature } from './filter-feature.ts'
@@ -42,6 +43,7 @@ const FEATURES: Readonly<
   filters: (options) => [new FilterFeature(options), new PlainFeature(options)],
   light: (options) => [new LightFeature(options), new PlainFeature(options)],
   requests: (options) => [new RequestFeature(options), new PlainFeature(options)],
+  batches: (options) => [new BatchFeature(options), new PlainFeature(options)],
 }
 
 export class BrokerLoad implements Load {

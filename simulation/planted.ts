@@ -405,6 +405,33 @@ export const PLANTS: readonly Plant[] = [
       ),
   },
   {
+    name: 'batch-in-parts',
+    what: 'the rest of a batch is stored once its first message is committed',
+    workload: 'batches',
+    install: () =>
+      overriding(
+        MessageStore.prototype,
+        'put',
+        (original) =>
+          function (this: MessageStore, messages, wait, done) {
+            if (messages.length < 2) {
+              original.call(this, messages, wait, done)
+              return
+            }
+            original.call(this, messages.slice(0, 1), wait, (first) => {
+              if (first.status !== 'OK') {
+                done(first)
+                return
+              }
+              original.call(this, messages.slice(1), wait, ({ status, physicalOffsets }) => {
+                const all = [...first.physicalOffsets, ...physicalOffsets]
+                done({ ...first, status, physicalOffsets: all })
+              })
+            })
+          },
+      ),
+  },
+  {
     name: 'reply-to-another',
     what: 'replies go to whoever has asked last',
     workload: 'requests',

@@ -45,6 +45,7 @@ export const WORKLOADS = [
   'filters',
   'light',
   'requests',
+  'batches',
 ] as const
 export type WorkloadName = (typeof WORKLOADS)[number]
 

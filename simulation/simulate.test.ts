@@ -61,6 +61,7 @@ test.each([
   'filters',
   'light',
   'requests',
+  'batches',
 ] as const)('a group of whole brokers keeps all rules of %s', async (workload) => {
   const result = await simulate({ ...SHORT, seed: 1, workload })
 
