@@ -11,7 +11,7 @@ import { silentLogger } from '../common/log.ts'
 import { createRuntime } from '../common/runtime.ts'
 import { topicConfig } from '../remoting/bodies/topic-config.ts'
 import { RemotingClient } from '../remoting/client.ts'
-import { CLIENTS, buildClients, messages, startClient } from './clients.ts'
+import { CLIENTS, buildClients, events, messages, startClient } from './clients.ts'
 import type { Client, ClientProcess, Flags, Message, Scenario } from './clients.ts'
 import { covers } from './features.ts'
 import { figures } from './environment.ts'
@@ -91,7 +91,8 @@ describe.each(CLIENTS)('the %s client', (client) => {
     const topic = await topicFor(client, 'suspend', 4)
     await started(client, 'produce', { topic, count: 200, id: RUN }).finished()
 
-    const arrivals = new Arrivals([member(client, topic, 'a', { 'fail-first': 3 })])
+    const consumer = member(client, topic, 'a', { 'fail-first': 3 })
+    const arrivals = new Arrivals([consumer])
     await arrivals.wait(200)
 
     const received = arrivals.all
@@ -104,6 +105,14 @@ describe.each(CLIENTS)('the %s client', (client) => {
         .map(({ queueOffset }) => queueOffset)
       expect(offsets).toEqual(offsets.toSorted((one, other) => one - other))
     }
+    // Nothing has come before the first failure: while its queue is suspended the others go on.
+    const [msgId] = events(consumer.lines, 'failed').map((one) => textAt(one, 'msgId'))
+    const isOf = (one: unknown): boolean => textAt(one, 'msgId') === msgId
+    const [from, to] = [consumer.lines.findIndex(isOf), consumer.lines.findLastIndex(isOf)]
+    const [again] = messages(consumer.lines.slice(to, to + 1), 'message')
+    const meanwhile = messages(consumer.lines.slice(from, to), 'message')
+    expect(again).toBeDefined()
+    expect(meanwhile.some(({ queue }) => queue !== again?.queue)).toBe(true)
   })
 })
 

@@ -233,6 +233,25 @@ describe.each(CLIENTS)('the %s client', (client) => {
     expect(new Set(received.map(({ tags }) => tags))).toEqual(new Set(['A', 'C']))
   })
 
+  // Aa and BB have the same hash in Java, by which the broker selects; the client looks at the tag itself.
+  test('does not receive another tag of the same hash', async ({ task }) => {
+    covers(task, 'M21')
+    const topic = topicFor(client, 'same-hash')
+
+    const sent = await produce(client, topic, { count: 40, tags: 'Aa,BB' })
+    const received = await consume(client, topic, {
+      group: `${topic}-g`,
+      expression: 'BB',
+      expect: 20,
+    })
+
+    expectOnce(
+      received,
+      sent.id,
+      range(0, 40).filter((seq) => seq % 2 === 1),
+    )
+  })
+
   test('starts a new group where ConsumeFromWhere says', async ({ task }) => {
     covers(task, 'M32', 'M42')
     const topic = topicFor(client, 'from')

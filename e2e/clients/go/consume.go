@@ -205,6 +205,10 @@ func pushConsume(o options) (bool, error) {
 			if concurrent, found := primitive.GetConcurrentlyCtx(ctx); found {
 				concurrent.DelayLevelWhenNextConsume = o.number("next-level", 0)
 			}
+			// As long as in Java, where the client says it; here the queue would not be suspended at all.
+			if orderly, found := primitive.GetOrderlyCtx(ctx); found {
+				orderly.SuspendCurrentQueueTimeMillis = 1000
+			}
 			for _, message := range messages {
 				if mustFail(message.MsgId) {
 					report("failed", fields{"msgId": message.MsgId, "reconsumeTimes": message.ReconsumeTimes,
