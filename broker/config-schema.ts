@@ -49,7 +49,8 @@ export const IDENTITY_KEYS: {
     max: 65_535,
   }),
   namesrvAddr: text('', {
-    description: 'Name servers as host:port;host:port; names are resolved again every 30 s.',
+    description:
+      'Name servers as host:port;host:port; names are resolved again every 30 s. NAMESRV_ADDR of the environment where it is not given.',
     live: true,
   }),
   metricsPromExporterPort: integer(5557, {

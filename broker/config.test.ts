@@ -123,6 +123,19 @@ describe('the configuration file', () => {
     expect(loaded.values).toMatchObject({ namesrvAddr: 'n:1', brokerName: 'e', listenPort: 3000 })
   })
 
+  test('NAMESRV_ADDR names the name servers where nothing else does, as for a Java broker', () => {
+    const environment = { NAMESRV_ADDR: 'a:1;b:2' }
+
+    const given = loadBrokerConfig(sources('namesrvAddr=f:1', { environment }))
+    const inherited = loadBrokerConfig(sources('', { environment }))
+
+    expect(given.values.namesrvAddr).toBe('f:1')
+    expect(inherited.values.namesrvAddr).toBe('a:1;b:2')
+    expect(() => loadBrokerConfig(sources('', { environment: { NAMESRV_ADDR: 'a' } }))).toThrow(
+      "NAMESRV_ADDR: namesrvAddr: 'a' is not host:port",
+    )
+  })
+
   test('the data folder and the name come from the machine when they are not given', () => {
     const { values } = loadBrokerConfig(sources(''))
 

@@ -2,6 +2,7 @@
 import {
   ConfigError,
   environmentSource,
+  nameServerSource,
   fileSource,
   flagSource,
   loadConfig,
@@ -70,7 +71,7 @@ export interface BrokerConfigSources {
 
 /** Merges file, environment and flags and checks them; throws `ConfigError`. */
 export function loadBrokerConfig(sources: BrokerConfigSources): LoadedConfig<BrokerSchema> {
-  const list: ConfigSource[] = []
+  const list: ConfigSource[] = [nameServerSource(sources.environment)]
   if (sources.file !== null) list.push(fileSource(sources.file.path, sources.file.content))
   list.push(environmentSource(sources.environment), flagSource(sources.flags))
   if (sources.nameServers !== null) {

@@ -209,6 +209,14 @@ export function flagSource(flags: readonly string[]): ConfigSource {
 
 const ENVIRONMENT_PREFIX = 'GANTRY_CONFIG_'
 
+/** The name servers that RocketMQ's own NAMESRV_ADDR names, for where nothing else does. */
+export function nameServerSource(
+  environment: Readonly<Record<string, string | undefined>>,
+): ConfigSource {
+  const value = environment['NAMESRV_ADDR'] ?? ''
+  return { origin: 'NAMESRV_ADDR', entries: value === '' ? [] : [{ key: 'namesrvAddr', value }] }
+}
+
 /** The entries of environment variables `GANTRY_CONFIG_<key>`, the key spelt as in files. */
 export function environmentSource(
   environment: Readonly<Record<string, string | undefined>>,

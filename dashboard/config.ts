@@ -3,6 +3,7 @@ import type { LagLimits } from '../client/health-verdicts.ts'
 import {
   choice,
   environmentSource,
+  nameServerSource,
   fileSource,
   flag,
   flagSource,
@@ -108,14 +109,10 @@ export function loadDashboardConfig(
   sources: DashboardConfigSources,
 ): LoadedConfig<DashboardSchema> {
   const { file, environment, flags } = sources
-  const inherited = environment['NAMESRV_ADDR'] ?? ''
   return loadConfig({
     schema: DASHBOARD_SCHEMA,
     sources: [
-      {
-        origin: 'NAMESRV_ADDR',
-        entries: inherited === '' ? [] : [{ key: 'namesrvAddr', value: inherited }],
-      },
+      nameServerSource(environment),
       ...(file === null ? [] : [fileSource(file.path, file.content)]),
       environmentSource(environment),
       flagSource(flags),
