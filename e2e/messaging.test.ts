@@ -2,7 +2,7 @@
  * Single features of the messaging model with the official clients: filters, limits, compression, namespaces, queue numbers, order
  * topics, message types, pauses, moved offsets, traces.
  */
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { subscriptionGroupConfig } from '../remoting/bodies/subscription-group-config.ts'
 import { topicConfig } from '../remoting/bodies/topic-config.ts'
 import { RequestCode } from '../remoting/request-code.ts'
@@ -241,6 +241,29 @@ describe.each(JAVA_CLIENTS)('the %s client alone', (client) => {
     expect(fine.exitCode).toBe(0)
     expect(forbidden.exitCode).toBe(1)
     expect(forbidden.error).toContain('does not support consumer to filter message by SQL92')
+  })
+
+  test('has the traces of its transactions stored, with what it decided', async ({ task }) => {
+    covers(task, 'M50')
+    const topic = world.name(client, 'transaction-trace')
+    await createTopic(topic)
+    const flags = { topic, group: `${topic}-p`, count: 2, local: 'commit,rollback', trace: true }
+    const producer = startClient(client, 'transact', world.namesrv, flags)
+    onTestFinished(async () => {
+      await producer.kill()
+    })
+
+    await producer.line('all of them', 60_000, (line) => textAt(line, 'event') === 'sent')
+    const ids = events(producer.lines, 'ack').map((line) => textAt(line, 'transactionId'))
+
+    expect(ids).toHaveLength(2)
+    for (const id of ids) {
+      await eventually(`the trace of ${id}`, async () => {
+        const kinds = await world.traceOf(id)
+        return kinds.has('Pub') && kinds.has('EndTransaction')
+      })
+    }
+    await producer.stop()
   })
 
   test('builds the queues of an order topic as the name server says', async ({ task }) => {

@@ -32,7 +32,8 @@ final class Transact implements TransactionListener {
     }
 
     boolean run() throws Exception {
-        TransactionMQProducer producer = new TransactionMQProducer(flags.need("group"), Clients.hook());
+        TransactionMQProducer producer =
+            new TransactionMQProducer(null, flags.need("group"), Clients.hook(), flags.has("trace"), null);
         Clients.configure(producer, flags, flags.text("instance", "t1"));
         producer.setSendMsgTimeout(flags.number("timeout-ms", 3000));
         producer.setTransactionListener(this);
