@@ -14,7 +14,7 @@ import { parseFastjson } from '../remoting/bodies/fastjson.ts'
 import { asObject, optionalObject, optionalText } from '../remoting/bodies/json-members.ts'
 import { RemotingClient } from '../remoting/client.ts'
 import { RequestCode } from '../remoting/request-code.ts'
-import { CLIENTS, buildClients, messages, startClient } from './clients.ts'
+import { CLIENTS, buildClients, events, messages, startClient } from './clients.ts'
 import type { Client, ClientProcess, Flags, Message, Scenario } from './clients.ts'
 import { covers } from './features.ts'
 import { listAt, numberAt, textAt } from './json.ts'
@@ -24,6 +24,8 @@ import type { RemotingCommand } from '../remoting/command.ts'
 
 const RUN = Date.now().toString(36)
 const WAIT_MS = 90_000
+/** A broker takes a client for gone that says nothing for so long. */
+const SILENT_MS = 120_000
 const BINARY_HEADERS = { ROCKETMQ_SERIALIZE_TYPE: 'ROCKETMQ' }
 const HEARTBEAT_V2 = { JAVA_TOOL_OPTIONS: '-Dcom.rocketmq.heartbeat.v2=true' }
 const CALL_TIMEOUT_MS = 15_000
@@ -65,7 +67,7 @@ test.for(['java-5.5.0', 'java-4.9.8'] as const)(
   },
 )
 
-test('members with heartbeats of version 2 share the queues, also after a restart', async ({
+test('java-5.5.0 members with heartbeats of version 2 share the queues, also after a restart', async ({
   task,
 }) => {
   covers(task, 'P17', 'M23')
@@ -84,31 +86,27 @@ test('members with heartbeats of version 2 share the queues, also after a restar
   for (const one of members) expect(of([one], RUN).length).toBeGreaterThan(0)
 })
 
-test.for(['java-5.5.0', 'go'] as const)(
+test.for(CLIENTS)(
   'the queues of a %s consumer that is killed go to the others at once',
   async (client, { task }) => {
     covers(task, 'P18', 'M23')
-    const topic = topicFor(client, 'killed')
-    await finished(client, 'produce', { topic, count: 16, id: 'before' })
-    const flags = { topic, group: `${topic}-g` }
-    const [first, second] = ['a', 'b'].map((instance) =>
-      started(client, 'push-consume', { ...flags, instance }),
-    )
-    if (first === undefined || second === undefined) throw new Error('two members were started')
-    await Promise.all([assigned(first, 2), assigned(second, 2)])
-
-    await first.kill()
-    await second.line('all queues', WAIT_MS, (line) => {
-      return textAt(line, 'event') === 'assigned' && numberAt(line, 'members') === 1
-    })
-    await finished(client, 'produce', { topic, count: 40, id: RUN })
-    await seen([second], RUN, 40)
-
-    expect(new Set(of([second], RUN).map(({ seq }) => seq)).size).toBe(40)
+    await leave(client, 'killed', (member) => void member.kill(), WAIT_MS)
   },
 )
 
-test('a broker that restarts in good order loses no send of a client that knows GO_AWAY', async ({
+test(`the queues of ${CLIENTS.join(' and ')} consumers that say nothing for two minutes go to the others`, async ({
+  task,
+}) => {
+  covers(task, 'P18', 'M23')
+
+  const left = CLIENTS.map((client) =>
+    leave(client, 'frozen', (member) => member.freeze(), SILENT_MS + WAIT_MS),
+  )
+
+  await Promise.all(left)
+})
+
+test('a broker that restarts in good order loses no send of the java-5.5.0 client, which knows GO_AWAY', async ({
   task,
 }) => {
   covers(task, 'P15')
@@ -235,6 +233,31 @@ test.for([
   },
 )
 
+/** One of two members goes, and the other one has all queues within `withinMs`, and what is sent then. */
+async function leave(
+  client: Client,
+  purpose: string,
+  go: (member: ClientProcess) => void,
+  withinMs: number,
+): Promise<void> {
+  const topic = topicFor(client, purpose)
+  await finished(client, 'produce', { topic, count: 16, id: 'before' })
+  const flags = { topic, group: `${topic}-g` }
+  const first = started(client, 'push-consume', { ...flags, instance: 'a' })
+  const second = started(client, 'push-consume', { ...flags, instance: 'b' })
+  await Promise.all([assigned(first, 2), assigned(second, 2)])
+
+  go(first)
+  await until(() => {
+    const last = events(second.lines, 'assigned').at(-1)
+    return last !== undefined && numberAt(last, 'members') === 1
+  }, withinMs)
+  await finished(client, 'produce', { topic, count: 40, id: RUN })
+  await seen([second], RUN, 40)
+
+  expect(new Set(of([second], RUN).map(({ seq }) => seq)).size).toBe(40)
+}
+
 /** A load balancer that says `header` to the broker; resolves with its address. */
 async function forwarder(header: Buffer): Promise<string> {
   const server: Server = createServer((client) => {
@@ -293,10 +316,10 @@ async function seenTimes(consumer: ClientProcess, id: string, count: number): Pr
   await until(() => of([consumer], id).length >= count)
 }
 
-async function until(isTrue: () => boolean): Promise<void> {
-  const end = Date.now() + WAIT_MS
+async function until(isTrue: () => boolean, withinMs = WAIT_MS): Promise<void> {
+  const end = Date.now() + withinMs
   while (!isTrue()) {
-    if (Date.now() > end) throw new Error('the messages have not come')
+    if (Date.now() > end) throw new Error(`not within ${withinMs} ms: ${String(isTrue)}`)
     await new Promise((resolve) => {
       setTimeout(resolve, 50)
     })

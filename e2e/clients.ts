@@ -49,6 +49,8 @@ export interface ClientProcess {
   stop(): Promise<ClientResult>
   /** Ends it by SIGKILL. */
   kill(): Promise<ClientResult>
+  /** Stops it by SIGSTOP: it does nothing more, and its connections stand. */
+  freeze(): void
 }
 
 /** The name of a client on the command line of the clients' image; Python's is not in it. */
@@ -246,6 +248,10 @@ class Driver implements ClientProcess {
   kill(): Promise<ClientResult> {
     this.#child.kill('SIGKILL')
     return this.#ended
+  }
+
+  freeze(): void {
+    this.#child.kill('SIGSTOP')
   }
 
   async #result(): Promise<ClientResult> {

@@ -125,6 +125,9 @@ export const LACKING: ReadonlyMap<string, string> = new Map<Feature, string>([
   ['M14', 'recall came with the Java client 5.3, and Go v2 has none'],
   ['M28', 'the Java client pops since 5.0, and Go v2 does not'],
   ['M45', 'Go v2 does not read the queues of an order topic out of its route'],
+  ['P1', 'Go v2 writes JSON'],
+  ['P15', 'Java clients know GO_AWAY since 5.3.2, and Go v2 does not'],
+  ['P17', 'Java 4.9.8 and Go v2 have version 1 only'],
 ])
 
 declare module 'vitest' {

@@ -102,7 +102,7 @@ test.for(CLIENTS)(
   },
 )
 
-test('more sends than may wait are answered SYSTEM_BUSY, and every other one is stored, once', async ({
+test('more sends of the java-5.5.0 client than may wait are answered SYSTEM_BUSY, and every other one is stored, once', async ({
   task,
 }) => {
   covers(task, 'P16')
