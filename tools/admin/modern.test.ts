@@ -5,6 +5,7 @@ import { subscriptionGroupConfig } from '../../remoting/bodies/subscription-grou
 import { topicConfig } from '../../remoting/bodies/topic-config.ts'
 import { RemotingError } from '../../remoting/errors.ts'
 import { ResponseCode } from '../../remoting/response-code.ts'
+import { Progress } from './modern.ts'
 import { withoutSecrets } from './modern/debug.ts'
 import { formatDefinitions, parseDefinitions } from './modern/definition-file.ts'
 import { exitCodeOf } from './program.ts'
@@ -70,4 +71,29 @@ test.each([
   [new Error('?'), ExitCode.FAILED],
 ])('%o ends with its exit code', (error, code) => {
   expect(exitCodeOf(error)).toBe(code)
+})
+
+/** What a progress line shows of three of ten steps, each after so many milliseconds. */
+function shownProgress(isTTY: boolean, times: readonly number[]): readonly string[] {
+  const shown: string[] = []
+  const time = { now: 5000 }
+  const write = (text: Uint8Array | string): boolean => shown.push(String(text)) > 0
+  const progress = new Progress(time, 'import', { isTTY, write })
+  for (const ms of times) {
+    time.now = 5000 + ms
+    progress.at(3, 10)
+  }
+  progress.end()
+  return shown
+}
+
+test('progress is shown after a second, five times a second, and taken away at the end', () => {
+  const bar = '\r\u001b[Kimport [######..............] 3/10'
+
+  expect(shownProgress(true, [0, 999])).toEqual([])
+  expect(shownProgress(true, [999, 1000, 1199, 1200])).toEqual([bar, bar, '\r\u001b[K'])
+})
+
+test('where nobody watches no progress is shown', () => {
+  expect(shownProgress(false, [1000, 2000])).toEqual([])
 })

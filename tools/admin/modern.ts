@@ -93,27 +93,33 @@ export function isMeant(session: Session, flags: CommonFlags, what: string): boo
 
 /** A progress line on standard error for what takes longer than a second; nothing where nobody watches. */
 export class Progress {
-  readonly #session: Session
+  readonly #session: Pick<Session, 'now'>
   readonly #what: string
+  readonly #output: Pick<NodeJS.WriteStream, 'isTTY' | 'write'>
   readonly #startedAt: number
   #shownAt = 0
 
-  constructor(session: Session, what: string) {
+  constructor(
+    session: Pick<Session, 'now'>,
+    what: string,
+    output: Pick<NodeJS.WriteStream, 'isTTY' | 'write'> = process.stderr,
+  ) {
     this.#session = session
     this.#what = what
+    this.#output = output
     this.#startedAt = session.now
   }
 
   at(done: number, total: number): void {
     const now = this.#session.now
-    if (!process.stderr.isTTY || now - this.#startedAt < 1000 || now - this.#shownAt < 200) return
+    if (!this.#output.isTTY || now - this.#startedAt < 1000 || now - this.#shownAt < 200) return
     this.#shownAt = now
     const filled = total === 0 ? 0 : Math.round((20 * done) / total)
     const bar = '#'.repeat(filled).padEnd(20, '.')
-    process.stderr.write(`\r\u001b[K${this.#what} [${bar}] ${done}/${total}`)
+    this.#output.write(`\r\u001b[K${this.#what} [${bar}] ${done}/${total}`)
   }
 
   end(): void {
-    if (this.#shownAt > 0) process.stderr.write('\r\u001b[K')
+    if (this.#shownAt > 0) this.#output.write('\r\u001b[K')
   }
 }
