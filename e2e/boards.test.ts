@@ -24,6 +24,7 @@ import { covers } from './features.ts'
 import { listAt, textAt } from './json.ts'
 import { EXPORTER_QUERIES } from './monitoring/exporter-queries.ts'
 import { Prometheus } from './prometheus.ts'
+import { startFailing } from './sample-load.ts'
 
 const OFFSET = 7400
 const ADMIN_PORT = 5557 + OFFSET
@@ -233,17 +234,7 @@ async function startLoad(): Promise<void> {
 /** While Prometheus looks: a group that fails, and messages for later. */
 async function deadLettersAndDelays(): Promise<void> {
   const { namesrv } = server
-  const failing = startClient('java-5.5.0', 'push-consume', namesrv, {
-    topic: 'Orders',
-    group: 'shipping',
-    from: 'first',
-    'fail-times': 99,
-    'max-reconsume': 1,
-    'poll-route-ms': 2000,
-    'run-ms': (LONG_SECONDS + 300) * 1000,
-  })
-  clients.push(failing)
-  await failing.line('failed', 60_000, (line) => textAt(line, 'event') === 'failed')
+  clients.push(await startFailing(namesrv))
   await runClient('java-5.5.0', 'produce', namesrv, {
     topic: 'Reminders',
     count: 5,

@@ -5,32 +5,27 @@
  * It is in no package registry, so GANTRY_E2E_DASHBOARD_JAR names `target/rocketmq-dashboard-*.jar` of its sources after `npm ci && npm run build` in
  * `frontend-new` and `mvn package -Dmaven.test.skip=true -Dskip.npm -Dskip.installnodenpm`.
  */
-import { spawn } from 'node:child_process'
-import type { ChildProcess } from 'node:child_process'
-import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { chromium } from 'playwright-core'
 import type { Browser } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { buildClients, messages, runClient, startClient } from './clients.ts'
+import { buildClients, messages, runClient } from './clients.ts'
 import type { ClientProcess, Message } from './clients.ts'
 import { startDevServer } from './dev-server.ts'
 import type { DevServer } from './dev-server.ts'
 import { environmentVariable } from './environment.ts'
 import { covers } from './features.ts'
+import { JavaServer } from './java-server.ts'
 import { at, listAt, numberAt, recordAt, textAt } from './json.ts'
 import { eventually } from './messaging-world.ts'
+import { FAILING_GROUP, GROUP, TOPIC, startFailing, startOrders } from './sample-load.ts'
 
 const OFFSET = 5200
 const PORT = 8082 + OFFSET
 const CLUSTER = 'e2e'
 const BROKER = 'e2e-broker-0'
-const TOPIC = 'Orders'
-const GROUP = 'billing'
-/** Gives up all it gets. */
-const FAILING = 'shipping'
 /** The page of topics shows those of the type NORMAL first. */
 const TYPED = 'Typed'
 const TRACES = 'RMQ_SYS_TRACE_TOPIC'
@@ -54,9 +49,8 @@ const PAGES = [
 
 let server: DevServer
 let folder: string
-let dashboard: ChildProcess
+let dashboard: JavaServer
 let browser: Browser
-let output = ''
 let message: Message
 /** Of the console's session, which its requests that change something carry. */
 let cookie = ''
@@ -87,10 +81,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await browser?.close()
-  if (dashboard?.exitCode === null) {
-    dashboard.kill('SIGTERM')
-    await once(dashboard, 'close')
-  }
+  await dashboard?.stop()
   await Promise.all(clients.map((client) => client.kill()))
   await server?.stop()
   if (folder !== undefined) await rm(folder, { recursive: true })
@@ -109,7 +100,7 @@ test.for([
   ['topic: configuration', `/topic/examineTopicConfig.query?topic=${TOPIC}`, 'readQueueNums'],
   ['consumer: groups', '/consumer/groupList.query?skipSysGroup=true&address=', GROUP],
   ['consumer: one again', `/consumer/group.refresh?consumerGroup=${GROUP}`, 'CLUSTERING'],
-  ['consumer: all again', '/consumer/group.refresh.all?address=', FAILING],
+  ['consumer: all again', '/consumer/group.refresh.all?address=', FAILING_GROUP],
   [
     'consumer: configuration',
     `/consumer/examineSubscriptionGroupConfig.query?consumerGroup=${GROUP}`,
@@ -191,7 +182,7 @@ describe('what needs something that another page shows', () => {
     expect(textAt(byId, 'messageView', 'msgId')).toBe(message.msgId)
     const tracks = listAt(byId, 'messageTrackList')
     expect(new Set(tracks.map((track) => textAt(track, 'consumerGroup')))).toEqual(
-      new Set([GROUP, FAILING]),
+      new Set([GROUP, FAILING_GROUP]),
     )
   })
 
@@ -208,17 +199,17 @@ describe('what needs something that another page shows', () => {
   test('dead letters: listed, exported and sent again', async ({ task }) => {
     covers(task, 'A15')
     const now = Date.now()
-    const topic = `%DLQ%${FAILING}`
+    const topic = `%DLQ%${FAILING_GROUP}`
     const time = { begin: now - 3_600_000, end: now + 3_600_000 }
     const query = { topic, ...time, pageNum: 1, pageSize: 10, taskId: '' }
     const page = await change('/dlqMessage/queryDlqMessageByConsumerGroup.query', query)
     const [letter] = listAt(page, 'page', 'content')
     const origin = textAt(letter, 'properties', 'ORIGIN_MESSAGE_ID')
-    const found = { topicName: TOPIC, consumerGroup: FAILING, msgId: origin, clientId: '' }
+    const found = { topicName: TOPIC, consumerGroup: FAILING_GROUP, msgId: origin, clientId: '' }
 
     const sheet = await fetch(
       url(
-        `/dlqMessage/exportDlqMessage.do?msgId=${textAt(letter, 'msgId')}&consumerGroup=${FAILING}`,
+        `/dlqMessage/exportDlqMessage.do?msgId=${textAt(letter, 'msgId')}&consumerGroup=${FAILING_GROUP}`,
       ),
     )
     const resent = await change('/dlqMessage/batchResendDlqMessage.do', [found])
@@ -356,7 +347,7 @@ test.for(PAGES)(
 )
 
 test('its log has no error of a server', () => {
-  expect(output.split('\n').filter((line) => line.includes('] ERROR '))).toEqual([])
+  expect(dashboard.output.split('\n').filter((line) => line.includes('] ERROR '))).toEqual([])
 })
 
 function url(path: string): string {
@@ -390,21 +381,13 @@ function remove(path: string): Promise<unknown> {
 }
 
 async function startDashboard(jar: string): Promise<void> {
-  const args = [
-    ...['--add-opens=java.base/java.lang=ALL-UNNAMED', '-Djava.awt.headless=true'],
-    ...[`-Duser.home=${folder}`, '-Xmx512m', '-jar', jar],
+  dashboard = new JavaServer(jar, folder, [
     ...[`--server.port=${PORT}`, `--rocketmq.config.namesrvAddrs[0]=${server.namesrv}`],
-    ...[
-      `--rocketmq.config.dataPath=${join(folder, 'data')}`,
-      '--rocketmq.config.isVIPChannel=false',
-    ],
-  ]
-  dashboard = spawn('java', args, { cwd: folder, stdio: ['ignore', 'pipe', 'inherit'] })
-  dashboard.stdout?.on('data', (chunk: Buffer) => {
-    output += chunk.toString('utf8')
-  })
+    `--rocketmq.config.dataPath=${join(folder, 'data')}`,
+    '--rocketmq.config.isVIPChannel=false',
+  ])
   await eventually('the dashboard', async () => {
-    if (dashboard.exitCode !== null) throw new Error(`the dashboard ended:\n${output}`)
+    dashboard.assertRuns()
     const response = await fetch(url('/rocketmq-dashboard/csrf-token')).catch(() => null)
     if (response?.ok !== true) return false
     cookie = response.headers
@@ -415,29 +398,11 @@ async function startDashboard(jar: string): Promise<void> {
   })
 }
 
-/** A message, a load with its consumers, and a group that gives up what it gets. */
+/** A load with its consumers, and a message. */
 async function startLoad(): Promise<void> {
   const { namesrv } = server
-  const runMs = 600_000
-  const load = startClient('java-5.5.0', 'control-load', namesrv, {
-    topic: TOPIC,
-    group: GROUP,
-    rate: 5,
-    'run-ms': runMs,
-  })
-  clients.push(load)
-  await load.line('progress', 90_000, (line) => textAt(line, 'event') === 'progress')
-  const failing = startClient('java-5.5.0', 'push-consume', namesrv, {
-    topic: TOPIC,
-    group: FAILING,
-    from: 'first',
-    'fail-times': 99,
-    'max-reconsume': 1,
-    'poll-route-ms': 2000,
-    'run-ms': runMs,
-  })
-  clients.push(failing)
-  await failing.line('failed', 60_000, (line) => textAt(line, 'event') === 'failed')
+  clients.push(await startOrders(namesrv, 5))
+  clients.push(await startFailing(namesrv))
   const produced = await runClient('java-5.5.0', 'produce', namesrv, {
     topic: TOPIC,
     count: 1,

@@ -5,22 +5,20 @@
  * It is in no package registry, so GANTRY_E2E_EXPORTER_JAR names `target/rocketmq-exporter-*-exec.jar` of its sources after
  * `mvn package -Dmaven.test.skip=true`.
  */
-import { spawn } from 'node:child_process'
-import type { ChildProcess } from 'node:child_process'
-import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { buildClients, startClient } from './clients.ts'
+import { buildClients } from './clients.ts'
 import type { ClientProcess } from './clients.ts'
 import { startDevServer } from './dev-server.ts'
 import type { DevServer } from './dev-server.ts'
 import { environmentVariable, figures } from './environment.ts'
 import { covers } from './features.ts'
-import { textAt } from './json.ts'
+import { JavaServer } from './java-server.ts'
 import { eventually } from './messaging-world.ts'
 import { Scrape } from './monitoring/scrape.ts'
+import { startFailing, startOrders } from './sample-load.ts'
 
 const OFFSET = 4900
 const ADMIN_PORT = 5557 + OFFSET
@@ -34,8 +32,7 @@ const RUNS = 3
 
 let server: DevServer
 let folder: string
-let exporter: ChildProcess
-let output = ''
+let exporter: JavaServer
 let told: Scrape
 let leader: Scrape
 const clients: ClientProcess[] = []
@@ -51,7 +48,8 @@ beforeAll(async () => {
     members: MEMBERS,
     config: { messageDelayLevel: Array.from({ length: 18 }, () => '1s').join(' ') },
   })
-  await startLoad()
+  clients.push(await startOrders(server.namesrv, 20))
+  clients.push(await startFailing(server.namesrv))
   startExporter(jar)
   await eventually('runs of each task', () => Promise.resolve(finishedRuns() > RUNS))
   told = await Scrape.of(EXPORTER_PORT)
@@ -59,10 +57,7 @@ beforeAll(async () => {
 })
 
 afterAll(async () => {
-  if (exporter?.exitCode === null) {
-    exporter.kill('SIGTERM')
-    await once(exporter, 'close')
-  }
+  await exporter?.stop()
   await Promise.all(clients.map((client) => client.kill()))
   await server?.stop()
   if (folder !== undefined) await rm(folder, { recursive: true })
@@ -71,7 +66,8 @@ afterAll(async () => {
 test('each task of the exporter ends without an error or a warning', ({ task }) => {
   covers(task, 'O2')
 
-  expect(output.split('\n').filter((line) => /(?:ERROR|WARN)|Exception/u.test(line))).toEqual([])
+  const lines = exporter.output.split('\n')
+  expect(lines.filter((line) => /(?:ERROR|WARN)|Exception/u.test(line))).toEqual([])
 })
 
 test('what the exporter tells, the leader tells under the same names and labels', ({ task }) => {
@@ -110,8 +106,8 @@ function seriesOf(scrape: Scrape, name: string): ReadonlySet<string> {
 
 /** Of the task that takes longest. */
 function finishedRuns(): number {
-  if (exporter.exitCode !== null) throw new Error(`the exporter ended:\n${output}`)
-  return (output.match(/consumer offset collection task finished/gu) ?? []).length
+  exporter.assertRuns()
+  return (exporter.output.match(/consumer offset collection task finished/gu) ?? []).length
 }
 
 async function scrapeOfLeader(): Promise<Scrape> {
@@ -123,38 +119,9 @@ async function scrapeOfLeader(): Promise<Scrape> {
 }
 
 function startExporter(jar: string): void {
-  const args = [
-    ...[`-Duser.home=${folder}`, '-Xmx512m', '-jar', jar],
+  exporter = new JavaServer(jar, folder, [
     ...[`--server.port=${EXPORTER_PORT}`, `--grpc.server.port=${EXPORTER_PORT + 1}`],
     `--rocketmq.config.namesrvAddr=${server.namesrv}`,
     ...TASKS.map((task) => `--task.${task}.cron=0/5 * * * * ?`),
-  ]
-  exporter = spawn('java', args, { cwd: folder, stdio: ['ignore', 'pipe', 'inherit'] })
-  exporter.stdout?.on('data', (chunk: Buffer) => {
-    output += chunk.toString('utf8')
-  })
-}
-
-/** Messages, a group that reads them, and one that gives them up. */
-async function startLoad(): Promise<void> {
-  const runMs = 600_000
-  const load = startClient('java-5.5.0', 'control-load', server.namesrv, {
-    topic: 'Orders',
-    group: 'billing',
-    rate: 20,
-    'run-ms': runMs,
-  })
-  clients.push(load)
-  await load.line('progress', 90_000, (line) => textAt(line, 'event') === 'progress')
-  const failing = startClient('java-5.5.0', 'push-consume', server.namesrv, {
-    topic: 'Orders',
-    group: 'shipping',
-    from: 'first',
-    'fail-times': 99,
-    'max-reconsume': 1,
-    'poll-route-ms': 2000,
-    'run-ms': runMs,
-  })
-  clients.push(failing)
-  await failing.line('failed', 60_000, (line) => textAt(line, 'event') === 'failed')
+  ])
 }
