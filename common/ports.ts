@@ -65,6 +65,7 @@ export interface DiskStatus {
 }
 
 export interface DiskSpace {
+  /** Without what the file system keeps for the superuser: the rest is used or available. */
   readonly totalBytes: number
   readonly availableBytes: number
 }

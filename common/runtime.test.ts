@@ -3,7 +3,7 @@ import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { createRuntime } from './runtime.ts'
 import type { Socket } from './ports.ts'
 
@@ -89,6 +89,16 @@ test('the space of a disk is known', () => {
 
   expect(space.totalBytes).toBeGreaterThan(space.availableBytes)
   expect(space.availableBytes).toBeGreaterThan(0)
+})
+
+// As `df` and UtilAll.getDiskPartitionSpaceUsedPercent reckon: here 700 of 800 blocks are used, and 200 are kept for the superuser.
+test('what a file system keeps for the superuser is neither used nor to be had', () => {
+  const blocks = { bsize: 4096, frsize: 4096, blocks: 1000, bfree: 300, bavail: 100 }
+  const space = { type: 0, ...blocks, files: 0, ffree: 0 }
+  const statfs = vi.spyOn(fs, 'statfsSync').mockReturnValue(space)
+  onTestFinished(() => statfs.mockRestore())
+
+  expect(disk.spaceSync('/')).toEqual({ totalBytes: 800 * 4096, availableBytes: 100 * 4096 })
 })
 
 test('a lock is exclusive within a process and free after its release', () => {

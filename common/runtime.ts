@@ -247,7 +247,7 @@ const realDisk: Disk = {
   spaceSync(filePath) {
     const space = fs.statfsSync(filePath)
     return {
-      totalBytes: space.blocks * space.bsize,
+      totalBytes: (space.blocks - space.bfree + space.bavail) * space.bsize,
       availableBytes: space.bavail * space.bsize,
     }
   },
