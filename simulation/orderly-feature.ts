@@ -169,8 +169,7 @@ export class OrderlyFeature implements Feature {
       const batch = messages.filter((message) => message.queueId === queueId)
       if (batch.length === 0) return []
       this.#checkBatch(queue, queueId, doneBefore[queueId] ?? 0, batch)
-      const popped = this.#take({ queue, queueId, attemptId }, batch, answer)
-      return popped.map((one) => ({ ...one, isSure }))
+      return this.#take({ queue, queueId, attemptId, isSure }, batch, answer)
     })
   }
 
@@ -201,10 +200,15 @@ export class OrderlyFeature implements Feature {
   }
 
   #take(
-    { queue, queueId, attemptId }: Pick<Popped, 'queue' | 'queueId'> & Pick<Lease, 'attemptId'>,
+    {
+      queue,
+      queueId,
+      attemptId,
+      isSure,
+    }: Pick<Popped, 'queue' | 'queueId' | 'isSure'> & Pick<Lease, 'attemptId'>,
     batch: readonly StoredMessage[],
     answer: RemotingCommand,
-  ): readonly Omit<Popped, 'isSure'>[] {
+  ): readonly Popped[] {
     const { engine } = this.#options
     const from = Number(answer.extFields.get('popTime'))
     const invisibleTime = Number(answer.extFields.get('invisibleTime'))
@@ -220,10 +224,11 @@ export class OrderlyFeature implements Feature {
     queue.leases = queue.leases.filter((lease) => lease.until + apart > from)
     return batch.map(({ queueOffset }) => {
       const lease = { queueOffset, attemptId, from, until }
-      queue.leases.push(lease)
+      // An earlier request of the attempt that is obeyed later takes the batch over for a time that nobody is told.
+      if (isSure) queue.leases.push(lease)
       this.#count('popped')
       const extraInfo = `${first} ${from} ${invisibleTime} 999 0 broker-a ${queueId} ${queueOffset}`
-      return { queue, queueId, lease, extraInfo }
+      return { queue, queueId, lease, extraInfo, isSure }
     })
   }
 
