@@ -6,6 +6,7 @@ import { Producer } from '../client/producer.ts'
 import { PullConsumer } from '../client/pull-consumer.ts'
 import { RouteCache, writeQueues } from '../client/route.ts'
 import type { Credentials } from '../common/credentials.ts'
+import { messageOf } from '../common/errors.ts'
 import { silentLogger } from '../common/log.ts'
 import { UniqueIdGenerator } from '../common/message-id.ts'
 import type { Runtime } from '../common/ports.ts'
@@ -15,6 +16,9 @@ import { RemotingClient } from '../remoting/client.ts'
 const MASTER_ID = 0
 const QUEUES_PER_BROKER = 4
 const POLL_INTERVAL_MS = 50
+/** A cluster that has just come up is known everywhere by then: name servers have addresses first, and routes to them a moment later. */
+const COMING_UP_MS = 15_000
+const ASK_AGAIN_MS = 500
 
 export interface SmokeOptions {
   readonly runtime: Runtime
@@ -57,7 +61,7 @@ export async function smoke(options: SmokeOptions): Promise<SmokeResult> {
     topic,
     consumerGroup: `gantry-smoke-group-${suffix}`,
   })
-  const masters = await mastersOf(admin, nameServers)
+  const masters = await awaitMasters(options, admin)
   try {
     for (const address of masters.values()) {
       await admin.createTopic(
@@ -78,7 +82,27 @@ export async function smoke(options: SmokeOptions): Promise<SmokeResult> {
   }
 }
 
-/** Addresses of all masters by broker name, from the first name server that answers. */
+/** `mastersOf`, asked again for a while when nobody tells any. */
+async function awaitMasters(
+  { runtime, nameServers, timeoutMs }: SmokeOptions,
+  admin: AdminClient,
+): Promise<ReadonlyMap<string, string>> {
+  const { clock, timers } = runtime
+  const deadline = clock.monotonic() + Math.min(timeoutMs, COMING_UP_MS)
+  for (;;) {
+    try {
+      return await mastersOf(admin, nameServers)
+    } catch (error) {
+      if (clock.monotonic() >= deadline) {
+        const message = `no broker is known at ${nameServers.join(';')}: ${messageOf(error)}`
+        throw new ClientError('noNameServer', message, { cause: error })
+      }
+    }
+    await new Promise<void>((resolve) => void timers.after(ASK_AGAIN_MS, resolve))
+  }
+}
+
+/** Addresses of all masters by broker name, from the first name server that knows any. Rejects with what the last one has said. */
 async function mastersOf(
   admin: AdminClient,
   nameServers: readonly string[],
@@ -98,9 +122,7 @@ async function mastersOf(
       failure = error
     }
   }
-  throw new ClientError('noNameServer', `no broker is known at ${nameServers.join(';')}`, {
-    cause: failure,
-  })
+  throw failure
 }
 
 class SmokeRun {
