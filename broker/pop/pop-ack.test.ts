@@ -56,6 +56,23 @@ test.each([
   },
 )
 
+// As a leader that was deposed, does not know it, and is asked about what its successor has given out.
+test('an acknowledgement of a pop that this leader does not know is a success when the group has it', async () => {
+  const { world, a } = await worldWithPopped('false')
+  const spy = vi
+    .spyOn(world.parts.store, 'put')
+    .mockImplementation((_messages, _waits, done) => done(REFUSED))
+  const [start = '', , ...rest] = a.handle.split(' ')
+  const unknown = { ...a, handle: [start, '1', ...rest].join(' ') }
+
+  const refused = await world.ack(unknown)
+  spy.mockRestore()
+  const taken = await world.ack(unknown)
+
+  expect(refused.response?.code).toBe(ResponseCode.SYSTEM_ERROR)
+  expect(taken.response?.code).toBe(ResponseCode.SUCCESS)
+})
+
 test('a message whose acknowledgement was refused comes back at its time', async () => {
   const { world, a } = await worldWithPopped('false')
   const spy = vi

@@ -241,7 +241,9 @@ export class PopService implements LeaderService {
     if (finished.length < queueOffsets.length) {
       // Asked once more: the first one may be on its way, and whoever hears of success must not get the message again.
       open++
-      this.state.afterRecords(target, (isCommitted) => {
+      const { topic, consumerGroup, queueId } = target
+      const record = { topic, consumerGroup, queueId, startOffset, popTime, offsets: queueOffsets }
+      this.state.confirmAck(record, (isCommitted) => {
         if (!isCommitted) isFailed = true
         settle()
       })

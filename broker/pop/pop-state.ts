@@ -18,7 +18,7 @@ import type { BrokerConfig } from '../config.ts'
 import type { ConsumerOffsets } from '../consumer-offsets.ts'
 import type { OffsetRange } from './pop-queue.ts'
 import type { ReviveLog } from './revive-log.ts'
-import type { QueueName } from './revive-record.ts'
+import type { AckRecord, QueueName } from './revive-record.ts'
 
 export type InitMode = 'min' | 'max'
 
@@ -185,9 +185,15 @@ export class PopState {
     this.wheel.add(checkpoint)
   }
 
-  /** Calls `done` when all is answered that was to be recorded of a queue. */
-  afterRecords(name: QueueName, done: (isCommitted: boolean) => void): void {
-    this.#options.log.afterLast(reviveQueueOf(name), done)
+  /**
+   * An acknowledgement of what is not pending: calls `done` when all is answered that was to be recorded of the queue. When nothing is, the
+   * acknowledgement itself is recorded, which changes nothing: this member may lead no more, and its successor have given the messages out.
+   */
+  confirmAck(record: Omit<AckRecord, 'type'>, done: (isCommitted: boolean) => void): void {
+    const { log } = this.#options
+    const reviveQueueId = reviveQueueOf(record)
+    if (log.afterLast(reviveQueueId, done)) return
+    log.append(reviveQueueId, { type: 'ack', ...record }, done)
   }
 
   /**

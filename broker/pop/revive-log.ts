@@ -89,12 +89,12 @@ export class ReviveLog {
     this.#add(checkpoint.queue.reviveQueueId, waiting)
   }
 
-  /** Calls `done` when what was appended to a queue last is answered; now when nothing waits. */
-  afterLast(reviveQueueId: number, done: Appended): void {
+  /** Calls `done` when what was appended to a queue last is answered; false: nothing is, and it is not called. */
+  afterLast(reviveQueueId: number, done: Appended): boolean {
     const batch = this.#batches[reviveQueueId]?.at(-1)
     const last = this.#waiting[reviveQueueId]?.at(-1) ?? batch?.at(-1)
-    if (last === undefined) done(true)
-    else last.done.push(done)
+    last?.done.push(done)
+    return last !== undefined
   }
 
   /** Appends that are not answered. */
