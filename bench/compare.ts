@@ -5,7 +5,7 @@ import { messageOf } from '../common/errors.ts'
 import type { ServerKind } from '../e2e/server-process.ts'
 import { Cluster } from './cluster.ts'
 import { LoadRunner } from './load.ts'
-import { fillCompileCache, warmMemory } from './machine.ts'
+import { warmMemory } from './machine.ts'
 import type { PairResult, ScenarioResult, SideResult } from './results.ts'
 import { ScenarioContext } from './scenario.ts'
 import type { CompareOptions, Scenario } from './scenario.ts'
@@ -73,15 +73,13 @@ export class Run {
     const name = kind === 'java' && baseline !== null ? 'baseline' : kind
     const tell = (text: string): void => this.#tell(`  ${name}: ${text}`)
     const isGantry = kind === 'gantry' || baseline !== null
-    const sideCheckout = kind === 'java' && baseline !== null ? baseline : checkout
-    if (isGantry) fillCompileCache(sideCheckout)
     const cluster = new Cluster({
       kind: isGantry ? 'gantry' : 'java',
       folder: join(this.#options.folder, kind),
       port: this.#options.port,
       members: scenario.members ?? 1,
       config: isGantry ? { ...scenario.config, ...scenario.gantryConfig } : scenario.config,
-      checkout: sideCheckout,
+      checkout: kind === 'java' && baseline !== null ? baseline : checkout,
     })
     this.#cluster = cluster
     const context = new ScenarioContext({

@@ -12,7 +12,7 @@ import { ROOT, VERSION } from '../e2e/environment.ts'
 import { buildJavaBroker } from '../e2e/server-process.ts'
 import { Run } from './compare.ts'
 import type { RunOptions } from './compare.ts'
-import { describeMachine } from './machine.ts'
+import { describeMachine, fillCompileCache } from './machine.ts'
 import { formatBaseline, formatReport } from './report.ts'
 import { FORMAT, parseComparison, withScenarios } from './results.ts'
 import type { Comparison, ScenarioResult } from './results.ts'
@@ -101,6 +101,9 @@ async function run(
   }
   const runner = new Run(options, tell)
   stopOnSignals(runner)
+  for (const checkout of [options.checkout, options.baseline]) {
+    if (checkout !== null) fillCompileCache(checkout)
+  }
   if (options.baseline === null) await buildJavaBroker()
   const shown = Object.keys(NUMBERS).filter((name) => name !== 'port')
   const comparison: Comparison = {

@@ -2,10 +2,10 @@
 import {
   ConfigError,
   environmentSource,
-  nameServerSource,
   fileSource,
   flagSource,
   loadConfig,
+  nameServerSource,
   shownValue,
 } from '../common/config.ts'
 import {

@@ -242,7 +242,9 @@ export class PopService implements LeaderService {
       // Asked once more: the first one may be on its way, and whoever hears of success must not get the message again.
       open++
       const { topic, consumerGroup, queueId } = target
-      const record = { topic, consumerGroup, queueId, startOffset, popTime, offsets: queueOffsets }
+      // One is enough: it says nothing new, and a request may name any number of them.
+      const offsets = queueOffsets.slice(0, 1)
+      const record = { topic, consumerGroup, queueId, startOffset, popTime, offsets }
       this.state.confirmAck(record, (isCommitted) => {
         if (!isCommitted) isFailed = true
         settle()
