@@ -85,6 +85,7 @@ export class Run {
     const context = new ScenarioContext({
       cluster,
       options: this.#options,
+      folder: this.#options.folder,
       loads: this.#loads,
       tell,
     })

@@ -92,6 +92,7 @@ const cost: Scenario = {
       else context.note('group-cost.follower', perMillion)
     })
     await cluster.startGroup(1)
+    context.warmMemory()
     await context.warmUp({ connections: 8, 'in-flight': 32 })
     const alone = cpuSecondsOf(cluster.broker.pid)
     const sent = await messagesSent(context)

@@ -25,8 +25,6 @@ const GIB = 1024 * MIB
 const SYNC_FILE_SIZE = 64 * MIB
 const SYNC_ROUNDS = 2_000
 const SYNC_MAX_MS = 4_000
-/** Of the memory; the kernel keeps the rest free all the same. */
-const WARM_SHARE = 0.8
 const DROP_CACHES = '/proc/sys/vm/drop_caches'
 
 export function describeMachine(folder: string): Machine {
@@ -64,12 +62,13 @@ export function fillCompileCache(checkout: string): void {
 /**
  * Fills the memory that nobody uses with the pages of an empty file, which the kernel gives away again as soon as a broker wants them. A
  * virtual machine hands free memory back to its host within seconds, and then pays 3 seconds of CPU for each GiB that it takes again;
- * the broker that writes most would pay most. Call it before each broker's turn; the file stays until the folder is removed.
+ * the broker that writes most would pay most. As large as the memory, so that it is read anew each time, into whatever is free by then. Call it
+ * before each broker's turn; the file stays until the folder is removed.
  */
 export function warmMemory(folder: string): void {
   mkdirSync(folder, { recursive: true })
   const file = openSync(join(folder, 'warm'), 'a+')
-  const size = Math.floor(os.totalmem() * WARM_SHARE)
+  const size = os.totalmem()
   ftruncateSync(file, size)
   const block = Buffer.allocUnsafe(MIB)
   for (let at = 0; at < size; at += MIB) readSync(file, block, 0, MIB, at)

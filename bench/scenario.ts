@@ -1,6 +1,7 @@
 /** What a scenario of the comparison is, and what it works with. */
 import type { Cluster } from './cluster.ts'
 import type { LoadFlags, LoadResult, LoadRunner } from './load.ts'
+import { warmMemory } from './machine.ts'
 import type { Metric } from './metrics.ts'
 
 const WARM_UP_RATE = 8_000
@@ -42,17 +43,21 @@ export class ScenarioContext {
   readonly options: CompareOptions
   readonly figures: Record<string, number> = {}
   readonly problems: string[] = []
+  readonly #folder: string
   readonly #loads: LoadRunner
   readonly #tell: (text: string) => void
 
   constructor(parts: {
     readonly cluster: Cluster
     readonly options: CompareOptions
+    /** Where `warmMemory` has its file. */
+    readonly folder: string
     readonly loads: LoadRunner
     readonly tell: (text: string) => void
   }) {
     this.cluster = parts.cluster
     this.options = parts.options
+    this.#folder = parts.folder
     this.#loads = parts.loads
     this.#tell = parts.tell
   }
@@ -62,6 +67,11 @@ export class ScenarioContext {
     if (!Number.isFinite(value)) return
     this.figures[id] = Math.round(value * 1000) / 1000
     this.#tell(`${id} ${this.figures[id]}`)
+  }
+
+  /** As before the scenario: for one that compares what it measures before with what comes now. */
+  warmMemory(): void {
+    warmMemory(this.#folder)
   }
 
   /** Runs a load against the cluster, with the processes of the broker group accounted. */
