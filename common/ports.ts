@@ -133,6 +133,8 @@ export interface Socket {
 
 export interface SocketHandler {
   onData(bytes: Buffer): void
+  /** Of an accepted socket, asked before each read: where the bytes are best put, instead of in the buffer that all share. `onData` gets them there. */
+  readonly readTarget?: Buffer
   onDrain(): void
   /** Called exactly once, whatever the cause; `error` is null for an orderly end. */
   onClose(error: Error | null): void

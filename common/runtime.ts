@@ -387,13 +387,14 @@ function plainAddress(address: string | undefined): string {
 const READ_BUFFER_SIZE = 256 * 1024
 
 /**
- * The connection of an accepted socket as a socket that reads into `buffer`; null when this Node does not let it.
+ * The connection of an accepted socket as a socket that reads into what `target` says, which is asked before each read; null when this Node
+ * does not let it.
  *
  * Otherwise Node allocates 64 KiB for each read, and at 100 MB/s collecting those takes a fifth of the CPU time. It offers a buffer of one's
  * own (`onread`) only to sockets that are made from options, so the accepted one is made anew around its handle.
  */
 function readingInto(
-  buffer: Buffer,
+  target: () => Buffer,
   accepted: net.Socket,
   onData: (bytes: Buffer) => void,
 ): net.Socket | null {
@@ -401,11 +402,17 @@ function readingInto(
   if (typeof handle !== 'object' || handle === null || !('useUserBuffer' in handle)) return null
   // The accepted one must not close a handle that it no longer owns.
   Reflect.set(accepted, '_handle', null)
+  let reading = target()
+  const buffer = () => {
+    reading = target()
+    return reading
+  }
   const callback = (size: number) => {
-    onData(buffer.subarray(0, size))
+    onData(reading.subarray(0, size))
     return true
   }
-  const options = { writableHighWaterMark: SOCKET_HIGH_WATER_MARK, onread: { buffer, callback } }
+  const onread = { buffer, callback }
+  const options = { writableHighWaterMark: SOCKET_HIGH_WATER_MARK, onread }
   Reflect.set(options, 'handle', handle)
   return new net.Socket(options)
 }
@@ -418,7 +425,7 @@ function accept(
 ): void {
   let handler: SocketHandler | null = null
   const onData = (bytes: Buffer) => handler?.onData(bytes)
-  const reading = readingInto(buffer, accepted, onData)
+  const reading = readingInto(() => handler?.readTarget ?? buffer, accepted, onData)
   handler = onSocket(new RealSocket(reading ?? accepted))
   watch(reading ?? accepted, handler)
   if (reading !== null) return

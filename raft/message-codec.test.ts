@@ -147,6 +147,55 @@ describe('the frame reader', () => {
     )
   })
 
+  test('takes what was read where it wanted it as well as copies', () => {
+    const frameSizes = fc.array(
+      fc.oneof(fc.integer({ min: 1, max: 90 }), fc.integer({ min: 60_000, max: 300_000 })),
+      {
+        minLength: 1,
+        maxLength: 5,
+      },
+    )
+    const reads = fc.array(fc.integer({ min: 1, max: 200_000 }), { minLength: 1, maxLength: 20 })
+    fc.assert(
+      fc.property(frameSizes, reads, (sizes, readSizes) => {
+        const frames = sizes.map((size, index) => frameOf(size, index))
+        const stream = Buffer.concat(frames)
+        const received: Buffer[] = []
+        const reader = new FrameReader((frame) => received.push(Buffer.from(frame)))
+
+        let at = 0
+        for (let round = 0; at < stream.length; round++) {
+          const target = reader.readTarget
+          expect(target.length).toBeGreaterThan(0)
+          const size = readSizes[round % readSizes.length] ?? 1
+          const count = stream.copy(target, 0, at, at + Math.min(size, target.length))
+          expect(reader.push(target.subarray(0, count))).toBe(true)
+          at += count
+        }
+
+        expect(received.map((frame) => frame.length)).toEqual(frames.map((frame) => frame.length))
+        expect(Buffer.concat(received).equals(stream)).toBe(true)
+      }),
+      { numRuns: 60 },
+    )
+  })
+
+  test('has the rest of a large frame read to where the frame lies', () => {
+    const frame = frameOf(300_000, 7)
+    const received: Buffer[] = []
+    const reader = new FrameReader((whole) => received.push(whole))
+
+    frame.copy(reader.readTarget, 0, 0, 1000)
+    reader.push(reader.readTarget.subarray(0, 1000))
+    const target = reader.readTarget
+    frame.copy(target, 0, 1000)
+    reader.push(target)
+
+    expect(target.length).toBe(frame.length - 1000)
+    expect(received).toEqual([frame])
+    expect(received[0]?.buffer).toBe(target.buffer)
+  })
+
   test.each([0, -1, 64 * 1024 * 1024 + 1])('refuses a frame of length %i', (length) => {
     const reader = new FrameReader(() => undefined)
     const bytes = Buffer.alloc(8)
@@ -156,3 +205,10 @@ describe('the frame reader', () => {
     expect(new FrameReader(() => undefined).push(bytes.subarray(0, 3))).toBe(true)
   })
 })
+
+function frameOf(size: number, seed: number): Buffer {
+  const frame = Buffer.alloc(4 + size)
+  frame.writeInt32BE(size, 0)
+  for (let at = 0; at < size; at++) frame[4 + at] = (at * 31 + seed) & 0xff
+  return frame
+}

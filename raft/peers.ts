@@ -302,6 +302,9 @@ export class Peers {
           socket.destroy()
         }
       },
+      get readTarget() {
+        return reader.readTarget
+      },
       onDrain: () => undefined,
       onClose: () => {
         this.#incoming.delete(socket)
