@@ -313,23 +313,16 @@ export class RecordReader {
    * queueId, offsets, sysFlag, storeTimestamp, preparedTransactionOffset, topic and properties. False when there is no message or blank at `at` after all.
    */
   readTrusted(source: Buffer, at: number, end: number): boolean {
-    this.size = end - at < BLANK_HEADER_SIZE ? 0 : readInt32(source, at)
+    if (!this.readPlace(source, at, end)) return false
+    if (this.type === 'blank') return true
     const magic = readInt32(source, at + 4) >>> 0
-    if (magic === MAGIC_BLANK) {
-      this.type = 'blank'
-      return this.size >= BLANK_HEADER_SIZE
-    }
-    if (this.size < FIXED_SIZE || this.size > end - at) return false
-    this.type = 'message'
     this.queueId = readInt32(source, at + 12)
     this.queueOffset = readTrustedInt64(source, at + 20)
-    this.physicalOffset = readTrustedInt64(source, at + PHYSICAL_OFFSET_AT)
-    this.sysFlag = readInt32(source, at + 36)
-    const storeTimestampAt =
-      at + 56 + ((this.sysFlag & MessageSysFlag.BORN_HOST_V6) === 0 ? 0 : IPV6_EXTRA)
-    this.storeTimestamp = readTrustedInt64(source, storeTimestampAt)
     const bodySizeAt =
-      storeTimestampAt + 28 + ((this.sysFlag & MessageSysFlag.STORE_HOST_V6) === 0 ? 0 : IPV6_EXTRA)
+      at +
+      84 +
+      ((this.sysFlag & MessageSysFlag.BORN_HOST_V6) === 0 ? 0 : IPV6_EXTRA) +
+      ((this.sysFlag & MessageSysFlag.STORE_HOST_V6) === 0 ? 0 : IPV6_EXTRA)
     this.preparedTransactionOffset = readTrustedInt64(source, bodySizeAt - 8)
     this.bodySize = readInt32(source, bodySizeAt)
     this.bodyAt = bodySizeAt + 4
@@ -343,6 +336,26 @@ export class RecordReader {
     return (
       this.propertiesSize === (source[storedSizeAt] ?? 0) * 256 + (source[storedSizeAt + 1] ?? 0)
     )
+  }
+
+  /** Like `readTrusted`, and only what tells where the record stands: type, size, physicalOffset, sysFlag and storeTimestamp. */
+  readPlace(source: Buffer, at: number, end: number): boolean {
+    this.size = end - at < BLANK_HEADER_SIZE ? 0 : readInt32(source, at)
+    const magic = readInt32(source, at + 4) >>> 0
+    if (magic === MAGIC_BLANK) {
+      this.type = 'blank'
+      return this.size >= BLANK_HEADER_SIZE
+    }
+    if (magic !== MAGIC_V1 && magic !== MAGIC_V2) return false
+    if (this.size < FIXED_SIZE || this.size > end - at) return false
+    this.type = 'message'
+    this.physicalOffset = readTrustedInt64(source, at + PHYSICAL_OFFSET_AT)
+    this.sysFlag = readInt32(source, at + 36)
+    this.storeTimestamp = readTrustedInt64(
+      source,
+      at + 56 + ((this.sysFlag & MessageSysFlag.BORN_HOST_V6) === 0 ? 0 : IPV6_EXTRA),
+    )
+    return true
   }
 
   topic(source: Buffer): string {

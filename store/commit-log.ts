@@ -125,6 +125,7 @@ export class CommitLog {
     this.#checksums?.addRecord(draft.checksum, checkedSize, bytes, at + checkedSize, at + size)
     this.buffer.take(size)
     this.#endOffset += size
+    this.#checksums?.passed(this.#endOffset)
     this.lastStoreTimestamp = place.storeTimestamp
   }
 
@@ -137,7 +138,7 @@ export class CommitLog {
    */
   appendBytes(bytes: Buffer, checksum: number | null): boolean {
     const isIntact = checksum !== null && crc32Of(bytes, 0, bytes.length) === checksum
-    if (!this.#isContinuation(bytes, !isIntact)) return false
+    if (!this.#isContinuation(bytes, isIntact)) return false
     for (let at = 0; at < bytes.length;) {
       if (this.isPendingSplit) this.writePending()
       if (isBlankAt(bytes, at)) {
@@ -193,6 +194,11 @@ export class CommitLog {
   /** CRC-32 of the records of a range, which are `size` bytes, as they were encoded here; null when it is not known. */
   rangeChecksum(fromOffset: number, toOffset: number, size: number): number | null {
     return this.#checksums?.between(fromOffset, toOffset, size) ?? null
+  }
+
+  /** The last record boundary in `(fromOffset, toOffset]` up to which `rangeChecksum` may be known; null when there is none. */
+  lastChecksumIn(fromOffset: number, toOffset: number): number | null {
+    return this.#checksums?.lastPlace(fromOffset, toOffset) ?? null
   }
 
   /** fdatasync of everything written so far. One call at a time. A rejection is final (reliability D1). */
@@ -312,15 +318,18 @@ export class CommitLog {
     while (this.segments.endOffset <= offset) this.segments.create(this.segments.endOffset, false)
   }
 
-  /** Checks everything about the records, once; sets `#newestChecked`. */
-  #isContinuation(bytes: Buffer, checkCrc: boolean): boolean {
+  /** Checks everything about the records, once; only where they stand when they are known to be `isIntact`. Sets `#newestChecked`. */
+  #isContinuation(bytes: Buffer, isIntact: boolean): boolean {
     const { segmentSize } = this.segments
     const reader = this.#reader
     let offset = this.#endOffset
     let segmentEnd = this.segments.startOf(offset) + segmentSize
     this.#newestChecked = 0
     for (let at = 0; at < bytes.length;) {
-      if (reader.read(bytes, at, bytes.length, checkCrc) !== null) return false
+      const isRead = isIntact
+        ? reader.readPlace(bytes, at, bytes.length)
+        : reader.read(bytes, at, bytes.length, true) === null
+      if (!isRead) return false
       if (reader.type === 'blank') {
         if (offset + reader.size !== segmentEnd) return false
         offset = segmentEnd

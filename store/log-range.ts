@@ -8,12 +8,14 @@ const SIZE_AND_MAGIC = 8
 
 /**
  * End of the last whole record within `maxBytes` from `physicalOffset`, which is a record boundary below the end; one record at least.
- * The blank record that ends a segment counts with all of the bytes that it stands for.
+ * The blank record that ends a segment counts with all of the bytes that it stands for. It may end earlier, where the checksum of the range is known.
  */
 export function batchEnd(log: CommitLog, physicalOffset: number, maxBytes: number): number {
   assert(physicalOffset >= log.startOffset && physicalOffset < log.endOffset)
   if (log.endOffset - physicalOffset <= maxBytes) return log.endOffset
   const limit = physicalOffset + maxBytes
+  const checked = log.lastChecksumIn(physicalOffset, limit)
+  if (checked !== null) return checked
   const header = Buffer.allocUnsafe(SIZE_AND_MAGIC)
   let end = physicalOffset
   while (end < log.endOffset) {

@@ -60,6 +60,27 @@ describe('the checksum of a range', () => {
     expect(checksums.between(BASE + 11_000, BASE + 12_000, 1000)).not.toBe(null)
   })
 
+  test('is known within a long batch too', () => {
+    const checksums = new RangeChecksums()
+    checksums.reset(0)
+    const record = Buffer.alloc(100_000, 7)
+    const checksum = crc32(record.subarray(0, record.length - TAIL)) | 0
+    for (let end = record.length; end <= 2_000_000; end += record.length) {
+      checksums.addRecord(
+        checksum,
+        record.length - TAIL,
+        record,
+        record.length - TAIL,
+        record.length,
+      )
+      checksums.passed(end)
+    }
+
+    expect(checksums.lastPlace(0, 1_000_000)).toBe(900_000)
+    expect(checksums.lastPlace(900_000, 1_100_000)).toBe(null)
+    expect(checksums.between(0, 900_000, 900_000)).toBe(crc32(Buffer.alloc(900_000, 7)) | 0)
+  })
+
   test('is forgotten with a reset', () => {
     const { checksums } = streamOf([10, 20], [true, true])
 
@@ -106,6 +127,23 @@ describe('a leader', () => {
 
     expect(segments).toBeGreaterThan(3)
     expect(known).toBeGreaterThan(90)
+  })
+
+  test('cuts what it sends where it knows the checksum', async () => {
+    const time = new SimulatedTime()
+    const { store } = await openLeader(time, 100)
+    let pieces = 0
+
+    for (let from = 0; from < store.endOffset; pieces++) {
+      const to = store.batchEnd(from, 8000)
+      expect(to).toBeGreaterThan(from)
+      expect(to - from).toBeLessThanOrEqual(8000)
+      const records = await store.readRecords(from, to)
+      expect(store.rangeChecksum(from, to, records.length)).toBe(crc32(records) | 0)
+      from = to
+    }
+
+    expect(pieces).toBeGreaterThan(15)
   })
 
   test('that has cut its log knows those of what came later', async () => {

@@ -70,7 +70,7 @@ test('records in memory are laid into the given space when they fit, those on di
   const disk = new SimulatedDisk({ clock: time })
   const store = await openMember(time, { disk })
   await fill(store, time, 200)
-  const space = Buffer.alloc(4096)
+  const space = Buffer.alloc(16 * 1024)
   const youngest = store.batchEnd(0, store.endOffset - 2000)
 
   const young = await store.readRecords(youngest, store.endOffset, space)
