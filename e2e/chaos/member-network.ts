@@ -42,7 +42,7 @@ export class MemberNetwork {
     await ip('link', 'set', bridge, 'up')
     for (let member = 0; member < this.#members; member++) {
       const namespace = this.#namespaceOf(member)
-      const ours = `${this.#name}-v${member}`
+      const ours = this.#linkOf(member)
       const inside = ['netns', 'exec', namespace]
       await ip('netns', 'add', namespace)
       await ip('link', 'add', ours, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', namespace)
@@ -71,9 +71,15 @@ export class MemberNetwork {
   /** Removes all of it; what is not there is fine. */
   async down(): Promise<void> {
     for (let member = 0; member < this.#members; member++) {
+      // Before the namespace, which the kernel clears up in its own time, with the other end of this one.
+      await ip('link', 'del', this.#linkOf(member)).catch(() => undefined)
       await ip('netns', 'del', this.#namespaceOf(member)).catch(() => undefined)
     }
     await ip('link', 'del', `${this.#name}-br`).catch(() => undefined)
+  }
+
+  #linkOf(member: number): string {
+    return `${this.#name}-v${member}`
   }
 
   #namespaceOf(member: number): string {
