@@ -4,12 +4,12 @@ import assert from 'node:assert/strict'
 const TWO_TO_32 = 0x1_0000_0000
 
 /**
- * Reads a signed 64-bit big-endian integer.
+ * Reads a signed 64-bit big-endian integer that lies within the buffer: plain loads, for hot paths.
  *
  * Values outside the safe integers come back rounded; use `isSafeInt64` first where a peer or a damaged file may have written them.
  */
 export function readInt64(source: Buffer, at: number): number {
-  return source.readInt32BE(at) * TWO_TO_32 + source.readUInt32BE(at + 4)
+  return readInt32(source, at) * TWO_TO_32 + (readInt32(source, at + 4) >>> 0)
 }
 
 /** Reads a signed 32-bit big-endian integer that lies within the buffer: plain loads, for hot paths. */

@@ -9,7 +9,7 @@
  * everything before it; records of a Java broker may lack it, and then only their body is checked.
  */
 import assert from 'node:assert/strict'
-import { copyBytes, isSafeInt64, readInt32, writeInt32, writeInt64 } from './bytes.ts'
+import { copyBytes, isSafeInt64, readInt32, readInt64, writeInt32, writeInt64 } from './bytes.ts'
 import { combineCrc32, crc32Of } from './crc32.ts'
 import { GantryError } from './errors.ts'
 import { MessageSysFlag } from './message.ts'
@@ -317,13 +317,13 @@ export class RecordReader {
     if (this.type === 'blank') return true
     const magic = readInt32(source, at + 4) >>> 0
     this.queueId = readInt32(source, at + 12)
-    this.queueOffset = readTrustedInt64(source, at + 20)
+    this.queueOffset = readInt64(source, at + 20)
     const bodySizeAt =
       at +
       84 +
       ((this.sysFlag & MessageSysFlag.BORN_HOST_V6) === 0 ? 0 : IPV6_EXTRA) +
       ((this.sysFlag & MessageSysFlag.STORE_HOST_V6) === 0 ? 0 : IPV6_EXTRA)
-    this.preparedTransactionOffset = readTrustedInt64(source, bodySizeAt - 8)
+    this.preparedTransactionOffset = readInt64(source, bodySizeAt - 8)
     this.bodySize = readInt32(source, bodySizeAt)
     this.bodyAt = bodySizeAt + 4
     const topicLengthAt = this.bodyAt + this.bodySize
@@ -349,9 +349,9 @@ export class RecordReader {
     if (magic !== MAGIC_V1 && magic !== MAGIC_V2) return false
     if (this.size < FIXED_SIZE || this.size > end - at) return false
     this.type = 'message'
-    this.physicalOffset = readTrustedInt64(source, at + PHYSICAL_OFFSET_AT)
+    this.physicalOffset = readInt64(source, at + PHYSICAL_OFFSET_AT)
     this.sysFlag = readInt32(source, at + 36)
-    this.storeTimestamp = readTrustedInt64(
+    this.storeTimestamp = readInt64(
       source,
       at + 56 + ((this.sysFlag & MessageSysFlag.BORN_HOST_V6) === 0 ? 0 : IPV6_EXTRA),
     )
@@ -373,8 +373,8 @@ export class RecordReader {
     this.bodyCrc = readInt32(source, at + 8)
     this.queueId = readInt32(source, at + 12)
     this.flag = readInt32(source, at + 16)
-    this.queueOffset = readTrustedInt64(source, at + 20)
-    this.physicalOffset = readTrustedInt64(source, at + PHYSICAL_OFFSET_AT)
+    this.queueOffset = readInt64(source, at + 20)
+    this.physicalOffset = readInt64(source, at + PHYSICAL_OFFSET_AT)
     this.sysFlag = readInt32(source, at + 36)
     if (this.queueId < 0 || this.queueOffset < 0 || this.physicalOffset < 0) return 'badNumber'
     return null
@@ -392,10 +392,10 @@ export class RecordReader {
     if (this.bodyAt > end) return 'badLength'
     if (!isSafeInt64(source, at + 40) || !isSafeInt64(source, storeTimestampAt)) return 'badNumber'
     if (!isSafeInt64(source, cursor + 4)) return 'badNumber'
-    this.bornTimestamp = readTrustedInt64(source, at + 40)
-    this.storeTimestamp = readTrustedInt64(source, storeTimestampAt)
+    this.bornTimestamp = readInt64(source, at + 40)
+    this.storeTimestamp = readInt64(source, storeTimestampAt)
     this.reconsumeTimes = readInt32(source, cursor)
-    this.preparedTransactionOffset = readTrustedInt64(source, cursor + 4)
+    this.preparedTransactionOffset = readInt64(source, cursor + 4)
     this.bodySize = readInt32(source, cursor + 12)
     const topicLengthSize = magic === MAGIC_V2 ? 2 : 1
     const topicLengthAt = this.bodyAt + this.bodySize
@@ -541,10 +541,6 @@ function needsSeparator({ properties, propertiesStart, propertiesEnd }: RecordDr
 function draftPropertiesSize(draft: RecordDraft): number {
   const size = draft.propertiesEnd - draft.propertiesStart
   return size + (needsSeparator(draft) ? 1 : 0) + CRC_PROPERTY_SIZE
-}
-
-function readTrustedInt64(source: Buffer, at: number): number {
-  return readInt32(source, at) * 0x1_0000_0000 + (readInt32(source, at + 4) >>> 0)
 }
 
 /** Signed. */

@@ -6,7 +6,7 @@
  * answers, off the event loop once a read was slow.
  */
 import assert from 'node:assert/strict'
-import { isSafeInt64, readInt64 } from '../common/bytes.ts'
+import { isSafeInt64, readInt32, readInt64 } from '../common/bytes.ts'
 import type { Clock } from '../common/ports.ts'
 import { BlockCache } from './block-cache.ts'
 import type { CommitLog } from './commit-log.ts'
@@ -237,7 +237,7 @@ export class QueueReader {
         const at = index * CONSUME_QUEUE_UNIT_SIZE
         if (!filter.matchesTagsCode(readInt64(units, at + 12))) continue
         if (filter.matchesProperties === null || looks++ === WAKING_LOOKS_MAX) return true
-        const size = units.readInt32BE(at + 8)
+        const size = readInt32(units, at + 8)
         if (this.#matchesProperties(filter, readInt64(units, at), size)) return true
       }
       next += count
@@ -353,7 +353,7 @@ export class QueueReader {
   /** Looks at one unit; false when the answer is full. */
   #take(queue: ConsumeQueue, at: number, request: GetRequest, found: Selection): boolean {
     const units = this.#units
-    const size = units.readInt32BE(at + 8)
+    const size = readInt32(units, at + 8)
     if (size <= 0 || !isSafeInt64(units, at)) throw astray(queue, found.nextBeginOffset)
     const physicalOffset = readInt64(units, at)
     if (this.#isFull(found, size, request, !this.isInMemory(physicalOffset))) {

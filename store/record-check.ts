@@ -1,5 +1,5 @@
 /** Whether bytes are the record that a ConsumeQueue unit means: the record says itself where it belongs. */
-import { isSafeInt64, readInt64 } from '../common/bytes.ts'
+import { isSafeInt64, readInt32, readInt64 } from '../common/bytes.ts'
 import { lightPlacesOf } from '../common/light-queues.ts'
 import { MAGIC_V2, PHYSICAL_OFFSET_AT, RecordReader } from '../common/message-codec.ts'
 
@@ -62,20 +62,20 @@ function ownQueueOffset(
   owner: RecordOwner,
   physicalOffset: number,
 ): number {
-  if (size < RECORD_SIZE_MIN || bytes.readInt32BE(at) !== size) return -1
-  if (bytes.readInt32BE(at + QUEUE_ID_AT) !== owner.queueId) return -1
+  if (size < RECORD_SIZE_MIN || readInt32(bytes, at) !== size) return -1
+  if (readInt32(bytes, at + QUEUE_ID_AT) !== owner.queueId) return -1
   if (!isSafeInt64(bytes, at + PHYSICAL_OFFSET_AT)) return -1
   if (readInt64(bytes, at + PHYSICAL_OFFSET_AT) !== physicalOffset) return -1
-  const sysFlag = bytes.readInt32BE(at + SYS_FLAG_AT)
+  const sysFlag = readInt32(bytes, at + SYS_FLAG_AT)
   let bodyAt = at + BODY_SIZE_AT
   if ((sysFlag & BORN_HOST_V6) !== 0) bodyAt += IPV6_EXTRA
   if ((sysFlag & STORE_HOST_V6) !== 0) bodyAt += IPV6_EXTRA
-  const topicSizeAt = bodyAt + 4 + bytes.readInt32BE(bodyAt)
+  const topicSizeAt = bodyAt + 4 + readInt32(bytes, bodyAt)
   const { topicBytes } = owner
-  const isWide = bytes.readUInt32BE(at + 4) === MAGIC_V2
+  const isWide = readInt32(bytes, at + 4) >>> 0 === MAGIC_V2
   const topicAt = topicSizeAt + (isWide ? 2 : 1)
   if (topicSizeAt < bodyAt || topicAt + topicBytes.length > at + size) return -1
-  const topicSize = isWide ? bytes.readUInt16BE(topicSizeAt) : bytes.readUInt8(topicSizeAt)
+  const topicSize = isWide ? bytes.readUInt16BE(topicSizeAt) : bytes[topicSizeAt]
   if (topicSize !== topicBytes.length) return -1
   for (let index = 0; index < topicSize; index++) {
     if (bytes[topicAt + index] !== topicBytes[index]) return -1
