@@ -1,5 +1,7 @@
 /** Calls back at a steady pace finer than an event loop's timers. */
 import { Worker } from 'node:worker_threads'
+import type { Pace } from './pacer-worker.ts'
+import { epochOf } from './time.ts'
 
 /** More ticks a second would cost more than they tell. */
 const MIN_INTERVAL_MS = 0.1
@@ -8,11 +10,11 @@ const MIN_INTERVAL_MS = 0.1
 export class Pacer {
   readonly #worker: Worker
 
-  constructor(ticksPerSecond: number, onTick: () => void) {
+  /** The first tick is at `startAt`, in milliseconds of `performance.now()`, or at a whole number of intervals after it. */
+  constructor(ticksPerSecond: number, startAt: number, onTick: () => void) {
     const intervalMs = Math.max(1000 / ticksPerSecond, MIN_INTERVAL_MS)
-    this.#worker = new Worker(new URL('./pacer-worker.ts', import.meta.url), {
-      workerData: intervalMs,
-    })
+    const pace: Pace = { startAt: epochOf(startAt), intervalMs }
+    this.#worker = new Worker(new URL('./pacer-worker.ts', import.meta.url), { workerData: pace })
     this.#worker.on('message', onTick)
   }
 

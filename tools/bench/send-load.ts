@@ -101,7 +101,7 @@ export class SendLoad {
       connection.start(now + index * spacingMs)
     }
     if (rate === 0) return
-    this.#pacer = new Pacer(rate / batch, () => {
+    this.#pacer = new Pacer(rate / batch, now, () => {
       const at = performance.now()
       for (const connection of this.#open) connection.tick(at)
     })
