@@ -65,6 +65,8 @@ export class StatsItem {
   isForgotten = false
   /** The calls by type, with their average values by bucket; null for most counters. */
   readonly puts: TypedPuts[] | null
+  /** Those that were counted last. */
+  #lastPuts: TypedPuts | null = null
   readonly minute: Mark[]
   readonly hour: Mark[]
   readonly day: Mark[]
@@ -80,7 +82,8 @@ export class StatsItem {
     this.sum += value
     this.times += times
     if (this.puts === null || times <= 0) return
-    const puts = putsOf(this.puts, type)
+    let puts = this.#lastPuts
+    if (puts?.type !== type) this.#lastPuts = puts = putsOf(this.puts, type)
     puts.messages += times
     puts.bytes += value
     puts.sizes.add(value / times, times)

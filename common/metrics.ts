@@ -145,6 +145,9 @@ export class BucketCounts {
   readonly #ends: readonly number[]
   /** One for each bucket, not cumulative, and one for all above. */
   readonly #counts: number[]
+  /** The last bucket that was counted in, and what its count does not hold yet. */
+  #last = 0
+  #uncounted = 0
   #sum = 0
 
   /** `ends`: the upper bounds, ascending, inclusive. */
@@ -157,12 +160,22 @@ export class BucketCounts {
   add(value: number, times: number): void {
     let index = 0
     while (index < this.#ends.length && value > (this.#ends[index] ?? 0)) index++
-    this.#counts[index] = (this.#counts[index] ?? 0) + times
+    if (index !== this.#last) {
+      this.#count()
+      this.#last = index
+    }
+    this.#uncounted += times
     this.#sum += value * times
+  }
+
+  #count(): void {
+    this.#counts[this.#last] = (this.#counts[this.#last] ?? 0) + this.#uncounted
+    this.#uncounted = 0
   }
 
   *samples(labels: MetricLabels): Iterable<MetricSample> {
     let count = 0
+    this.#count()
     for (const [index, inBucket] of this.#counts.entries()) {
       count += inBucket
       const end = this.#ends[index]

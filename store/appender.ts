@@ -300,12 +300,13 @@ export class Appender {
   }
 
   #encode(queue: AppendQueue, draft: RecordDraft): void {
-    const { commitLog } = this.#options
+    const { commitLog, consumeQueues } = this.#options
     const place = this.#place
     this.#joinBatch(queue)
     const hasOffset = hasQueueOffset(draft.sysFlag)
     place.queueOffset = hasOffset ? queue.nextOffset : 0
     commitLog.append(draft, draftSize(draft, place.storeHost), place)
+    consumeQueues.noteAppended(queue, place.physicalOffset)
     if (hasOffset) queue.nextOffset++
   }
 

@@ -44,37 +44,38 @@ export interface ConsumeQueueContext {
 }
 
 export class ConsumeQueue implements AppendQueue {
-  readonly topic: string
+  // What a message asks and changes comes first, to lie together: where many queues take turns each line costs a cache miss.
   readonly queueId: number
   readonly topicBytes: Buffer
-  /** Messages of other queues stand in it. */
-  readonly isLight: boolean
   /** Java hash of `topic#`, with which the hash of every index key begins. */
   readonly keyHashSeed: number
   /** Queue offset of the next message that is appended to the log. */
   nextOffset = 0
   batchNumber = -1
   offsetBeforeBatch = 0
-  /** True from `deleteTopic` until the next message. */
-  isDeleted = false
+  #maxOffset = 0
+  /** The chain of blocks holds the units `[chainStart, maxOffset)`, the file those below `writtenOffset`. */
+  #chainStart = 0
+  #lastBlock = NO_BLOCK
+  readonly #context: ConsumeQueueContext
   /** Whom the dispatcher tells of new units, and whether it is going to. */
   watcher: QueueWatcher | null = null
+  /** True from `deleteTopic` until the next message. */
+  isDeleted = false
   isTelling = false
   /** True while the owner has this queue on its list of those to be written and synced. */
   isListed = false
+  readonly topic: string
+  /** Messages of other queues stand in it. */
+  readonly isLight: boolean
   /** The end that `queuepositions` tells, or is being told; -1: none since the start. */
   recordedEnd = -1
-  readonly #context: ConsumeQueueContext
   readonly #files: SegmentQueue
   /** The end is known from elsewhere, and the files have not been looked at; then units of lost records may stand behind the end. */
   #isUnopened = false
   #mayHoldStale = false
   #minOffset = 0
-  #maxOffset = 0
-  /** The chain of blocks holds the units `[chainStart, maxOffset)`, the file those below `writtenOffset`. */
   #firstBlock = NO_BLOCK
-  #lastBlock = NO_BLOCK
-  #chainStart = 0
   #writtenOffset = 0
   /** Positions written since the last sync lie in `[unsyncedStart, unsyncedEnd)`. */
   #unsyncedStart = 0

@@ -5,14 +5,16 @@
  */
 import { isNoRoom } from '../common/errors.ts'
 import type { Disk } from '../common/ports.ts'
+import { AppendedQueues } from './appended-queues.ts'
 import { ConsumeQueue } from './consume-queue.ts'
 import type { ConsumeQueueContext } from './consume-queue.ts'
 import { CONSUME_QUEUE_UNIT_SIZE } from './consume-queue-unit.ts'
 import { StoreError } from './errors.ts'
 import { FilePool } from './file-pool.ts'
 import type { QueuePosition } from './queue-positions.ts'
-import { QueueTable, hashTopic } from './queue-table.ts'
+import { QueueTable, hashTopic, isTopicOf } from './queue-table.ts'
 import { putAside } from './removed-folders.ts'
+import type { AppendQueue } from './types.ts'
 import { UnitPool } from './unit-pool.ts'
 
 /** ConsumeQueue files open at once; a broker may have tens of thousands. */
@@ -46,6 +48,7 @@ export class ConsumeQueues {
   readonly #maxUnwrittenBytes: number
   readonly #topics = new Map<string, Topic>()
   #table = new QueueTable()
+  readonly #appended = new AppendedQueues()
   #lightQueues = 0
   /** Queues with something to write or to sync, in the order in which they got it. */
   #dirty: ConsumeQueue[] = []
@@ -110,6 +113,26 @@ export class ConsumeQueues {
     )
   }
 
+  /** A record has been appended to the log; the dispatcher will meet it. */
+  noteAppended(queue: AppendQueue, physicalOffset: number): void {
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- nobody else makes queues
+    this.#appended.note(queue as ConsumeQueue, physicalOffset)
+  }
+
+  /** The queue of the record at `physicalOffset`, whose topic is `source[start, end)`; made when absent. */
+  ofRecord(
+    physicalOffset: number,
+    source: Buffer,
+    start: number,
+    end: number,
+    queueId: number,
+  ): ConsumeQueue {
+    const queue = this.#appended.take(physicalOffset)
+    // The log may have been cut since, and hold another record there.
+    const isIt = queue?.queueId === queueId && isTopicOf(queue, source, start, end)
+    return isIt ? queue : this.getOrCreateByBytes(source, start, end, queueId)
+  }
+
   /** How many light queues there are. */
   get lightQueues(): number {
     return this.#lightQueues
@@ -160,6 +183,7 @@ export class ConsumeQueues {
     this.#topics.clear()
     this.#lightQueues = 0
     this.#table = new QueueTable()
+    this.#appended.clear()
     this.takeDirty()
   }
 

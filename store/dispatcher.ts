@@ -110,7 +110,13 @@ export class Dispatcher {
       return
     }
     const topicEnd = reader.topicAt + reader.topicSize
-    const queue = this.#queues.getOrCreateByBytes(source, reader.topicAt, topicEnd, reader.queueId)
+    const queue = this.#queues.ofRecord(
+      reader.physicalOffset,
+      source,
+      reader.topicAt,
+      topicEnd,
+      reader.queueId,
+    )
     this.#properties.scan(source, reader.propertiesAt, reader.propertiesAt + reader.propertiesSize)
     this.lastStoreTimestamp = reader.storeTimestamp
     if (!isRollback && this.#index !== null) this.#putKeys(this.#index, reader, source, queue)

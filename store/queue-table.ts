@@ -28,7 +28,7 @@ export class QueueTable {
       if (
         hashes[slot] === mixed &&
         queue.queueId === queueId &&
-        equals(queue.topicBytes, source, start, end)
+        isTopicOf(queue, source, start, end)
       ) {
         return queue
       }
@@ -74,7 +74,13 @@ function mix(hash: number, queueId: number): number {
   return mixed ^ (mixed >>> 16)
 }
 
-function equals(bytes: Buffer, source: Buffer, start: number, end: number): boolean {
+/** True when the queue's topic is `source[start, end)`. */
+export function isTopicOf(
+  { topicBytes: bytes }: ConsumeQueue,
+  source: Buffer,
+  start: number,
+  end: number,
+): boolean {
   if (bytes.length !== end - start) return false
   for (let index = 0; index < bytes.length; index++) {
     if (bytes[index] !== source[start + index]) return false

@@ -2,42 +2,40 @@
 import { countedName } from '../../common/light-queues.ts'
 import type { BrokerStats, MessageType, StatsItem } from '../stats.ts'
 
-/** Some puts of one topic. */
-export interface StoredMessages {
-  readonly count: number
-  readonly puts: number
-  /** Of bodies and properties. */
-  readonly bytes: number
-  readonly type: MessageType
-}
-
 export class PutCounters {
+  readonly isSystem: boolean
   readonly #stats: BrokerStats
   readonly #name: string
-  readonly #isSystem: boolean
-  #items: { readonly nums: StatsItem; readonly size: StatsItem } | null = null
+  #nums: StatsItem | null = null
+  #size: StatsItem | null = null
 
   constructor(stats: BrokerStats, topic: { readonly name: string; readonly isSystem: boolean }) {
     this.#stats = stats
     this.#name = countedName(topic.name)
-    this.#isSystem = topic.isSystem
+    this.isSystem = topic.isSystem
   }
 
-  count(clusterName: string, { count, puts, bytes, type }: StoredMessages): void {
-    const stats = this.#stats
-    let items = this.#items
-    if (items === null || items.nums.isForgotten || items.size.isForgotten) {
-      items = {
-        nums: stats.item('TOPIC_PUT_NUMS', this.#name),
-        size: stats.item('TOPIC_PUT_SIZE', this.#name),
-      }
-      this.#items = items
+  /** Counts messages of the topic, but not those of the broker. `bytes`: of bodies and properties. */
+  count(messages: number, puts: number, bytes: number, type: MessageType): void {
+    let nums = this.#nums
+    let size = this.#size
+    if (nums === null || size === null || nums.isForgotten || size.isForgotten) {
+      this.#nums = nums = this.#stats.item('TOPIC_PUT_NUMS', this.#name)
+      this.#size = size = this.#stats.item('TOPIC_PUT_SIZE', this.#name)
     }
-    stats.putTotal += count
-    items.nums.add(count, puts)
-    items.size.add(bytes, count, type)
-    stats.add('BROKER_PUT_NUMS', clusterName, count, puts)
-    if (this.#isSystem) return
-    stats.add('BROKER_PUT_NUMS_WITHOUT_SYSTEM_TOPIC', clusterName, count, puts)
+    nums.add(messages, puts)
+    size.add(bytes, messages, type)
   }
+}
+
+/** Counts messages of all topics of one kind together. */
+export function countPutsOfBroker(
+  stats: BrokerStats,
+  clusterName: string,
+  { messages, puts, isSystem }: { messages: number; puts: number; isSystem: boolean },
+): void {
+  stats.putTotal += messages
+  stats.add('BROKER_PUT_NUMS', clusterName, messages, puts)
+  if (isSystem) return
+  stats.add('BROKER_PUT_NUMS_WITHOUT_SYSTEM_TOPIC', clusterName, messages, puts)
 }

@@ -17,6 +17,8 @@ import type { HostAddress } from '../../common/message.ts'
 export const UNIQUE_KEY_MAX_SIZE = 127
 /** Topics with many digits, clients with long ids: more combinations than this and all are made anew. */
 const MAX_TEMPLATES = 256
+/** A power of two. */
+const RECENT_TEMPLATES = 1024
 const OFFSET_DIGITS = 16
 const ZERO = 0x30
 const LETTER_A_LESS_10 = 0x37
@@ -61,7 +63,8 @@ export interface AnswerConstants {
 export class SendAnswers {
   readonly #constants: AnswerConstants
   readonly #templates = new Map<number, Template>()
-  #last: Template | null = null
+  /** Where a template is looked for first: that of each send, where many queues take turns. */
+  readonly #recent: (Template | null)[] = Array.from({ length: RECENT_TEMPLATES }, () => null)
 
   constructor(constants: AnswerConstants) {
     this.#constants = constants
@@ -94,15 +97,21 @@ export class SendAnswers {
     const opaqueDigits = answer.serializeType === SerializeType.JSON ? digitCount(answer.opaque) : 0
     const numbers = (digitCount(answer.queueId) * 32 + digitCount(answer.queueOffset)) * 16
     const key = (numbers + opaqueDigits) * 128 + answer.keyEnd - answer.keyStart
-    if (this.#last !== null && this.#last.key === key) return this.#last
-    let template = this.#templates.get(key)
-    if (template === undefined) {
-      template = makeTemplate(key, answer, this.#constants)
-      if (this.#templates.size >= MAX_TEMPLATES) this.#templates.clear()
-      this.#templates.set(key, template)
-    }
-    this.#last = template
+    const place = (key ^ (key >>> 7) ^ (key >>> 13)) & (RECENT_TEMPLATES - 1)
+    const recent = this.#recent[place] ?? null
+    if (recent !== null && recent.key === key) return recent
+    const template = this.#find(key, answer)
+    this.#recent[place] = template
     return template
+  }
+
+  #find(key: number, answer: SendAnswer): Template {
+    const known = this.#templates.get(key)
+    if (known !== undefined) return known
+    const made = makeTemplate(key, answer, this.#constants)
+    if (this.#templates.size >= MAX_TEMPLATES) this.#templates.clear()
+    this.#templates.set(key, made)
+    return made
   }
 }
 

@@ -13,7 +13,6 @@ import type { ResponseContent } from '../../remoting/command.ts'
 import type { Connection } from '../../remoting/connection.ts'
 import type { RequestFrame } from '../../remoting/request-frame.ts'
 import type { CommitWaiter } from '../../store/types.ts'
-import type { MessageType } from '../stats.ts'
 import type { SendAnswer, SendAnswers } from './send-answer.ts'
 import type { SendTopic } from './send-topics.ts'
 
@@ -35,8 +34,8 @@ export interface BatchOwner {
   readonly answerTo: (status: PutStatus, reason: string | null) => ResponseContent
   /** True when a put that ended like this has been stored: it is counted, and its answer has the offsets. */
   readonly isStored: (status: PutStatus) => boolean
-  /** Some sends of one topic and type, of together `bytes` bytes of bodies and properties, have been stored. */
-  readonly count: (topic: SendTopic, sends: number, bytes: number, type: MessageType) => void
+  /** So many sends have been stored, each of one message; those of each topic are counted with it. */
+  readonly count: (sends: number, isSystem: boolean) => void
   readonly giveBack: (batch: SendBatch) => void
 }
 
@@ -148,10 +147,9 @@ export class SendBatch implements CommitWaiter {
     const { load, count, isStored, giveBack } = this.#owner
     load.inFlight -= this.#sends
     if (isStored(status)) {
-      for (const [index, topic] of this.#topics.entries()) {
-        const type = (this.#topicClasses[index] ?? 0) >= FIFO ? 'fifo' : 'normal'
-        count(topic, this.#topicSends[index] ?? 0, this.#topicBytes[index] ?? 0, type)
-      }
+      const ofSystem = this.#countByTopic()
+      if (ofSystem > 0) count(ofSystem, true)
+      if (this.#sends > ofSystem) count(this.#sends - ofSystem, false)
     }
     for (const slice of this.#slices) {
       if (status === PutStatus.OK) write(slice, slice.chunk, slice.start, slice.end, 0)
@@ -159,6 +157,19 @@ export class SendBatch implements CommitWaiter {
     }
     this.#clear()
     giveBack(this)
+  }
+
+  /** Returns how many sends went to system topics. */
+  #countByTopic(): number {
+    let ofSystem = 0
+    for (let index = 0; index < this.#topics.length; index++) {
+      const counters = this.#topics[index]?.counters
+      const sends = this.#topicSends[index] ?? 0
+      const type = (this.#topicClasses[index] ?? 0) >= FIFO ? 'fifo' : 'normal'
+      counters?.count(sends, sends, this.#topicBytes[index] ?? 0, type)
+      if (counters?.isSystem === true) ofSystem += sends
+    }
+    return ofSystem
   }
 
   #begin(connection: Connection, frame: RequestFrame, isOneway: boolean, start: number): Slice {

@@ -15,7 +15,8 @@ const BUCKETS_MIN = 4096
 
 export class SendTopic {
   readonly name: string
-  readonly bytes: Buffer
+  /** The store's own copy once it has a queue of the topic: the send that is found by it encodes it next. */
+  bytes: Buffer
   readonly hash: number
   readonly counters: PutCounters
   readonly isMultiTag: boolean
@@ -40,7 +41,14 @@ export class SendTopic {
 
   /** `queueId` is below `queueCount`. */
   queue(queueId: number): AppendQueue {
-    return (this.#queues[queueId] ??= this.#store.appendQueue(this.name, queueId))
+    return this.#queues[queueId] ?? this.#add(queueId)
+  }
+
+  #add(queueId: number): AppendQueue {
+    const queue = this.#store.appendQueue(this.name, queueId)
+    this.#queues[queueId] = queue
+    this.bytes = queue.topicBytes
+    return queue
   }
 }
 

@@ -28,7 +28,7 @@ import { isForwarded } from '../request-gate.ts'
 import { answer, brokerMay, queueRefusal, topicNotExist } from './answers.ts'
 import { FastSend } from './fast-send.ts'
 import { PropertyCopier } from './property-copier.ts'
-import { PutCounters } from './put-counters.ts'
+import { PutCounters, countPutsOfBroker } from './put-counters.ts'
 import { decodeSendHeader } from './send-header.ts'
 import {
   brokerProperties,
@@ -48,7 +48,6 @@ import type { Transactions } from '../transaction/transactions.ts'
 import type { SendLoad } from './send-batch.ts'
 import type { SendHeader } from './send-header.ts'
 import type { ScannedProperties } from './send-properties.ts'
-import type { SendTopic } from './send-topics.ts'
 
 /** From V3_4_9 on a client may say how often a message is retried. */
 const MAX_RECONSUME_TIMES_VERSION = 121
@@ -82,13 +81,14 @@ export class SendProcessor {
         ...this.#outcomeOf(status, reason),
         extFields: this.#commonFields(),
       }),
-      count: (topic: SendTopic, sends: number, bytes: number, type: MessageType) =>
-        topic.counters.count(parts.config.values.brokerClusterName, {
-          count: sends,
+      count: (sends: number, isSystem: boolean) => {
+        const { brokerClusterName } = parts.config.values
+        countPutsOfBroker(parts.stats, brokerClusterName, {
+          messages: sends,
           puts: sends,
-          bytes,
-          type,
-        }),
+          isSystem,
+        })
+      },
     }
     this.fast = new FastSend(parts, owner, (connection) => this.#bornHost(connection))
   }
@@ -105,6 +105,14 @@ export class SendProcessor {
     const topic = this.#parts.topics.get(header.topic)
     if (topic === undefined) return this.#createAndStore(request, header)
     return this.#sendTo(request, header, topic, request.command.body)
+  }
+
+  /** Counts the messages of one put. */
+  #count(name: string, messages: number, bytes: number, type: MessageType): void {
+    const { stats, topics, config } = this.#parts
+    const isSystem = topics.isSystem(name)
+    new PutCounters(stats, { name, isSystem }).count(messages, 1, bytes, type)
+    countPutsOfBroker(stats, config.values.brokerClusterName, { messages, puts: 1, isSystem })
   }
 
   #refuse(request: RemotingRequest, refusal: ResponseContent): void {
@@ -439,11 +447,7 @@ export class SendProcessor {
     let bytes = 0
     for (const { body, properties } of sent.messages) bytes += body.length + properties.length
     const name = sent.messages[0]?.topic ?? ''
-    const topic = { name, isSystem: this.#parts.topics.isSystem(name) }
-    const { brokerClusterName } = this.#parts.config.values
-    const { type } = sent.properties
-    const stored = { count: sent.messages.length, puts: 1, bytes, type }
-    new PutCounters(this.#parts.stats, topic).count(brokerClusterName, stored)
+    this.#count(name, sent.messages.length, bytes, sent.properties.type)
     if (name === TIMER_TOPIC) {
       for (const message of sent.messages) {
         this.#parts.delays.timers?.parked(message, result.queueOffset)
