@@ -35,6 +35,8 @@ export class Leadership {
   #handOverTimer: Timer | null = null
   /** Until it fires, the connections of the time that is over stand. */
   #leaveTimer: Timer | null = null
+  /** Times of leading that are over, and whose connections have not all ended. */
+  #leaves = 0
   #areServicesStarted = false
   /** The services have ended their work of the former term. */
   #servicesStopped: Promise<void> = Promise.resolve()
@@ -55,7 +57,7 @@ export class Leadership {
 
   /** It led a moment ago, and is going to end the connections of its clients. */
   get isLeaving(): boolean {
-    return this.#leaveTimer !== null
+    return this.#leaves > 0 && !this.#isLeading
   }
 
   /** Why clients do not come here yet although this member leads; null when they do. */
@@ -97,6 +99,7 @@ export class Leadership {
     parts.longPolling.close()
     parts.offsets.forgetAhead()
     parts.locks.clear()
+    this.#leaves++
     this.#leaveTimer = timers.after(LEAVE_MS, () => this.#endLeave())
   }
 
@@ -153,7 +156,10 @@ export class Leadership {
     if (this.#leaveTimer === null) return
     this.#leaveTimer.cancel()
     this.#leaveTimer = null
-    for (const server of this.#options.servers()) void server.endConnections()
+    const ended = this.#options.servers().map((server) => server.endConnections())
+    void Promise.all(ended).then(() => {
+      this.#leaves--
+    })
   }
 
   #endHandOver(): void {

@@ -16,9 +16,11 @@ afterEach(async () => {
 })
 
 /** A member that says its name and then what it hears. */
-async function member(
-  name: string,
-): Promise<{ readonly target: RelayTarget; readonly server: Server }> {
+async function member(name: string): Promise<{
+  readonly target: RelayTarget
+  readonly server: Server
+  readonly sockets: ReadonlySet<Socket>
+}> {
   const sockets = new Set<Socket>()
   const server = net.createServer((socket) => {
     sockets.add(socket)
@@ -34,7 +36,7 @@ async function member(
   })
   const address = server.address()
   const port = address === null || typeof address === 'string' ? 0 : address.port
-  return { target: { name, host: HOST, ports: { remoting: port, vip: port } }, server }
+  return { target: { name, host: HOST, ports: { remoting: port, vip: port } }, server, sockets }
 }
 
 async function relayOf(
@@ -58,6 +60,16 @@ function client(port: number): Socket {
   socket.on('error', () => undefined)
   cleanups.push(() => void socket.destroy())
   return socket
+}
+
+/** Resolves with the code of the error that the connection ended with; null: in good order. */
+async function ended(socket: Socket): Promise<string | null> {
+  let code: string | null = null
+  socket.once('error', (error: NodeJS.ErrnoException) => {
+    code = error.code ?? ''
+  })
+  await new Promise((resolve) => socket.once('close', resolve))
+  return code
 }
 
 async function read(socket: Socket, length: number): Promise<string> {
@@ -106,12 +118,12 @@ test('a member that leads no more ends its connections itself, what is left is c
   const said = await read(before, 5)
   const after = client(relay.ports.remoting)
   const greeting = await read(after, 2)
-  const closed = once(before, 'close')
+  const how = ended(before)
   time.advance(3_000)
-  await closed
+  const cut = await how
   after.write('here')
 
-  expect([said, greeting]).toEqual(['still', 'b;'])
+  expect([said, greeting, cut]).toEqual(['still', 'b;', 'ECONNRESET'])
   expect(await read(after, 4)).toBe('here')
 })
 
@@ -160,19 +172,66 @@ test('a client is turned away when nobody leads in time', async () => {
   expect(waiting.destroyed).toBe(true)
 })
 
-test('a leader that takes no connection is told as lost, and its client is let go', async () => {
+test('a client whose leader takes no connection any more is served by the next one, and what it said arrives', async () => {
   const lost = Promise.withResolvers<void>()
   const { relay } = await relayOf(() => lost.resolve())
+  const [dead, next] = [await member('a'), await member('b')]
+  dead.server.close()
+  relay.lead(dead.target)
+  const socket = client(relay.ports.remoting)
+  socket.write('early')
+  await lost.promise
+
+  relay.lead(next.target)
+
+  expect(await read(socket, 7)).toBe('b;early')
+})
+
+test('a leader that takes no connection is tried again', async () => {
+  const { relay, time } = await relayOf()
+  const { target, server } = await member('a')
+  server.close()
+  await once(server, 'close')
+  relay.lead(target)
+  const socket = client(relay.ports.remoting)
+  socket.write('early')
+  await vi.waitFor(() => expect(time.waiting).toEqual([50, 3_000]))
+
+  server.listen(target.ports.remoting, HOST)
+  await once(server, 'listening')
+  time.advance(50)
+
+  expect(await read(socket, 7)).toBe('a;early')
+  expect(time.waiting).toEqual([])
+})
+
+test('a client is turned away when the leader takes no connection in time', async () => {
+  const { relay, time } = await relayOf()
   const { target, server } = await member('a')
   server.close()
   relay.lead(target)
-
   const socket = client(relay.ports.remoting)
-  const closed = once(socket, 'close')
+  const how = ended(socket)
+  await vi.waitFor(() => expect(time.waiting).toEqual([50, 3_000]))
 
-  await lost.promise
-  await closed
+  time.advance(3_000)
+
+  await how
   expect(socket.destroyed).toBe(true)
+})
+
+test('a client is told by a reset, after all that its leader has said, that the leader is gone', async () => {
+  const { relay } = await relayOf()
+  const { target, sockets } = await member('a')
+  relay.lead(target)
+  const socket = client(relay.ports.remoting)
+  await read(socket, 2)
+  const how = ended(socket)
+  const last = read(socket, 4)
+
+  for (const one of sockets) one.end('last')
+
+  expect([await last, await how]).toEqual(['last', 'ECONNRESET'])
 })
 
 test('a megabyte arrives whole through a client that reads slowly', async () => {

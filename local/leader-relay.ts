@@ -8,8 +8,10 @@ import { messageOf } from '../common/errors.ts'
 import type { Logger } from '../common/log.ts'
 import type { Timer, Timers } from '../common/ports.ts'
 
-/** A client waits this long for a leader before it is turned away: an election takes less. */
+/** A client waits this long for a leader that takes it before it is turned away: an election takes less. */
 const WAIT_MS = 3_000
+/** The leader has taken no connection: until it is tried again, or the next leader is known. */
+const RETRY_MS = 50
 /** A member that leads no more answers what it has been asked and ends its connections by then, if it lives. */
 const LEAVE_MS = 3_000
 /** Connections that wait; more are turned away at once. */
@@ -45,10 +47,11 @@ interface Pair {
 
 type Entrance = keyof RelayPorts
 
+/** A client that no leader has taken yet. */
 interface Waiting {
   readonly client: Socket
   readonly entrance: Entrance
-  readonly timer: Timer
+  readonly patience: Timer
 }
 
 export class LeaderRelay implements AsyncDisposable {
@@ -106,19 +109,15 @@ export class LeaderRelay implements AsyncDisposable {
         for (const [client, { upstream }] of this.#formerPairs()) cut(client, upstream)
       })
     }
-    for (const waiting of this.#waiting) {
-      this.#waiting.delete(waiting)
-      waiting.timer.cancel()
-      this.#connect(waiting.client, waiting.entrance, target)
-    }
+    for (const waiting of this.#waiting) this.#serve(waiting)
   }
 
   /** Idempotent. */
   async close(): Promise<void> {
     this.#isClosed = true
     this.#cutTimer?.cancel()
-    for (const { client, timer } of this.#waiting) {
-      timer.cancel()
+    for (const { client, patience } of this.#waiting) {
+      patience.cancel()
       client.destroy()
     }
     this.#waiting.clear()
@@ -151,30 +150,35 @@ export class LeaderRelay implements AsyncDisposable {
   #accept(client: Socket, entrance: Entrance): void {
     // Without a listener an error would end the process; the close that follows is what counts.
     client.on('error', () => undefined)
-    if (this.#target !== null) {
-      this.#connect(client, entrance, this.#target)
-      return
-    }
-    this.#wait(client, entrance)
-  }
-
-  #wait(client: Socket, entrance: Entrance): void {
-    if (this.#waiting.size >= MAX_WAITING) {
-      client.destroy()
-      return
-    }
     const waiting: Waiting = {
       client,
       entrance,
-      timer: this.#options.timers.after(WAIT_MS, () => {
-        this.#waiting.delete(waiting)
-        client.destroy()
-      }),
+      patience: this.#options.timers.after(WAIT_MS, () => client.destroy()),
     }
-    this.#waiting.add(waiting)
     client.once('close', () => {
-      waiting.timer.cancel()
+      waiting.patience.cancel()
       this.#waiting.delete(waiting)
+    })
+    this.#serve(waiting)
+  }
+
+  /** What the client says stays unread until a leader has taken it. */
+  #serve(waiting: Waiting): void {
+    this.#waiting.delete(waiting)
+    if (this.#target === null) this.#keep(waiting)
+    else this.#connect(waiting, this.#target)
+  }
+
+  #keep(waiting: Waiting): void {
+    if (this.#waiting.size < MAX_WAITING) this.#waiting.add(waiting)
+    else waiting.client.destroy()
+  }
+
+  /** A leader that takes no connection may be dead, and its successor not known yet. */
+  #serveLater(waiting: Waiting): void {
+    this.#keep(waiting)
+    this.#options.timers.after(RETRY_MS, () => {
+      if (this.#waiting.has(waiting)) this.#serve(waiting)
     })
   }
 
@@ -185,7 +189,8 @@ export class LeaderRelay implements AsyncDisposable {
     return [...this.#pairs].filter(([, pair]) => !isSame(pair.target, target))
   }
 
-  #connect(client: Socket, entrance: Entrance, target: RelayTarget): void {
+  #connect(waiting: Waiting, target: RelayTarget): void {
+    const { client, entrance, patience } = waiting
     const { host, ports } = target
     const upstream = net.connect({
       host,
@@ -200,19 +205,41 @@ export class LeaderRelay implements AsyncDisposable {
         'the leader is lost',
       )
     })
-    upstream.once('close', () => {
-      client.destroy()
-      if (this.#pairs.delete(client) && !this.#isClosed) this.#options.onLost()
-    })
-    client.once('close', () => {
-      // Not the leader's doing.
+    const onClientClosed = (): void => {
       this.#pairs.delete(client)
       upstream.destroy()
+    }
+    client.once('close', onClientClosed)
+    let isTaken = false
+    upstream.once('connect', () => {
+      isTaken = true
+      patience.cancel()
+      client.pipe(upstream)
+      upstream.pipe(client, { end: false })
     })
-    if (client.destroyed) upstream.destroy()
-    client.pipe(upstream)
-    upstream.pipe(client)
+    upstream.once('end', () => upstream.destroy())
+    upstream.once('close', () => {
+      // Not the leader's doing.
+      if (client.destroyed || this.#isClosed) return
+      if (isTaken) {
+        resetAfterWrites(client)
+      } else {
+        client.off('close', onClientClosed)
+        this.#pairs.delete(client)
+        this.#serveLater(waiting)
+      }
+      this.#options.onLost()
+    })
   }
+}
+
+/**
+ * Ends a client's connection by a reset: Java clients before version 5 do not notice otherwise that requests under way are not answered any more,
+ * and wait for them (`NettyRemotingClient` fails them when the channel has an error, not when the stream ends).
+ */
+function resetAfterWrites(client: Socket): void {
+  if (client.writableLength === 0) client.resetAndDestroy()
+  else client.once('drain', () => client.resetAndDestroy())
 }
 
 function isSame(left: RelayTarget, right: RelayTarget): boolean {
@@ -220,6 +247,6 @@ function isSame(left: RelayTarget, right: RelayTarget): boolean {
 }
 
 function cut(client: Socket, upstream: Socket): void {
-  client.destroy()
+  client.resetAndDestroy()
   upstream.destroy()
 }

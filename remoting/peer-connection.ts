@@ -211,9 +211,28 @@ export class PeerConnection implements Connection {
     this.#updateReading()
   }
 
+  /**
+   * Sends what waits and closes the connection without waiting for the peer. When something has come that nobody will read, the system
+   * resets the connection instead of ending its stream: the peer's requests under way fail at once.
+   */
+  hangUp(): void {
+    if (!this.#isOpen) return
+    this.#flush()
+    if (this.#socket.pendingBytes > 0) this.end()
+    else this.close()
+  }
+
   /** Resolves when no accepted request waits for its answer any more, or the connection has closed. */
   whenAnswered(): Promise<void> {
     if (!this.#isOpen || this.#inFlight === 0) return Promise.resolve()
+    return new Promise((resolve) => {
+      this.#idleListeners.push(resolve)
+    })
+  }
+
+  /** Like `whenAnswered`, but a connection where nothing waits has to be asked something first. */
+  whenNextAnswered(): Promise<void> {
+    if (!this.#isOpen) return Promise.resolve()
     return new Promise((resolve) => {
       this.#idleListeners.push(resolve)
     })
@@ -548,10 +567,28 @@ export class PeerConnection implements Connection {
 }
 
 /** Ends all connections in good order; those that have not closed after `timeoutMs` are dropped. */
-export async function endConnections(
+export function endConnections(
   connections: Iterable<PeerConnection>,
   timers: Timers,
   timeoutMs: number,
+): Promise<void> {
+  return allClosed(connections, timers, timeoutMs, (connection) => connection.end())
+}
+
+/** Closes all connections as `PeerConnection.hangUp` does; those whose peers have not taken all after `timeoutMs` are dropped. */
+export function hangUp(
+  connections: Iterable<PeerConnection>,
+  timers: Timers,
+  timeoutMs: number,
+): Promise<void> {
+  return allClosed(connections, timers, timeoutMs, (connection) => connection.hangUp())
+}
+
+async function allClosed(
+  connections: Iterable<PeerConnection>,
+  timers: Timers,
+  timeoutMs: number,
+  end: (connection: PeerConnection) => void,
 ): Promise<void> {
   const ending = [...connections]
   const deadline = timers.after(timeoutMs, () => {
@@ -561,7 +598,7 @@ export async function endConnections(
     (connection) =>
       new Promise<void>((resolve) => {
         connection.onClose(resolve)
-        connection.end()
+        end(connection)
       }),
   )
   await Promise.all(closed)

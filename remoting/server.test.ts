@@ -444,7 +444,7 @@ test('connections over the limit are turned away and the others live on', async 
   expect(await sample('rocketmq_remoting_connections{')).toBe(2)
 })
 
-test('closing waits for accepted requests, takes no new ones and ends the connections', async () => {
+test('closing waits for accepted requests, takes no new ones and closes the connections', async () => {
   const { socket, handler, time, parked, server } = await startServer()
   handler.onData(request({ code: 1001, opaque: 1 }))
 
@@ -453,40 +453,60 @@ test('closing waits for accepted requests, takes no new ones and ends the connec
   await Promise.resolve()
   expect(socket.isPaused).toBe(true)
   parked[0]?.respond({ code: 0, remark: 'late' })
-  await new Promise(setImmediate)
-  expect(socket.isEnded).toBe(true)
-  handler.onClose(null)
   await closing
 
+  expect(socket.isDestroyed).toBe(true)
   expect(decodeAll(socket.writes).map(({ remark }) => remark)).toEqual(['late'])
   expect(time.timerCount).toBe(0)
 })
 
-test('connections are ended each when it has its answers, or at last', async () => {
+test('connections are ended each behind its next answer, or at last', async () => {
   const { time, parked, server, connect } = await startServer()
-  const [idle, asking, unheard] = [connect(), connect(), connect()]
+  const [idle, calm, asking, unheard] = [connect(), connect(), connect(), connect()]
   asking.handler.onData(request({ code: 1001, opaque: 1 }))
   unheard.handler.onData(request({ code: 1001, opaque: 2 }))
-  const ended = () => [idle, asking, unheard].map(({ socket }) => socket.isEnded)
+  const closed = () => [idle, calm, asking, unheard].map(({ socket }) => socket.isDestroyed)
+  const advance = async (ms: number) => {
+    time.advance(ms)
+    await new Promise(setImmediate)
+  }
 
   const ending = server.endConnections()
   await new Promise(setImmediate)
-  const atOnce = ended()
-  asking.handler.onData(request({ code: 1000, opaque: 3, body: Buffer.from('more') }))
+  const atOnce = closed()
+  calm.handler.onData(request({ code: 1000, opaque: 3, body: Buffer.from('once') }))
+  asking.handler.onData(request({ code: 1000, opaque: 4, body: Buffer.from('more') }))
   parked[0]?.respond({ code: 0, remark: 'late' })
   await new Promise(setImmediate)
-  const answered = ended()
-  time.advance(1_000)
+  const answered = closed()
+  await advance(1_000)
+  const late = [closed(), unheard.socket.isPaused]
+  await advance(1_000)
+  await advance(50)
+  await ending
+
+  expect(atOnce).toEqual([false, false, false, false])
+  expect(answered).toEqual([false, true, true, false])
+  expect(decodeAll(calm.socket.writes).map(({ opaque }) => opaque)).toEqual([3])
+  expect(decodeAll(asking.socket.writes).map(({ opaque }) => opaque)).toEqual([4, 1])
+  expect(late).toEqual([[true, true, true, false], true])
+  expect(closed()).toEqual([true, true, true, true])
+})
+
+test('a connection whose peer does not read is given its time to take what it was answered', async () => {
+  const { time, server, connect } = await startServer()
+  const { socket, handler } = connect()
+  socket.pendingBytes = 100
+
+  const ending = server.endConnections()
+  handler.onData(request({ code: 1000, opaque: 1, body: Buffer.from('once') }))
   await new Promise(setImmediate)
-  const atLast = ended()
+  const answered = [socket.isEnded, socket.isDestroyed]
   time.advance(1_000)
   await ending
 
-  expect(atOnce).toEqual([true, false, false])
-  expect(answered).toEqual([true, true, false])
-  expect(decodeAll(asking.socket.writes).map(({ opaque }) => opaque)).toEqual([3, 1])
-  expect(atLast).toEqual([true, true, true])
-  expect(time.timerCount).toBe(1)
+  expect(answered).toEqual([true, false])
+  expect(socket.isDestroyed).toBe(true)
 })
 
 test('closing gives up on requests that are never answered', async () => {

@@ -18,7 +18,7 @@ import type { RemotingLimits } from './limits.ts'
 import { NO_METRICS } from './metrics.ts'
 import type { RemotingMetrics } from './metrics.ts'
 import { ChunkPool } from './output-buffer.ts'
-import { endConnections, PeerConnection } from './peer-connection.ts'
+import { hangUp, PeerConnection } from './peer-connection.ts'
 import type { PeerContext } from './peer-connection.ts'
 import { RequestDispatcher } from './request-dispatcher.ts'
 import { TimeoutWheel } from './timeout-wheel.ts'
@@ -27,6 +27,8 @@ const CHECK_INTERVAL_MS = 1_000
 /** How long an ended connection may take to close. */
 const END_TIMEOUT_MS = 1_000
 const ANSWERS_TIMEOUT_MS = 1_000
+/** Answers reach a peer by then. */
+const DELIVERY_MS = 50
 
 export interface RemotingServerOptions {
   readonly network: Network
@@ -114,17 +116,17 @@ export class RemotingServer implements AsyncDisposable {
   }
 
   /**
-   * Ends all connections that stand, each when nothing there waits for its answer, at last after `ANSWERS_TIMEOUT_MS`: some clients do not
-   * notice that a request of theirs is not answered any more, and wait.
+   * Ends all connections that stand, each behind its next answer: then a client that asks one thing at a time has nothing under way. Java
+   * clients before version 5 and Go's do not notice that a request of theirs is not answered any more, and wait for it. After
+   * `ANSWERS_TIMEOUT_MS` a connection that is idle just ends; one that is never without a request takes none any more, has those answered that it took,
+   * and is reset, which Java clients do notice.
    */
   async endConnections(): Promise<void> {
     const late = Promise.withResolvers<void>()
     const timer = this.#timers.after(ANSWERS_TIMEOUT_MS, late.resolve)
-    const end = async (connection: PeerConnection): Promise<void> => {
-      await Promise.race([connection.whenAnswered(), late.promise])
-      await endConnections([connection], this.#timers, END_TIMEOUT_MS)
-    }
-    await Promise.all([...this.#connections].map(end))
+    await Promise.all(
+      [...this.#connections].map((each) => this.#endBehindAnswer(each, late.promise)),
+    )
     timer.cancel()
   }
 
@@ -157,11 +159,25 @@ export class RemotingServer implements AsyncDisposable {
     for (const connection of this.#connections) connection.checkTimeouts(now)
   }
 
+  async #endBehindAnswer(connection: PeerConnection, late: Promise<void>): Promise<void> {
+    await Promise.race([connection.whenNextAnswered(), late])
+    if (connection.inFlight > 0) {
+      connection.stopReading()
+      await Promise.race([connection.whenAnswered(), this.#pause(END_TIMEOUT_MS)])
+      await this.#pause(DELIVERY_MS)
+    }
+    await hangUp([connection], this.#timers, END_TIMEOUT_MS)
+  }
+
+  #pause(ms: number): Promise<void> {
+    return new Promise((resolve) => this.#timers.after(ms, resolve))
+  }
+
   async #close(): Promise<void> {
     await Promise.all(this.#listeners.map((listener) => listener.close()))
     for (const connection of this.#connections) connection.stopReading()
     await this.#answersOrTimeout()
-    await endConnections(this.#connections, this.#timers, END_TIMEOUT_MS)
+    await hangUp(this.#connections, this.#timers, END_TIMEOUT_MS)
     this.#checker?.cancel()
   }
 
