@@ -1,5 +1,6 @@
 /** Consuming: what is in the tail, and a backlog from the page cache and from the disk. */
 import { join } from 'node:path'
+import { sleep } from '../tools/bench/time.ts'
 import { canDropCaches, dropCaches, gibibytes, readSequentially } from './machine.ts'
 import { ratioTarget } from './metrics.ts'
 import type { Metric } from './metrics.ts'
@@ -18,6 +19,10 @@ const RECORD_SIZE = 1_250
 const TAIL_MESSAGES = 16_000
 const TAIL_FILL = 200_000
 const MEANWHILE_RATE = 1_000
+/** Sends before the backlog is read. */
+const MEANWHILE_WARMUP_S = 2
+/** No backlog takes longer. */
+const MEANWHILE_MAX_S = 600
 const MAX_SEQUENTIAL_BYTES = gibibytes(5)
 
 const tail: Scenario = {
@@ -158,34 +163,41 @@ const backlog: Scenario = {
 async function runBacklogScenario(context: ScenarioContext): Promise<void> {
   const { cluster, options } = context
   const messages = Math.floor(gibibytes(options.backlogGib) / RECORD_SIZE)
-  const drain = { topic: 'backlog', fill: 0, rate: 0 }
+  const drain = () => context.load('backlog', { topic: 'backlog', fill: 0 })
   await context.fill('backlog', SIZE, messages)
-  const cached = await context.load('backlog', drain)
+  const cached = await drain()
   context.note('backlog.cached.rate', cached.rate)
   context.note('backlog.cached.cpu', cached.cpuPerMillion)
-  const paced = { rate: MEANWHILE_RATE, connections: 4, 'in-flight': 256 }
-  const alone = await context.load('producer', { topic: 'alone', ...paced })
+  const paced = { topic: 'alone', rate: MEANWHILE_RATE, connections: 4, 'in-flight': 256 }
+  const alone = await context.load('producer', paced)
   context.note('backlog.alone.p99', alone.latency('send', 'p99'))
   if (!canDropCaches()) {
     context.problems.push('the page cache can only be emptied by root: nothing was read cold')
     return
   }
   dropCaches()
+  context.warmMemory()
   const log = join(cluster.storeFolder, 'commitlog')
   context.note('backlog.disk', readSequentially(log, MAX_SEQUENTIAL_BYTES))
   await cool(context)
-  const cold = await context.load('backlog', drain)
+  const cold = await drain()
   context.note('backlog.cold.rate', cold.rate)
   context.note('backlog.cold.log', (cold.rate * RECORD_SIZE) / 1e6)
   await cool(context)
-  const meanwhile = await context.load('backlog', { ...drain, ...paced, 'send-topic': 'alone' })
+  const sends = { ...paced, warmup: MEANWHILE_WARMUP_S, duration: MEANWHILE_MAX_S }
+  const meanwhile = await context.loadDuring('producer', sends, async () => {
+    await sleep(MEANWHILE_WARMUP_S * 1000)
+    await drain()
+  })
   context.note('backlog.meanwhile.p99', meanwhile.latency('send', 'p99'))
 }
 
 /** Files that a broker has mapped stay in the cache while it runs: it starts anew. */
-async function cool({ cluster }: ScenarioContext): Promise<void> {
+async function cool(context: ScenarioContext): Promise<void> {
+  const { cluster } = context
   await cluster.stopBroker()
   dropCaches()
+  context.warmMemory()
   cluster.startBroker()
   await cluster.registered()
 }

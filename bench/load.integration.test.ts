@@ -90,10 +90,21 @@ test('many topics and idle connections are served', async () => {
 })
 
 test('a backlog is filled and read to its end', async () => {
-  const result = await load('backlog', { topic: 'backlog', fill: COUNT, rate: 200 })
+  const result = await load('backlog', { topic: 'backlog', fill: COUNT })
 
   expect(result.problems).toEqual([])
   expect(at(result.json, 'consume')).toMatchObject({ messages: COUNT, gaps: 0 })
+})
+
+test('a load runs for as long as something else does', async () => {
+  const flags = { namesrv: cluster.nameServer, topic: 'beside', rate: 200, warmup: 0, duration: 60 }
+
+  const beside = await new LoadRunner().runDuring('producer', flags, () =>
+    load('producer', { topic: 'work', messages: COUNT }),
+  )
+
+  expect(beside.problems).toEqual([])
+  expect(numberAt(beside.json, 'seconds')).toBeLessThan(60)
 })
 
 test('a load without a cluster says so', async () => {

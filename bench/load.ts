@@ -1,9 +1,10 @@
 /** Runs `gantry bench` as a process of its own and reads its result. */
 import { spawn } from 'node:child_process'
-import type { ChildProcess } from 'node:child_process'
+import type { ChildProcess, ChildProcessByStdio } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import process from 'node:process'
+import type { Readable } from 'node:stream'
 import { ROOT } from '../e2e/environment.ts'
 import { at, listAt, numberAt } from '../e2e/json.ts'
 
@@ -59,12 +60,32 @@ export class LoadResult {
   }
 }
 
-/** The load that runs now, so that an interrupted comparison can end it. */
+/** The loads that run now, so that an interrupted comparison can end them. */
 export class LoadRunner {
-  #running: ChildProcess | null = null
+  readonly #running = new Set<ChildProcess>()
 
   /** Rejects when the load cannot run at all; refused messages and the like are problems of the result. */
-  async run(scenario: string, flags: LoadFlags): Promise<LoadResult> {
+  run(scenario: string, flags: LoadFlags): Promise<LoadResult> {
+    return this.#result(this.#start(scenario, flags))
+  }
+
+  /** Runs a load for as long as `work` takes. */
+  async runDuring(
+    scenario: string,
+    flags: LoadFlags,
+    work: () => Promise<unknown>,
+  ): Promise<LoadResult> {
+    const child = this.#start(scenario, flags)
+    const worked = work().finally(() => child.kill('SIGINT'))
+    const [result] = await Promise.all([this.#result(child), worked])
+    return result
+  }
+
+  stop(): void {
+    for (const child of this.#running) child.kill('SIGKILL')
+  }
+
+  #start(scenario: string, flags: LoadFlags): ChildProcessByStdio<null, Readable, Readable> {
     const args = Object.entries(flags).flatMap(([name, value]) => {
       if (value === false) return []
       return value === true ? [`--${name}`] : [`--${name}`, String(value)]
@@ -74,7 +95,11 @@ export class LoadRunner {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: process.env,
     })
-    this.#running = child
+    this.#running.add(child)
+    return child
+  }
+
+  async #result(child: ChildProcessByStdio<null, Readable, Readable>): Promise<LoadResult> {
     let output = ''
     let errors = ''
     child.stdout.setEncoding('utf8').on('data', (text: string) => {
@@ -84,15 +109,12 @@ export class LoadRunner {
       errors += text
     })
     await once(child, 'close')
-    this.#running = null
+    this.#running.delete(child)
     const line = output.trim().split('\n').at(-1) ?? ''
     if (line === '') {
-      throw new Error(`gantry bench ${scenario} ${args.join(' ')} has no result: ${errors.trim()}`)
+      const command = child.spawnargs.slice(1).join(' ')
+      throw new Error(`gantry ${command} has no result: ${errors.trim()}`)
     }
     return new LoadResult(JSON.parse(line))
-  }
-
-  stop(): void {
-    this.#running?.kill('SIGKILL')
   }
 }

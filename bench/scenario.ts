@@ -76,15 +76,19 @@ export class ScenarioContext {
 
   /** Runs a load against the cluster, with the processes of the broker group accounted. */
   async load(scenario: string, flags: LoadFlags): Promise<LoadResult> {
-    const result = await this.#loads.run(scenario, {
-      namesrv: this.cluster.nameServer,
-      pid: this.cluster.brokers.map(({ pid }) => pid).join(','),
-      duration: this.options.seconds,
-      warmup: 1,
-      ...flags,
-    })
-    const [problem] = result.problems
-    if (problem !== undefined) this.problems.push(`${scenario}: ${problem}`)
+    const result = await this.#loads.run(scenario, this.#flagsOf(flags))
+    this.#noteProblem(scenario, result)
+    return result
+  }
+
+  /** Runs a load for as long as `work` takes: a process of its own, so that its figures have no share in what other loads wait for. */
+  async loadDuring(
+    scenario: string,
+    flags: LoadFlags,
+    work: () => Promise<unknown>,
+  ): Promise<LoadResult> {
+    const result = await this.#loads.runDuring(scenario, this.#flagsOf(flags), work)
+    this.#noteProblem(scenario, result)
     return result
   }
 
@@ -117,5 +121,19 @@ export class ScenarioContext {
       duration: 900,
       warmup: 0,
     })
+  }
+
+  #flagsOf(flags: LoadFlags): LoadFlags {
+    return {
+      namesrv: this.cluster.nameServer,
+      pid: this.cluster.brokers.map(({ pid }) => pid).join(','),
+      duration: this.options.seconds,
+      warmup: 1,
+      ...flags,
+    }
+  }
+
+  #noteProblem(scenario: string, { problems: [problem] }: LoadResult): void {
+    if (problem !== undefined) this.problems.push(`${scenario}: ${problem}`)
   }
 }

@@ -49,7 +49,6 @@ interface ConsumerFlags extends PullFlags {
 
 interface BacklogFlags extends PullFlags {
   readonly fill: number
-  readonly sendTopic: string
 }
 
 interface TopicsFlags extends LoadFlags {
@@ -160,9 +159,7 @@ function addConsumeScenarios(program: Command, end: (code: number) => void): voi
     })
 
   addLoadFlags(
-    program
-      .command('backlog')
-      .description('fill a topic and read it to its end, with sends at --rate meanwhile'),
+    program.command('backlog').description('fill a topic and read it to its end'),
     SEND_DEFAULTS,
   )
     .option(
@@ -171,7 +168,6 @@ function addConsumeScenarios(program: Command, end: (code: number) => void): voi
       numberIn(0, 1e12),
       1_000_000,
     )
-    .option('--send-topic <name>', 'where the sends go meanwhile', 'gantry-bench-meanwhile')
     .option('--pull-batch <count>', 'messages to a pull', numberIn(1, MAX_PULL_BATCH), PULL_BATCH)
     .action(async (flags: BacklogFlags) => {
       end(await runScenario(flags, (options) => runBacklog(options, flags)))
