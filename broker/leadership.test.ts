@@ -115,7 +115,35 @@ test('connections end a moment after leading: what clients are told before has r
   await time.advance(200)
 
   expect([endsAtOnce, isLeaving]).toEqual([0, true])
-  expect([ends, leadership.isLeaving]).toEqual([1, false])
+  expect(ends).toBe(1)
+})
+
+test('who comes while the address of the group still leads here is ended too, and nobody after that', async () => {
+  let ends = 0
+  const { time, leadership } = await leading(() => ends++)
+
+  leadership.end()
+  await time.advance(300)
+  const between = [ends, leadership.isLeaving]
+  await time.advance(2_000)
+  const after = [ends, leadership.isLeaving]
+  await time.advance(10_000)
+
+  expect(between).toEqual([1, true])
+  expect(after).toEqual([2, false])
+  expect(ends).toBe(2)
+})
+
+test('a member that leads again leaves those alone who came since its connections ended', async () => {
+  let ends = 0
+  const { time, leadership } = await leading(() => ends++)
+  leadership.end()
+  await time.advance(300)
+
+  leadership.begin()
+  await time.advance(10_000)
+
+  expect(ends).toBe(1)
 })
 
 test('a member that leads again before that ends them first: clients of the new time keep theirs', async () => {

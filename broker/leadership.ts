@@ -11,8 +11,11 @@ import type { BrokerParts } from './parts.ts'
 /** A hand-over is given up by then. */
 const HAND_OVER_MS = 2000
 const HAND_OVER_CHECK_MS = 20
-/** What clients have sent before they heard that their pulls are not held any more has been answered by then. */
-const LEAVE_MS = 200
+/**
+ * When connections end after the time of leading: what clients have sent before they heard that their pulls are not held any more has been answered
+ * by then; and once more, for those who came while the group's address still led here.
+ */
+const LEAVE_MS = [200, 2000] as const
 
 export interface LeadershipOptions {
   readonly member: GroupMember
@@ -33,9 +36,11 @@ export class Leadership {
   #isHandingOver = false
   /** Ends a hand-over that comes to nothing. */
   #handOverTimer: Timer | null = null
-  /** Until it fires, the connections of the time that is over stand. */
+  /** Until it fires, connections stand. */
   #leaveTimer: Timer | null = null
-  /** Times of leading that are over, and whose connections have not all ended. */
+  /** The connections of the time that is over have not been told to end. */
+  #hasToLeave = false
+  /** Rounds of connections that end. */
   #leaves = 0
   #areServicesStarted = false
   /** The services have ended their work of the former term. */
@@ -57,7 +62,7 @@ export class Leadership {
 
   /** It led a moment ago, and is going to end the connections of its clients. */
   get isLeaving(): boolean {
-    return this.#leaves > 0 && !this.#isLeading
+    return !this.#isLeading && (this.#leaveTimer !== null || this.#leaves > 0)
   }
 
   /** Why clients do not come here yet although this member leads; null when they do. */
@@ -71,7 +76,10 @@ export class Leadership {
     const { member, parts, outerApi, services, newEndpoint, logger } = this.#options
     const { term } = member
     logger.info({ term }, 'leading the group')
-    this.#endLeave()
+    this.#leaveTimer?.cancel()
+    this.#leaveTimer = null
+    // Those who come anew stay.
+    if (this.#hasToLeave) this.#endConnections()
     this.#isLeading = true
     parts.longPolling.open()
     outerApi.start()
@@ -88,7 +96,7 @@ export class Leadership {
   /** Another member leads, or may. Messages that waited have been refused. */
   end(): void {
     if (!this.#isLeading) return
-    const { member, parts, outerApi, timers, logger } = this.#options
+    const { member, parts, outerApi, logger } = this.#options
     logger.warn({ term: member.term }, 'leading the group no more')
     this.#isLeading = false
     this.#endHandOver()
@@ -99,8 +107,8 @@ export class Leadership {
     parts.longPolling.close()
     parts.offsets.forgetAhead()
     parts.locks.clear()
-    this.#leaves++
-    this.#leaveTimer = timers.after(LEAVE_MS, () => this.#endLeave())
+    this.#hasToLeave = true
+    this.#leave(0)
   }
 
   /**
@@ -134,6 +142,8 @@ export class Leadership {
 
   /** Takes the broker out of the name servers and the Service, if it leads still, and ends the services. */
   async close(): Promise<void> {
+    this.#leaveTimer?.cancel()
+    this.#leaveTimer = null
     // Who has handed over has nothing to take back.
     if (this.#isLeading) {
       await Promise.all([this.#endpoint?.close(), this.#options.outerApi.close()])
@@ -151,11 +161,20 @@ export class Leadership {
     }
   }
 
-  /** Clients come back by the group's address, which leads to the next leader. If that is this one again, those who come anew stay. */
-  #endLeave(): void {
-    if (this.#leaveTimer === null) return
-    this.#leaveTimer.cancel()
-    this.#leaveTimer = null
+  #leave(round: number): void {
+    const delayMs = LEAVE_MS[round]
+    if (delayMs === undefined) return
+    this.#leaveTimer = this.#options.timers.after(delayMs, () => {
+      this.#leaveTimer = null
+      this.#endConnections()
+      this.#leave(round + 1)
+    })
+  }
+
+  /** Clients come back by the group's address, which leads to the next leader. */
+  #endConnections(): void {
+    this.#hasToLeave = false
+    this.#leaves++
     const ended = this.#options.servers().map((server) => server.endConnections())
     void Promise.all(ended).then(() => {
       this.#leaves--
