@@ -12,6 +12,7 @@ class SlowLog {
   readonly reads: (() => void)[] = []
   readonly offsets: number[] = []
   readonly cache: BlockCache
+  now = 0
 
   constructor(blocksAhead = 2) {
     this.cache = new BlockCache({
@@ -20,6 +21,8 @@ class SlowLog {
       maxBlocks: MAX_BLOCKS,
       maxLoading: 2,
       blocksAhead,
+      farBlocks: 3,
+      now: () => this.now,
       endOffset: () => this.bytes.length,
       read: (target, length, offset) => this.#read(target, length, offset),
     })
@@ -92,6 +95,36 @@ test('a reader that goes on to the next block finds those behind it on their way
   expect(log.offsets).toEqual([0, 16, 32, 48])
 })
 
+test('nothing is read ahead for a reader that is far ahead of another, until that one has caught up or reads no more', async () => {
+  const log = new SlowLog()
+  log.append(100, 1)
+  log.cache.load(0, null)
+  await log.settle()
+  log.held(0)
+  log.cache.load(16, null)
+  await log.settle()
+  log.held(16)
+  await log.settle()
+
+  log.now = 100
+  log.held(0)
+  log.held(32)
+  await log.settle()
+  const near = [...log.offsets]
+  log.held(0)
+  log.held(48)
+  await log.settle()
+  const far = [...log.offsets]
+  log.now = 200
+  log.held(32)
+  log.held(48)
+  await log.settle()
+
+  expect(near).toEqual([0, 16, 32, 48, 64])
+  expect(far).toEqual(near)
+  expect(log.offsets).toEqual([0, 16, 32, 48, 64, 80])
+})
+
 test('blocks end with their segment', async () => {
   const log = new SlowLog()
   log.append(150, 1)
@@ -127,6 +160,8 @@ test('a failed read leaves nothing behind, and tells who waits', async () => {
     maxBlocks: MAX_BLOCKS,
     maxLoading: 2,
     blocksAhead: 2,
+    farBlocks: 3,
+    now: () => 0,
     endOffset: () => 50,
     read: () => Promise.reject(new Error('EIO')),
   })

@@ -10,6 +10,9 @@
  */
 import assert from 'node:assert/strict'
 
+/** A reader that has come to another block within this time is one to be waited for. */
+const ACTIVE_MS = 5
+
 interface Block {
   readonly start: number
   /** Null until the read begins. */
@@ -17,6 +20,8 @@ interface Block {
   /** What is valid ends here; `start` while nothing is. */
   end: number
   lastUse: number
+  /** By the clock; only a change from another block to this one counts. */
+  usedAt: number
   isLoading: boolean
   /** Some record was taken out of it. */
   isUsed: boolean
@@ -33,6 +38,10 @@ export interface BlockCacheOptions {
   readonly maxLoading: number
   /** Blocks to be asked for beyond the one that a sequential reader has reached. */
   readonly blocksAhead: number
+  /** A reader that is so many blocks ahead of another, active one has none read ahead. */
+  readonly farBlocks: number
+  /** In milliseconds. */
+  readonly now: () => number
   /** Files hold everything below. */
   readonly endOffset: () => number
   /** Reads `length` bytes of one segment; resolves with the number read. */
@@ -76,6 +85,7 @@ export class BlockCache {
       if (block === null || offset >= block.end) return false
       this.#last = block
       block.lastUse = ++this.#uses
+      block.usedAt = this.#options.now()
       block.isUsed = true
       if (!block.isFollowed) this.#follow(block)
     }
@@ -147,6 +157,7 @@ export class BlockCache {
       bytes: null,
       end: start,
       lastUse: ++this.#uses,
+      usedAt: -Infinity,
       isLoading: false,
       isUsed: false,
       isFollowed: false,
@@ -159,6 +170,7 @@ export class BlockCache {
   /** A sequential reader has come to this block: asks for those behind it. */
   #follow(block: Block): void {
     if (this.#blocks.get(this.#previousStart(block.start))?.isUsed !== true) return
+    if (this.#isFarAhead(block)) return
     block.isFollowed = true
     let start = block.start
     for (let count = 0; count < this.#options.blocksAhead; count++) {
@@ -167,6 +179,23 @@ export class BlockCache {
       if (!this.#blocks.has(start)) this.#enqueue(this.#add(start))
     }
     this.#begin()
+  }
+
+  /**
+   * True when others read far behind, in blocks that lead here without a gap. They shall catch up, since readers that drift apart
+   * further than there are blocks cost a read of each block for every one of them.
+   */
+  #isFarAhead({ start }: Block): boolean {
+    const { farBlocks, now } = this.#options
+    const since = now() - ACTIVE_MS
+    let at = start
+    for (let distance = 1; at > 0; distance++) {
+      at = this.#previousStart(at)
+      const block = this.#blocks.get(at)
+      if (block === undefined) return false
+      if (distance >= farBlocks && block.usedAt > since) return true
+    }
+    return false
   }
 
   #enqueue(block: Block): void {
