@@ -115,7 +115,7 @@ test('connections end a moment after leading: what clients are told before has r
   await time.advance(200)
 
   expect([endsAtOnce, isLeaving]).toEqual([0, true])
-  expect(ends).toBe(1)
+  expect([ends, leadership.isLeaving]).toEqual([1, true])
 })
 
 test('who comes while the address of the group still leads here is ended too, and nobody after that', async () => {

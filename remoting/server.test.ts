@@ -491,6 +491,7 @@ test('connections are ended each behind its next answer, or at last', async () =
   expect(decodeAll(asking.socket.writes).map(({ opaque }) => opaque)).toEqual([4, 1])
   expect(late).toEqual([[true, true, true, false], true])
   expect(closed()).toEqual([true, true, true, true])
+  expect(time.timerCount).toBe(1)
 })
 
 test('a connection whose peer does not read is given its time to take what it was answered', async () => {
