@@ -238,8 +238,8 @@ export class LeaderRelay implements AsyncDisposable {
  * and wait for them (`NettyRemotingClient` fails them when the channel has an error, not when the stream ends).
  */
 function resetAfterWrites(client: Socket): void {
-  if (client.writableLength === 0) client.resetAndDestroy()
-  else client.once('drain', () => client.resetAndDestroy())
+  // Its callback comes behind all writes before; 'drain' would come only after a write that was too much.
+  client.write(Buffer.alloc(0), () => client.resetAndDestroy())
 }
 
 function isSame(left: RelayTarget, right: RelayTarget): boolean {
