@@ -76,8 +76,7 @@ export class Leadership {
     const { member, parts, outerApi, services, newEndpoint, logger } = this.#options
     const { term } = member
     logger.info({ term }, 'leading the group')
-    this.#leaveTimer?.cancel()
-    this.#leaveTimer = null
+    this.#stopLeaving()
     // Those who come anew stay.
     if (this.#hasToLeave) this.#endConnections()
     this.#isLeading = true
@@ -142,8 +141,7 @@ export class Leadership {
 
   /** Takes the broker out of the name servers and the Service, if it leads still, and ends the services. */
   async close(): Promise<void> {
-    this.#leaveTimer?.cancel()
-    this.#leaveTimer = null
+    this.#stopLeaving()
     // Who has handed over has nothing to take back.
     if (this.#isLeading) {
       await Promise.all([this.#endpoint?.close(), this.#options.outerApi.close()])
@@ -169,6 +167,11 @@ export class Leadership {
       this.#endConnections()
       this.#leave(round + 1)
     })
+  }
+
+  #stopLeaving(): void {
+    this.#leaveTimer?.cancel()
+    this.#leaveTimer = null
   }
 
   /** Clients come back by the group's address, which leads to the next leader. */

@@ -51,6 +51,12 @@ class SlowLog {
     }
   }
 
+  /** Loads the block of an offset, and what is read ahead with it. */
+  async load(offset: number): Promise<void> {
+    this.cache.load(offset, null)
+    await this.settle()
+  }
+
   /** What the cache has from an offset on; null when it has nothing. */
   held(offset: number): readonly number[] | null {
     const { cache } = this
@@ -85,12 +91,10 @@ test('one read serves all who wait for its block', async () => {
 test('a reader that goes on to the next block finds those behind it on their way', async () => {
   const log = new SlowLog()
   log.append(96, 1)
-  log.cache.load(0, null)
-  await log.settle()
+  await log.load(0)
   log.held(0)
 
-  log.cache.load(16, null)
-  await log.settle()
+  await log.load(16)
 
   expect(log.offsets).toEqual([0, 16, 32, 48])
 })
@@ -98,11 +102,9 @@ test('a reader that goes on to the next block finds those behind it on their way
 test('nothing is read ahead for a reader that is far ahead of another, until that one has caught up or reads no more', async () => {
   const log = new SlowLog()
   log.append(100, 1)
-  log.cache.load(0, null)
-  await log.settle()
+  await log.load(0)
   log.held(0)
-  log.cache.load(16, null)
-  await log.settle()
+  await log.load(16)
   log.held(16)
   await log.settle()
 
@@ -130,8 +132,7 @@ test('blocks end with their segment', async () => {
   log.append(150, 1)
 
   log.cache.load(99, null)
-  log.cache.load(100, null)
-  await log.settle()
+  await log.load(100)
 
   expect(log.held(99)).toEqual(log.bytes.slice(99, 100))
   expect(log.held(100)).toEqual(log.bytes.slice(100, 116))
@@ -140,13 +141,11 @@ test('blocks end with their segment', async () => {
 test('the end of the log is read again once it has grown', async () => {
   const log = new SlowLog()
   log.append(20, 1)
-  log.cache.load(16, null)
-  await log.settle()
+  await log.load(16)
   log.append(10, 2)
   const before = log.held(22)
 
-  log.cache.load(22, null)
-  await log.settle()
+  await log.load(22)
 
   expect(before).toBeNull()
   expect(log.held(22)).toEqual(log.bytes.slice(22, 30))
@@ -175,8 +174,7 @@ test('a failed read leaves nothing behind, and tells who waits', async () => {
 test('memory that nobody used between two calls is given back', async () => {
   const log = new SlowLog()
   log.append(40, 1)
-  log.cache.load(0, null)
-  await log.settle()
+  await log.load(0)
   log.cache.trim()
   const used = log.cache.allocatedBytes
 
